@@ -1,0 +1,1 @@
+"""The words everything shares, the networks, training and evaluation."""

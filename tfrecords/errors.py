@@ -1,0 +1,70 @@
+"""What a command says and returns when it cannot do what was asked.
+
+Exit codes, the same for every command: 0 done, 2 unusable arguments, 3 an input could not be
+read, 4 a model could not be used, 5 a check failed or too much was rejected, 6 a result could
+not be written, 130 interrupted by Ctrl-C or SIGTERM.
+"""
+
+import errno
+import sys
+
+
+class UserError(Exception):
+    """Something the user can mend. The message is one line: what, where, what to do."""
+
+    exit_code = 2
+
+
+class InputError(UserError):
+    """A picture, label, folder or shard that cannot be read."""
+
+    exit_code = 3
+
+
+class ModelError(UserError):
+    """A checkpoint, `.pb` or model card that cannot be used."""
+
+    exit_code = 4
+
+
+class CheckError(UserError):
+    """A check on results failed: the export gate, a non-finite loss, too many rejects."""
+
+    exit_code = 5
+
+
+class OutputError(UserError):
+    """A result that cannot be written."""
+
+    exit_code = 6
+
+
+INTERRUPTED = 130
+
+_UNWRITABLE = {
+    errno.ENOSPC: "the disk is full: free some space or choose another output folder",
+    errno.EDQUOT: "the disk quota is used up: free some space or choose another output folder",
+    errno.EACCES: "no permission to write there: choose another output folder",
+    errno.EPERM: "no permission to write there: choose another output folder",
+    errno.EROFS: "the file system is read-only: choose another output folder",
+}
+
+
+def exit_code_of(command) -> int:
+    """Run `command()` and turn what users can mend into one line on stderr and an exit code."""
+    try:
+        return command() or 0
+    except UserError as error:
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(where + _UNWRITABLE[error.errno], OutputError.exit_code)
+
+
+def _complain(message: str, code: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code
