@@ -1,0 +1,123 @@
+"""One picture and its label to one record: the per-picture work, alone in its process.
+
+The same function serves one process and many: it reads two files, returns bytes, keeps nothing.
+"""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data_prep.face_sample import FaceLabel, FaceSource, Rejected
+from data_prep.lp300w import read_label
+from senet_kp.detector import MIN_IOU, FaceDetector, iou
+from senet_kp.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
+from senet_kp.pictures import BadPicture, decode_picture, read_picture
+from tfrecords.schema import Record, encode
+
+MIN_BOX_PX = 16.0  # a smaller face has nothing that a 128 px crop could show
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """What a record's picture is."""
+
+    box: BoxRule
+    context: float
+    jpeg_quality: int
+    points: str
+
+    @property
+    def stored_px(self) -> int:
+        """Side of the stored picture: the box and the context round it."""
+        return round(self.box.size_px * self.context)
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """A record and what preparation keeps account of; without `data` it was rejected."""
+
+    source: FaceSource
+    data: bytes = b""
+    relative: np.ndarray | None = None  # [N, 2] float32, the record's landmarks
+    points_hash: bytes = b""  # of the landmarks in the picture, to find views that share them
+    content_hash: str = ""  # of the picture's and the label's bytes
+    reason: str = ""
+    message: str = ""
+
+
+def crop_record(source: FaceSource, rule: CropRule) -> Cropped:
+    """Read, check, crop and encode one face; what is wrong with it comes back as a reason."""
+    try:
+        picture_data, label_data = _read(source.picture), _read(source.label)
+        label = read_label(source, label_data, rule.points)
+        picture = decode_picture(picture_data, source.picture)
+        box = _checked_box(label, picture, rule.box)
+    except BadPicture as error:
+        return Cropped(source, reason=error.reason, message=str(error))
+    except Rejected as error:
+        return Cropped(source, reason=error.reason, message=f"{source.picture}: {error}")
+    relative = to_relative(label.landmarks, box).astype(np.float32)
+    record = Record(
+        jpeg=_jpeg(crop_with_context(picture, box, rule), rule.jpeg_quality),
+        landmarks=np.where(label.mask[:, None], relative, 0),
+        mask=label.mask.astype(np.float32),
+        affine=box_affine(box),
+        pose=label.pose_deg,
+        name=source.name,
+        group=source.group,
+        subset=source.subset,
+    )
+    return Cropped(
+        source,
+        encode(record),
+        record.landmarks,
+        hashlib.sha256(np.round(label.landmarks, 3).tobytes()).digest()[:8],
+        hashlib.sha256(picture_data + label_data).hexdigest(),
+    )
+
+
+def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
+    """The box and its context, the pixels of the box's own crop unchanged in the middle."""
+    factor = rule.stored_px / rule.box.size_px
+    return crop(picture, widened(box, factor), rule.stored_px, rule.box.padding)
+
+
+def detected_pair(source: FaceSource, rule: CropRule):
+    """(detector's box, face box) of one labelled face, or None where the detector missed it."""
+    label = read_label(source, _read(source.label), rule.points)
+    box = face_box(label.landmarks[label.mask], rule.box)
+    detections = [found for found, _ in _detector().detect(read_picture(source.picture))]
+    best = max(detections, key=lambda found: iou(found, box), default=None)
+    return (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
+
+
+@functools.cache
+def _detector() -> FaceDetector:
+    return FaceDetector()  # one a process: loading it takes half a second
+
+
+def _read(path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Rejected("missing", f"{path}: no such file") from None
+    except OSError as error:
+        raise Rejected("unreadable", f"{path}: {error.strerror}") from None
+
+
+def _checked_box(label: FaceLabel, picture, rule: BoxRule):
+    box = face_box(label.landmarks[label.mask], rule)
+    height, width = picture.shape[:2]
+    if box[2] < MIN_BOX_PX:
+        raise Rejected("tiny-face", f"the face box is {box[2]:.1f} px wide, under {MIN_BOX_PX:g}")
+    if iou(box, (-0.5, -0.5, width, height)) == 0:
+        raise Rejected("outside", f"the landmarks lie outside the {width}x{height} picture")
+    return box
+
+
+def _jpeg(picture, quality: int) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -1,0 +1,48 @@
+"""Landmarks on pictures, and sheets of many small pictures."""
+
+import cv2
+import numpy as np
+
+from senet_kp.scheme import LandmarkScheme
+
+GREEN, RED, YELLOW = (60, 220, 90), (250, 70, 60), (250, 210, 60)  # RGB
+_SUBPIXEL_BITS = 4  # OpenCV draws at 1/16 px when told so: points do not snap to whole pixels
+
+
+def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lines=True):
+    """Draw landmarks [N, 2] (pixels, 0-based) with the scheme's lines into an RGB picture."""
+    points = np.round(np.asarray(landmarks) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    extent = np.ptp(np.asarray(landmarks), axis=0).max()
+    thickness = max(1, round(extent / 250))
+    if lines:
+        soft = tuple(int(0.75 * value) for value in colour)
+        curves = [points[list(line)].reshape(-1, 1, 2) for line in scheme.lines]
+        cv2.polylines(picture, curves, False, soft, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    radius = int(max(1.2, extent / 130) * (1 << _SUBPIXEL_BITS))
+    for x, y in points:
+        centre = (int(x), int(y))
+        cv2.circle(picture, centre, radius, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
+
+
+def draw_box(picture, box, colour=YELLOW):
+    """Draw a box [x, y, w, h] (pixels) into an RGB picture."""
+    x, y, w, h = np.round(np.asarray(box) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
+    thickness = max(1, round(picture.shape[1] / 700))
+    corners = ((x, y), (x + w, y + h))
+    cv2.rectangle(picture, *corners, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
+
+
+def contact_sheet(pictures, columns: int, gap_px: int = 4) -> np.ndarray:
+    """Equal pictures [n][H, W, 3] side by side on white, row after row."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full(
+        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8
+    )
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        y, x = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
+        sheet[y : y + height, x : x + width] = picture
+    return sheet

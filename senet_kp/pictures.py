@@ -1,0 +1,66 @@
+"""Reading pictures of every kind into RGB bytes, and saying what is wrong with the others."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfrecords.errors import InputError
+from tfrecords.files import atomic_path
+
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+
+
+class BadPicture(InputError):
+    """A picture that cannot be used; `reason` is a short code, the message names the file."""
+
+    def __init__(self, path, reason: str, message: str):
+        super().__init__(f"{path}: {message}")
+        self.reason = reason
+
+
+def read_picture(path) -> np.ndarray:
+    """A picture file as [H, W, 3] uint8 RGB, contiguous, turned upright by its EXIF orientation.
+
+    Grey, 16-bit and alpha pictures are converted. Raises BadPicture.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BadPicture(path, "unreadable", error.strerror or str(error)) from None
+    return decode_picture(data, path)
+
+
+def decode_picture(data: bytes, path) -> np.ndarray:
+    """`read_picture` for bytes already read; `path` only names them in errors."""
+    if problem := damage(data):
+        raise BadPicture(path, *problem)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise BadPicture(path, "unreadable", "no picture that OpenCV can decode")
+    return picture
+
+
+def damage(data: bytes) -> tuple[str, str] | None:
+    """Reason code and message for bytes that a decoder would take or refuse without a word."""
+    if not data:
+        return "empty", "the file is empty"
+    if data.startswith(b"version https://git-lfs"):
+        return "git-lfs-pointer", "a Git LFS pointer, not the file itself; run 'git lfs pull'"
+    # Inside scan data an 0xFF byte is always stuffed, so the last start-of-scan marker is real,
+    # and a whole JPEG has an end marker after it. libjpeg itself fills the rest with grey.
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        return "truncated", "a truncated JPEG: its end is missing; fetch the file again"
+    return None
+
+
+def write_picture(path, picture):
+    """Write [H, W, 3] uint8 RGB atomically, in the format of the path's suffix."""
+    ok, data = cv2.imencode(Path(path).suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise ValueError(f"{path}: OpenCV does not write this kind of file")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())

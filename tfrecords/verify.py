@@ -1,0 +1,107 @@
+"""python -m tfrecords.verify out/tfrecords
+
+Reads every record of a folder and checks it against the manifest: hashes, counts, sizes, value
+ranges, and that no group of pictures stands on two sides. Prints a line a problem and exits 5,
+or prints the counts and exits 0. About 20,000 records a second.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from tfrecords.errors import CheckError, exit_code_of
+from tfrecords.example import BadRecord, read_frames
+from tfrecords.files import sha256_of_file
+from tfrecords.schema import decode
+from tfrecords.shards import read_manifest
+
+# A landmark this far outside the box is a wrong box or a wrong label, not a turned head: the
+# box is drawn round the landmarks, so honest ones stay inside unless the rule was shifted.
+FARTHEST = 2.0
+
+
+def verify(folder) -> tuple[list[str], dict]:
+    """Check a record folder; return the problems, one line each, and what was counted."""
+    folder, manifest = Path(folder), read_manifest(folder)
+    problems, groups, counts = [], {}, {}
+    shards = [(side, shard) for side, s in manifest["sides"].items() for shard in s["shards"]]
+    for side, shard in tqdm(shards, unit="shard", disable=None):
+        found, records, shard_groups = _verify_shard(folder / shard["name"], shard, manifest)
+        problems += [f"{shard['name']}: {problem}" for problem in found]
+        counts[side] = counts.get(side, 0) + records
+        groups.setdefault(side, set()).update(shard_groups)
+    problems += _count_problems(manifest, counts, groups)
+    counted = {
+        side: {"records": counts[side], "groups": len(groups[side])} for side in sorted(counts)
+    }
+    return problems, counted
+
+
+def _verify_shard(path: Path, shard: dict, manifest: dict):
+    """Problems of one shard, how many records could be read, and their groups."""
+    if not path.exists():
+        return ["missing"], 0, set()
+    problems, records, groups = [], 0, set()
+    if path.stat().st_size != shard["bytes"]:
+        problems.append(f"has {path.stat().st_size} bytes, not {shard['bytes']}")
+    elif sha256_of_file(path) != shard["sha256"]:
+        problems.append("altered: its SHA-256 is not the manifest's")
+    try:
+        for data in read_frames(path):
+            record = decode(data, manifest["landmark_count"])
+            groups.add(record.group)
+            problems += [f"{record.name}: {text}" for text in _record_problems(record)]
+            records += 1
+    except BadRecord as error:
+        problems.append(str(error))
+    if records != shard["records"]:
+        problems.append(f"{records} readable records, not {shard['records']}")
+    return problems, records, groups
+
+
+def _record_problems(record):
+    valid = record.landmarks[record.mask > 0]
+    if not np.isfinite(valid).all() or not np.isfinite(record.affine).all():
+        yield "values that are not finite"
+    elif valid.size and np.abs(valid - 0.5).max() > FARTHEST:
+        yield f"a landmark more than {FARTHEST:g} boxes away from the centre"
+    if not np.isin(record.mask, (0, 1)).all():
+        yield "a mask that is neither 0 nor 1"
+    if record.jpeg[:2] != b"\xff\xd8" or record.jpeg[-2:] != b"\xff\xd9":
+        yield "a picture that is no whole JPEG"
+
+
+def _count_problems(manifest, counts, groups):
+    for side, stated in manifest["sides"].items():
+        if counts.get(side, 0) != stated["records"]:
+            yield f"{side}: {counts.get(side, 0)} records, not {stated['records']}"
+        if len(groups.get(side, ())) != stated["groups"]:
+            yield f"{side}: {len(groups.get(side, ()))} groups, not {stated['groups']}"
+    sides = sorted(groups)
+    for i, first in enumerate(sides):
+        for second in sides[i + 1 :]:
+            if shared := groups[first] & groups[second]:
+                yield f"{len(shared)} groups on both {first} and {second}: {min(shared)}, ..."
+
+
+def main(folder: tyro.conf.Positional[Path], /):
+    """Check every record of a folder against its manifest.
+
+    Args:
+        folder: the record folder, for example out/tfrecords
+    """
+    problems, counted = verify(folder)
+    if problems:
+        print("\n".join(problems))
+        raise CheckError(f"{folder}: {len(problems)} problems; make the records again")
+    print(json.dumps({"ok": True, **counted}))
+
+
+if __name__ == "__main__":
+    sys.exit(
+        exit_code_of(lambda: tyro.cli(main, prog="python -m tfrecords.verify", description=__doc__))
+    )
