@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from tfrecords.errors import InputError
-from tfrecords.files import atomic_path
+from tfrecords.files import write_bytes
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
 
@@ -57,10 +57,14 @@ def damage(data: bytes) -> tuple[str, str] | None:
     return None
 
 
+def encode_picture(picture, suffix: str) -> bytes:
+    """[H, W, 3] uint8 RGB as the bytes of a picture file of that suffix (".png", ".jpg")."""
+    ok, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise ValueError(f"OpenCV does not write {suffix} files")
+    return data.tobytes()
+
+
 def write_picture(path, picture):
     """Write [H, W, 3] uint8 RGB atomically, in the format of the path's suffix."""
-    ok, data = cv2.imencode(Path(path).suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not ok:
-        raise ValueError(f"{path}: OpenCV does not write this kind of file")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    write_bytes(path, encode_picture(picture, Path(path).suffix))

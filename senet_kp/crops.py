@@ -1,0 +1,47 @@
+"""Records as arrays, for validation, evaluation and the export gate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from senet_kp.pictures import decode_picture
+from tfrecords.shards import read_records
+
+
+@dataclass(frozen=True)
+class Crops:
+    """n faces as the network sees them.
+
+    images [n, S, S, 3] uint8 RGB, landmarks [n, N, 2] box-relative, mask [n, N] bool,
+    pose_deg [n, 3] (NaN where unknown), names [n].
+    """
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    mask: np.ndarray
+    pose_deg: np.ndarray
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def central_crop(stored, size_px: int) -> np.ndarray:
+    """The box's own pixels from the middle of a stored picture [C, C, 3]."""
+    edge = (stored.shape[0] - size_px) // 2
+    return stored[edge : edge + size_px, edge : edge + size_px]
+
+
+def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> Crops:
+    """The first `limit` faces of a side (they lie in random order); all without a limit."""
+    size_px = manifest["box"]["size_px"]
+    records = list(read_records(folder, manifest, side, limit))
+    images = [central_crop(decode_picture(r.jpeg, r.name), size_px) for r in records]
+    count = manifest["landmark_count"]
+    return Crops(
+        images=np.array(images, np.uint8).reshape(-1, size_px, size_px, 3),
+        landmarks=np.array([r.landmarks for r in records], np.float32).reshape(-1, count, 2),
+        mask=np.array([r.mask > 0 for r in records]).reshape(-1, count),
+        pose_deg=np.array([r.pose for r in records], np.float32).reshape(-1, 3),
+        names=[r.name for r in records],
+    )

@@ -1,0 +1,17 @@
+"""The networks, by the name that `--net` takes.
+
+Each is a function `(image, outputs, is_training, options) -> [B, outputs]` that makes ops inside
+a variable scope of its own name and runs nothing. Input: float32 [B, S, S, 3], RGB, 0..255.
+"""
+
+from senet_kp.nets.options import NetOptions
+from senet_kp.nets.senet_classic import senet_classic
+from senet_kp.tf1 import tf
+
+NETWORKS = {"senet_classic": senet_classic}
+
+
+def build_network(name: str, image, landmark_count: int, is_training: bool, options=None):
+    """The named network's landmarks [B, 2N], box-relative x0, y0, x1, ... for `image`."""
+    with tf.variable_scope(name, reuse=tf.AUTO_REUSE):
+        return NETWORKS[name](image, 2 * landmark_count, is_training, options or NetOptions())

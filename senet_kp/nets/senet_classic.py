@@ -1,0 +1,51 @@
+"""`senet_classic`: plain squeeze-and-excitation bottlenecks and a dense head.
+
+The squeeze-and-excitation gate is that of Hu et al., "Squeeze-and-Excitation Networks" (2018).
+1.0 M weights, about 80 MFLOP at 128x128.
+"""
+
+from senet_kp.nets.options import NetOptions, conv_scope
+from senet_kp.tf1 import slim, tf
+
+WIDTHS = (64, 128, 128, 256, 512)
+SQUEEZE = 16  # the gate's hidden layer is this much narrower than the block
+
+
+def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
+    """[B, outputs] from [B, S, S, 3]: stem, five blocks (S/64 left), mean, dense, dense."""
+    with slim.arg_scope(conv_scope(is_training, options)):
+        net = (image - 127.5) * (1 / 127.5)
+        net = slim.conv2d(net, 32, 3, scope="stem")
+        net = slim.avg_pool2d(net, 3, 2, scope="stem_pool")
+        for number, width in enumerate(WIDTHS, 1):
+            net = se_bottleneck(net, width, scope=f"block{number}")
+        net = tf.reduce_mean(net, [1, 2], name="mean")
+        net = slim.fully_connected(net, 1024, scope="dense")
+        if is_training:
+            rate = 1 - options.dropout_keep
+            net = tf.nn.experimental.stateless_dropout(net, rate, options.dropout_seed)
+        return slim.fully_connected(net, outputs, activation_fn=None, scope="points")
+
+
+def se_bottleneck(net, width: int, scope: str):
+    """[B, H, W, C] to [B, H/2, W/2, width]: bottleneck and shortcut, pooled, gated, added."""
+    with tf.variable_scope(scope):
+        inner = int(net.shape[3]) // 4
+        shortcut = slim.avg_pool2d(net, 3, 2, scope="shortcut_pool")
+        if int(net.shape[3]) != width:
+            shortcut = slim.conv2d(shortcut, width, 1, scope="shortcut")
+        net = slim.conv2d(net, inner, 1, scope="reduce")
+        net = slim.conv2d(net, inner, 3, scope="conv")
+        net = slim.conv2d(net, width, 1, scope="expand")
+        net = slim.avg_pool2d(net, 3, 2, scope="pool")
+        return shortcut + net * se_gate(net)
+
+
+def se_gate(net):
+    """[B, 1, 1, C] in 0..1, from the spatial mean; stays 4-D, which OpenCV broadcasts right."""
+    width = int(net.shape[3])
+    with tf.variable_scope("gate"):
+        gate = tf.reduce_mean(net, [1, 2], name="squeeze")
+        gate = slim.fully_connected(gate, width // SQUEEZE, scope="down")
+        gate = slim.fully_connected(gate, width, activation_fn=tf.nn.sigmoid, scope="up")
+        return tf.reshape(gate, [-1, 1, 1, width], name="gate")

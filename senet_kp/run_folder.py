@@ -1,0 +1,133 @@
+"""What a training run leaves on disk, and what it takes up again.
+
+config.json     the settings and the hash of the records
+latest/         the newest checkpoint, ckpt-<step>, and the one before
+best/           the checkpoint with the lowest validation NME so far, and best.json
+metrics.csv     a row per validation
+events.*        for TensorBoard
+"""
+
+import csv
+import json
+from pathlib import Path
+
+from senet_kp.tf1 import tf
+from tfrecords.errors import ModelError, UserError
+from tfrecords.files import atomic_path, write_json
+
+# Settings that a run may change when it is continued: they do not touch what is computed.
+FREE = frozenset(
+    ("steps", "log_every_steps", "validate_every_steps", "max_minutes", "records", "run", "threads")
+)
+
+
+class RunFolder:
+    """One run's files. Checkpoints hold every variable, so the optimiser's slots too."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.metrics = self.folder / "metrics.csv"
+        self._config = self.folder / "config.json"
+        self._best = self.folder / "best" / "best.json"
+
+    def open(self, config: dict):
+        """Create the folder, or check that what is there belongs to the same run.
+
+        Raises UserError naming every setting that differs.
+        """
+        if self._config.exists():
+            old = json.loads(self._config.read_text())
+            keys = sorted({*old, *config} - FREE)
+            different = [
+                f"{key} is {old.get(key)}, not {config.get(key)}"
+                for key in keys
+                if old.get(key) != config.get(key)
+            ]
+            if different:
+                raise UserError(
+                    f"{self.folder}: holds a run with other settings ({'; '.join(different)});"
+                    " give those, or another folder with --run"
+                )
+        write_json(self._config, config)
+
+    @property
+    def latest(self) -> str | None:
+        """Prefix of the newest checkpoint, or None."""
+        return tf.train.latest_checkpoint(str(self.folder / "latest"))
+
+    @property
+    def best(self) -> dict | None:
+        """{"step", "val_nme"} of the best checkpoint, or None."""
+        return json.loads(self._best.read_text()) if self._best.exists() else None
+
+    def make_savers(self):
+        """Create the savers; to be called while the graph can still grow."""
+        self._latest_saver = tf.train.Saver(max_to_keep=2, name="latest_saver")
+        self._best_saver = tf.train.Saver(max_to_keep=1, name="best_saver")
+        for saver, part in ((self._latest_saver, "latest"), (self._best_saver, "best")):
+            state = tf.train.get_checkpoint_state(str(self.folder / part))
+            saver.recover_last_checkpoints(state.all_model_checkpoint_paths if state else [])
+
+    def restore(self, session):
+        """Load the newest checkpoint into the session."""
+        restore(self._latest_saver, session, self.latest)
+
+    def save_latest(self, session, step: int):
+        self._save(self._latest_saver, session, "latest", step)
+
+    def save_best(self, session, step: int, val_nme: float):
+        """Replace the best checkpoint; the caller has seen that it is better."""
+        self._save(self._best_saver, session, "best", step)
+        write_json(self._best, {"step": step, "val_nme": val_nme})
+
+    def _save(self, saver, session, part: str, step: int):
+        folder = self.folder / part
+        folder.mkdir(parents=True, exist_ok=True)
+        saver.save(session, str(folder / "ckpt"), step, write_meta_graph=False)
+
+    def forget_after(self, step: int):
+        """Drop what an interrupted run wrote after its last checkpoint: it will come again."""
+        rows = read_metrics(self.metrics)
+        if kept := [row for row in rows if int(row["step"]) <= step]:
+            with atomic_path(self.metrics) as temporary, open(temporary, "w", newline="") as file:
+                writer = csv.DictWriter(file, kept[0])
+                writer.writeheader()
+                writer.writerows(kept)
+        else:
+            self.metrics.unlink(missing_ok=True)
+        if self.best and self.best["step"] > step:
+            self._best.unlink()
+
+    def add_metrics(self, row: dict):
+        """Append one row to metrics.csv."""
+        new = not self.metrics.exists()
+        with open(self.metrics, "a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def read_metrics(path) -> list[dict]:
+    """The rows of a metrics.csv, values as text; none if it is not there."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def restore(saver, session, prefix: str):
+    """`saver.restore` with one line for a checkpoint that does not fit or cannot be read."""
+    try:
+        saver.restore(session, prefix)
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+        raise ModelError(
+            f"{prefix}: a checkpoint of another network ({_first_line(error)});"
+            " name its own network with --net, or another folder"
+        ) from None
+    except (tf.errors.OpError, ValueError) as error:
+        raise ModelError(f"{prefix}: not a readable checkpoint ({_first_line(error)})") from None
+
+
+def _first_line(error) -> str:
+    return str(getattr(error, "message", error)).strip().splitlines()[0]

@@ -1,0 +1,58 @@
+"""TensorFlow 1 style on today's TensorFlow: `from senet_kp.tf1 import slim, tf`.
+
+tf-slim 1.1.0 is the last release and meets TensorFlow 2.16 and later with two faults:
+
+1. It reads `tensorflow.python.framework.ops.Tensor`, which moved. The line below puts it back.
+2. `slim.batch_norm` with its default updates collection goes through a Keras module that is gone.
+   With any other collection it takes slim's own fused path, so the networks here collect their
+   updates in BATCH_NORM_UPDATES, and training runs that collection with every step.
+
+The tests fail, and say so, on the day that either is no longer needed or no longer enough.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hold back what TensorFlow's libraries print about themselves while they load.
+
+    They write to the file descriptor before any setting of theirs is read. Shown after a failure.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+with _quiet():
+    import tensorflow.compat.v1 as tf
+    from tensorflow.python.framework import ops
+
+    if not hasattr(ops, "Tensor"):
+        ops.Tensor = tf.Tensor
+
+    import tf_slim as slim
+
+tf.logging.set_verbosity(tf.logging.ERROR)  # the next line would announce its deprecation
+tf.disable_v2_behavior()
+
+warnings.filterwarnings("ignore", "`layer.apply` is deprecated")  # slim's dense layer, each time
+
+BATCH_NORM_UPDATES = "batch_norm_updates"
+
+__all__ = ["BATCH_NORM_UPDATES", "slim", "tf"]

@@ -1,0 +1,325 @@
+"""python -m senet_kp.train --records out/tfrecords --run out/run
+
+Trains a network on the train side of a record folder. The same command continues a run that was
+stopped (Ctrl-C and SIGTERM save first) or killed, exactly where its last checkpoint was.
+Watch it with `tensorboard --logdir out/run`. About 110 pictures a second on two cores.
+Exit codes: 0 all steps done, 2 unusable arguments, 3 the records cannot be read, 4 the run's
+checkpoint does not fit, 5 the loss is no longer finite, 6 no place to write, 130 stopped.
+"""
+
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from senet_kp.augment import AugmentConfig
+from senet_kp.crops import Crops, load_crops
+from senet_kp.draw import GREEN, RED, contact_sheet, draw_landmarks
+from senet_kp.graph import TrainingGraph, build_training_graph, predict
+from senet_kp.inputs import Batch, training_batch
+from senet_kp.metrics import nme, normaliser, point_errors, spread_ratio
+from senet_kp.nets import NETWORKS
+from senet_kp.pictures import encode_picture
+from senet_kp.run_folder import RunFolder
+from senet_kp.scheme import SCHEMES, LandmarkScheme, flip_table_error
+from senet_kp.tf1 import tf
+from tfrecords.errors import INTERRUPTED, CheckError, InputError, UserError, exit_code_of
+from tfrecords.shards import read_manifest
+
+VAL_FACES = 1000  # more would not change the choice of a checkpoint, only cost time
+SHOWN_FACES = 8
+COLLAPSED = 0.1  # predictions that vary this much less than the truth are one mean face
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    records: Path = Path("out/tfrecords")
+    """record folder"""
+    run: Path = Path("out/run")
+    """run folder: checkpoints, metrics, events"""
+    net: str = "senet_classic"
+    """network"""
+    steps: int = 150_000
+    """steps in all"""
+    batch_size: int = 32
+    """pictures in a step"""
+    learning_rate: float = 1e-3
+    """Adam's, at step 0"""
+    decay_rate: float = 0.98
+    """what the learning rate is multiplied by every --decay-steps, continuously"""
+    decay_steps: int = 1000
+    """see --decay-rate"""
+    weight_decay: float = 1e-5
+    """L2 on all weights"""
+    bn_decay: float = 0.997
+    """of batch norm's moving statistics; runs under 2,000 steps want less"""
+    dropout_keep: float = 0.8
+    """share of the dense layer that dropout keeps"""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    seed: int = 0
+    """of weights, order, augmentation and dropout"""
+    log_every_steps: int = 50
+    """steps between log lines"""
+    validate_every_steps: int = 500
+    """steps between validations, each with a checkpoint"""
+    max_minutes: float = 0.0
+    """stop and save after this many minutes, 0 for never; the same command continues"""
+    threads: int = cpu_count() or 1
+    """threads of one op, and ops at a time; 1 makes runs equal to the last bit"""
+
+
+def train(config: TrainConfig) -> int:
+    """Train to `config.steps`, or until stopped; return the exit code."""
+    _check(config)
+    manifest = read_manifest(config.records)
+    scheme = _self_check(manifest)
+    folder = RunFolder(config.run)
+    folder.open(asdict(config) | {"records_sha256": manifest["records_sha256"]})
+    latest = folder.latest
+    start = int(latest.rpartition("-")[2]) if latest else 0
+    if start >= config.steps:
+        print(f"{config.run}: all {config.steps:,} steps are done already, nothing to do")
+        return 0
+    tf.reset_default_graph()
+    tf.set_random_seed(config.seed)
+    batch, start_input = training_batch(
+        config.records, manifest, config.batch_size, start, config.seed, config.augment,
+        config.threads,
+    )  # fmt: skip
+    graph = build_training_graph(batch, config, manifest["box"]["size_px"])
+    folder.make_savers()
+    initialise = tf.global_variables_initializer()
+    tf.get_default_graph().finalize()  # an op made in the loop would now be an error
+    val = load_crops(config.records, manifest, "val", VAL_FACES)
+    print(f"{config.net}: {_weights():,} weights, {_describe(manifest)}, from step {start:,}")
+    with tf.Session(config=_session_config(config.threads)) as session, _StopSignals() as stop:
+        session.run([initialise, start_input])
+        if latest:
+            folder.restore(session)
+        folder.forget_after(start)
+        return _loop(session, batch, graph, config, folder, val, scheme, start, stop)
+
+
+def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, scheme, start, stop):
+    """Steps, log lines, validations and checkpoints from `start` to the end or a stop."""
+    fetches = {
+        "train": graph.train_op,
+        "loss": graph.loss,
+        "sample_loss": graph.sample_loss,
+        "learning_rate": graph.learning_rate,
+        "gradient_norm": graph.gradient_norm,
+        "wait_s": batch.wait_s,
+        "names": batch.name,
+    }
+    events = tf.summary.FileWriter(str(folder.folder))
+    bar = tqdm(total=config.steps, initial=start, unit="step", disable=None, dynamic_ncols=True)
+    began, meter, val_nme = time.monotonic(), _Meter(config.batch_size), None
+    for step in range(start + 1, config.steps + 1):
+        out = session.run(fetches)
+        meter.count(out["wait_s"])
+        bar.update()
+        if not np.isfinite(out["loss"]):
+            raise CheckError(_not_finite(step, out, folder))
+        out_of_time = 0 < 60 * config.max_minutes < time.monotonic() - began
+        last = step == config.steps or stop.asked or out_of_time
+        if step % config.log_every_steps == 0 or last:
+            values = {key: float(out[key]) for key in ("loss", "learning_rate", "gradient_norm")}
+            values |= meter.read() | {"weight_norm": float(session.run(graph.weight_norm))}
+            _log(bar, events, step, values, val_nme)
+        if step % config.validate_every_steps == 0 or last:
+            val_nme = _validate(session, graph, val, scheme, bar, events, step)
+            if val_nme is not None and val_nme < (folder.best or {"val_nme": np.inf})["val_nme"]:
+                folder.save_best(session, step, val_nme)
+            folder.add_metrics(_row(step, config, out, val_nme))
+            folder.save_latest(session, step)
+            meter.restart()
+        if last:
+            break
+    bar.close()
+    events.close()
+    print(_farewell(step, config, folder))
+    return INTERRUPTED if stop.asked and step < config.steps else 0
+
+
+def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, step: int):
+    """Mean inter-ocular NME of the val side, drawn and logged; None without a val side."""
+    if not len(val):
+        return None
+    predicted = predict(session, graph, val.images)
+    lengths = normaliser(val.landmarks, val.mask, scheme, "inter-ocular")
+    error = float(np.nanmean(nme(point_errors(predicted, val.landmarks, val.mask, lengths))))
+    spread = spread_ratio(predicted, val.landmarks)
+    pictures = [
+        _drawn(*sample, scheme)
+        for sample in zip(val.images, val.landmarks, predicted, range(SHOWN_FACES))  # noqa: B905
+    ]
+    image = tf.Summary.Image(
+        encoded_image_string=encode_picture(contact_sheet(pictures, 4), ".png")
+    )
+    value = tf.Summary.Value(tag="val/faces", image=image)
+    events.add_summary(tf.Summary(value=[value]), step)
+    _add_scalars(events, step, {"val/nme": error, "val/spread": spread})
+    bar.write(f"step {step} val_nme {error:.4%} of {len(val)} faces, spread {spread:.2f}")
+    if spread < COLLAPSED:
+        bar.write(
+            f"warning: the predictions vary {spread:.0%} as much as the labels: the network answers"
+            " with the mean face; train longer, or lower --learning-rate or --bn-decay"
+        )
+    return error
+
+
+def _log(bar, events, step: int, values: dict, val_nme):
+    """One line and the same values for TensorBoard."""
+    _add_scalars(events, step, {f"train/{key}": value for key, value in values.items()})
+    newest = "-" if val_nme is None else f"{val_nme:.2%}"
+    bar.set_postfix_str(
+        f"loss {values['loss']:.5f}, lr {values['learning_rate']:.2e}, "
+        f"{values['images_per_s']:.0f} images/s, val NME {newest}"
+    )
+    bar.write(
+        f"step {step} loss {values['loss']:.6f} lr {values['learning_rate']:.3e}"
+        f" ms/step {values['ms_per_step']:.0f} images/s {values['images_per_s']:.1f}"
+        f" wait {values['wait_share']:.1%}"
+    )
+
+
+class _Meter:
+    """Speed since the last reading, validations left out, and the share of it spent waiting."""
+
+    def __init__(self, batch_size: int):
+        self.batch_size = batch_size
+        self.restart()
+
+    def restart(self):
+        self.began, self.steps, self.waited_s = time.monotonic(), 0, 0.0
+
+    def count(self, wait_s: float):
+        self.steps += 1
+        self.waited_s += wait_s
+
+    def read(self) -> dict:
+        seconds = time.monotonic() - self.began
+        values = {
+            "ms_per_step": 1000 * seconds / max(self.steps, 1),
+            "images_per_s": self.steps * self.batch_size / seconds,
+            "wait_share": self.waited_s / seconds,
+        }
+        self.restart()
+        return values
+
+
+class _StopSignals:
+    """Turns the first Ctrl-C or SIGTERM into a request that the loop reads between steps."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __enter__(self):
+        self.asked = False
+        self._old = [signal.signal(number, self._ask) for number in self.SIGNALS]
+        return self
+
+    def __exit__(self, *_):
+        for number, old in zip(self.SIGNALS, self._old, strict=True):
+            signal.signal(number, old)
+
+    def _ask(self, *_):
+        self.__exit__()  # a second one ends the process at once
+        self.asked = True
+
+
+def _check(config: TrainConfig):
+    if config.net not in NETWORKS:
+        raise UserError(f"--net {config.net}: no such network, only {', '.join(NETWORKS)}")
+    for name in ("steps", "batch_size", "decay_steps", "log_every_steps", "validate_every_steps",
+                 "threads"):  # fmt: skip
+        if getattr(config, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} is at least 1")
+    if not (0 < config.dropout_keep <= 1 and 0 < config.bn_decay < 1 and config.learning_rate > 0):
+        raise UserError(
+            "--dropout-keep and --bn-decay lie between 0 and 1, --learning-rate above 0"
+        )
+
+
+def _self_check(manifest: dict) -> LandmarkScheme:
+    """What must hold before step 1; returns the records' scheme."""
+    if manifest["scheme"] not in SCHEMES:
+        raise InputError(f"no landmark scheme {manifest['scheme']!r}, only {', '.join(SCHEMES)}")
+    scheme = SCHEMES[manifest["scheme"]]
+    if scheme.count != manifest["landmark_count"]:
+        raise InputError(f"{manifest['landmark_count']} landmarks are not {scheme.name}'s")
+    if (manifest["colour"], manifest["value_range"]) != ("RGB", [0, 255]):
+        raise InputError("the records are not RGB 0..255, which every network here takes")
+    if error := flip_table_error(scheme, manifest["mean_shape"]):
+        raise CheckError(error)
+    return scheme
+
+
+def _describe(manifest: dict) -> str:
+    sides = manifest["sides"]
+    return (
+        f"{sides['train']['records']:,} pictures to train, {sides['val']['records']:,} to validate"
+    )
+
+
+def _weights() -> int:
+    return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
+
+
+def _session_config(threads: int):
+    return tf.ConfigProto(
+        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads
+    )
+
+
+def _row(step: int, config: TrainConfig, out: dict, val_nme) -> dict:
+    return {
+        "step": step,
+        "images": step * config.batch_size,
+        "learning_rate": f"{out['learning_rate']:.6g}",
+        "loss": f"{out['loss']:.6g}",
+        "val_nme": "" if val_nme is None else f"{val_nme:.6f}",
+    }
+
+
+def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
+    bad = [name for name, loss in zip(out["names"], out["sample_loss"], strict=True)
+           if not np.isfinite(loss)] or list(out["names"])  # fmt: skip
+    samples = ", ".join(name.decode() for name in bad[:5]) + (", ..." if len(bad) > 5 else "")
+    return (
+        f"step {step}: the loss is {out['loss']}, from {samples}; the checkpoint before it is"
+        f" kept ({folder.latest or 'none yet'}); lower --learning-rate or look at these samples"
+    )
+
+
+def _drawn(image, truth, predicted, _, scheme: LandmarkScheme):
+    """A face at twice its size, the true points green, the predicted ones red."""
+    picture = np.ascontiguousarray(image.repeat(2, 0).repeat(2, 1))
+    for points, colour in ((truth, GREEN), (predicted, RED)):
+        draw_landmarks(picture, points * len(picture) - 0.5, scheme, colour, lines=False)
+    return picture
+
+
+def _add_scalars(events, step: int, values: dict):
+    summary = tf.Summary(value=[tf.Summary.Value(tag=t, simple_value=v) for t, v in values.items()])
+    events.add_summary(summary, step)
+
+
+def _farewell(step: int, config: TrainConfig, folder: RunFolder) -> str:
+    done = "done" if step == config.steps else "stopped and saved; the same command continues it"
+    best = folder.best
+    text = f", best val NME {best['val_nme']:.2%} at step {best['step']:,}" if best else ""
+    return f"{config.run}: step {step:,} of {config.steps:,}, {done}{text}"
+
+
+def main() -> int:
+    return train(tyro.cli(TrainConfig, prog="python -m senet_kp.train", description=__doc__))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
