@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from data_prep.face_sample import FaceLabel, FaceSource, Rejected
-from data_prep.lp300w import read_label
+from data_prep.formats import FORMATS
 from senet_kp.detector import MIN_IOU, FaceDetector, iou
 from senet_kp.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
 from senet_kp.pictures import BadPicture, decode_picture, read_picture
@@ -22,11 +22,12 @@ MIN_BOX_PX = 16.0  # a smaller face has nothing that a 128 px crop could show
 
 @dataclass(frozen=True)
 class CropRule:
-    """What a record's picture is."""
+    """How a picture becomes a record."""
 
     box: BoxRule
     context: float
     jpeg_quality: int
+    format: str
     points: str
 
     @property
@@ -52,7 +53,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped:
     """Read, check, crop and encode one face; what is wrong with it comes back as a reason."""
     try:
         picture_data, label_data = _read(source.picture), _read(source.label)
-        label = read_label(source, label_data, rule.points)
+        label = FORMATS[rule.format].read_label(source, label_data, rule.points)
         picture = decode_picture(picture_data, source.picture)
         box = _checked_box(label, picture, rule.box)
     except BadPicture as error:
@@ -87,7 +88,7 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
 
 def detected_pair(source: FaceSource, rule: CropRule):
     """(detector's box, face box) of one labelled face, or None where the detector missed it."""
-    label = read_label(source, _read(source.label), rule.points)
+    label = FORMATS[rule.format].read_label(source, _read(source.label), rule.points)
     box = face_box(label.landmarks[label.mask], rule.box)
     detections = [found for found, _ in _detector().detect(read_picture(source.picture))]
     best = max(detections, key=lambda found: iou(found, box), default=None)

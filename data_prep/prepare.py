@@ -23,9 +23,9 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from data_prep import lp300w
 from data_prep.crop_record import Cropped, CropRule, crop_record, detected_pair
 from data_prep.face_sample import FaceSource
+from data_prep.formats import FORMATS
 from data_prep.split import fraction, side_of
 from senet_kp.detector import measure_transform
 from senet_kp.draw import contact_sheet, draw_landmarks
@@ -37,6 +37,7 @@ from tfrecords.schema import SCHEMA_VERSION, decode
 from tfrecords.shards import MANIFEST, SIDES, ShardWriter, read_manifest, records_hash
 
 REJECTS = "rejects.csv"
+SPLIT = "split.csv"
 CONTACT_SHEET = "contact_sheet.png"
 SHEET_PICTURES, SHEET_COLUMNS = 40, 8
 CHUNK = 16  # pictures a process takes at a time: 50 ms of work, so that waiting does not show
@@ -46,6 +47,8 @@ CHUNK = 16  # pictures a process takes at a time: 50 ms of work, so that waiting
 class PrepareConfig:
     data: Path
     """folder of the data set"""
+    format: str = "300w-lp"
+    """how it is laid out: 300w-lp"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     points: str = "pts_2d"
@@ -94,7 +97,8 @@ def prepare(config: PrepareConfig) -> dict:
 
 
 def _write_records(folder: Path, sources: list[FaceSource], config: PrepareConfig) -> dict:
-    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points)
+    rule = CropRule(config.box, config.context, config.jpeg_quality, config.format, config.points)
+    scheme = FORMATS[config.format].SCHEME
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     book = _Book(folder, config)
     with _pool(config.processes) as pool:
@@ -106,8 +110,8 @@ def _write_records(folder: Path, sources: list[FaceSource], config: PrepareConfi
     sides = book.close()
     manifest = {
         "schema": SCHEMA_VERSION,
-        "scheme": lp300w.SCHEME.name,
-        "landmark_count": lp300w.SCHEME.count,
+        "scheme": scheme.name,
+        "landmark_count": scheme.count,
         "box": asdict(config.box),
         "stored_px": rule.stored_px,
         "colour": "RGB",
@@ -119,7 +123,7 @@ def _write_records(folder: Path, sources: list[FaceSource], config: PrepareConfi
         "detector_box": asdict(transform) if transform else None,
         "source": {
             "folder": config.data.resolve().name,
-            "format": "300w-lp",
+            "format": config.format,
             "pictures": len(sources),
             "sha256": sha256_of_lines(f"{n} {h}" for n, h in sorted(book.content.items())),
         },
@@ -136,6 +140,7 @@ class _Book:
         self.writers = {s: ShardWriter(folder, s, config.records_per_shard) for s in SIDES}
         self.groups = {side: set() for side in SIDES}
         self.rejects: list[Cropped] = []
+        self.split: list[tuple[str, str, str]] = []  # picture, group, side
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
         self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
         self._sheet: list[bytes] = []
@@ -151,6 +156,7 @@ class _Book:
         side = side_of(source.group, config.seed, config.test_share, config.val_share)
         self.writers[side].write(cropped.data)
         self.groups[side].add(source.group)
+        self.split.append((source.name, source.group, side))
         self.content[source.name] = cropped.content_hash
         if side == "train":
             self._enter_train(cropped)
@@ -193,9 +199,10 @@ class _Book:
                 )
 
     def close(self) -> dict:
-        """Finish shards, rejects file and contact sheet; return the sides for the manifest."""
+        """Finish shards, tables and contact sheet; return the sides for the manifest."""
         self._write_rejects(self.folder / REJECTS)
-        scheme = lp300w.SCHEME
+        _write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
+        scheme = FORMATS[self.config.format].SCHEME
         pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))
         sides = {}
@@ -215,10 +222,8 @@ class _Book:
         return np.round(self._shape_sum / self._shape_count, 6)
 
     def _write_rejects(self, path: Path):
-        with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("picture", "reason", "message"))
-            writer.writerows((r.source.name, r.reason, r.message) for r in self.rejects)
+        rows = [(reject.source.name, reject.reason, reject.message) for reject in self.rejects]
+        _write_csv(path, ("picture", "reason", "message"), rows)
 
 
 def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
@@ -246,6 +251,7 @@ def _start_worker():
 
 def _check(config: PrepareConfig):
     rules = (
+        (config.format in FORMATS, f"--format is {' or '.join(FORMATS)}"),
         (config.points in ("pts_2d", "pts_3d"), "--points is pts_2d or pts_3d"),
         (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
         (config.box.size_px >= 32, "--box.size-px is at least 32"),
@@ -299,6 +305,11 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
         for shard in shards
     )
     return manifest if same and whole else None
+
+
+def _write_csv(path: Path, header: tuple, rows: list[tuple]):
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def _drawn(record, scheme, config: PrepareConfig) -> np.ndarray:

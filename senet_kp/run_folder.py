@@ -11,8 +11,9 @@ import csv
 import json
 from pathlib import Path
 
+from senet_kp.checkpoints import restore
 from senet_kp.tf1 import tf
-from tfrecords.errors import ModelError, UserError
+from tfrecords.errors import UserError
 from tfrecords.files import atomic_path, write_json
 
 # Settings that a run may change when it is continued: they do not touch what is computed.
@@ -114,20 +115,3 @@ def read_metrics(path) -> list[dict]:
         return []
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
-
-
-def restore(saver, session, prefix: str):
-    """`saver.restore` with one line for a checkpoint that does not fit or cannot be read."""
-    try:
-        saver.restore(session, prefix)
-    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-        raise ModelError(
-            f"{prefix}: a checkpoint of another network ({_first_line(error)});"
-            " name its own network with --net, or another folder"
-        ) from None
-    except (tf.errors.OpError, ValueError) as error:
-        raise ModelError(f"{prefix}: not a readable checkpoint ({_first_line(error)})") from None
-
-
-def _first_line(error) -> str:
-    return str(getattr(error, "message", error)).strip().splitlines()[0]

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -39,6 +40,8 @@ def write_bytes(path, data: bytes):
 def write_json(path, value):
     """Write `value` atomically as indented JSON; arrays become lists, NaN is refused."""
     text = json.dumps(value, indent=1, allow_nan=False, default=_plain)
+    # Lists of plain values go on one line; a line break never stands inside a JSON string.
+    text = re.sub(r"\[\n[^\[\]{}]*\n *\]", _on_one_line, text)
     write_bytes(path, text.encode() + b"\n")
 
 
@@ -75,6 +78,10 @@ def sha256_of_lines(lines) -> str:
     for line in lines:
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def _on_one_line(found) -> str:
+    return "[" + re.sub(r"\n *", " ", found[0][1:-1]).strip() + "]"
 
 
 def _plain(value):

@@ -1,0 +1,1 @@
+"""From a checkpoint to files that run elsewhere, and the proof that they agree with it."""

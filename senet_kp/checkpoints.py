@@ -1,0 +1,93 @@
+"""Checkpoints in use: the inference graph, and a run's settings and weights put into it."""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE
+from senet_kp.nets import NETWORKS, build_network
+from senet_kp.tf1 import tf
+from tfrecords.errors import InputError, ModelError
+
+
+def read_settings(run: Path) -> dict:
+    """The settings of a training run; raises ModelError where there is none."""
+    try:
+        settings = json.loads((run / "config.json").read_text())
+    except (OSError, ValueError):
+        raise ModelError(f"{run}: no training run here; 'make train' makes one") from None
+    if settings.get("net") not in NETWORKS:
+        raise ModelError(f"{run}: trained a network {settings.get('net')!r} that is not known here")
+    return settings
+
+
+def require_same_records(run: Path, settings: dict, records: Path, manifest: dict):
+    """Raise InputError where the run was trained on other records than these."""
+    if settings["records_sha256"] != manifest["records_sha256"]:
+        raise InputError(
+            f"{run} was trained on other records than {records} holds, whose sides may be split"
+            " otherwise; give the ones it was trained on with --records"
+        )
+
+
+def checkpoint_prefix(run: Path, which: str = "best") -> str:
+    """The checkpoint's prefix for "best", "latest" or a path of any of its files.
+
+    A run without a validation side has no best checkpoint: then it is the latest.
+    """
+    if which not in ("best", "latest"):
+        return which.removesuffix(".index").partition(".data-")[0]
+    found = tf.train.latest_checkpoint(str(run / which)) or tf.train.latest_checkpoint(
+        str(run / "latest")
+    )
+    if not found:
+        raise ModelError(f"{run}: holds no checkpoint; 'make train' writes them")
+    return found
+
+
+def restore(saver, session, prefix: str):
+    """`saver.restore` with one line for a checkpoint that does not fit or cannot be read."""
+    try:
+        saver.restore(session, prefix)
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+        raise ModelError(
+            f"{prefix}: the checkpoint is not there, or of another network ({_first_line(error)})"
+        ) from None
+    except (tf.errors.OpError, ValueError) as error:
+        raise ModelError(f"{prefix}: not a readable checkpoint ({_first_line(error)})") from None
+
+
+def build_inference_graph(net: str, manifest: dict):
+    """Ops from INPUT_NODE to OUTPUT_NODE, batch 1, in the default graph; returns the input.
+
+    A literal is_training=False: no loss, no dropout, no input pipeline.
+    """
+    size_px = manifest["box"]["size_px"]
+    image_in = tf.placeholder(tf.float32, [1, size_px, size_px, 3], name=INPUT_NODE)
+    points = build_network(net, image_in, manifest["landmark_count"], is_training=False)
+    # Not an identity: OpenCV removes those, and the name with them.
+    tf.reshape(points, [1, 2 * manifest["landmark_count"]], name=OUTPUT_NODE)
+    return image_in
+
+
+@contextmanager
+def restored_session(net: str, manifest: dict, prefix: str):
+    """A session on a new inference graph with a checkpoint's weights."""
+    with tf.Graph().as_default() as graph:
+        build_inference_graph(net, manifest)
+        with tf.Session(graph=graph) as session:
+            restore(tf.train.Saver(), session, prefix)
+            yield session
+
+
+def run_images(session, images) -> np.ndarray:
+    """Box-relative landmarks [n, N, 2] of uint8 images [n, S, S, 3], one by one."""
+    feed, fetch = f"{INPUT_NODE}:0", f"{OUTPUT_NODE}:0"
+    points = [session.run(fetch, {feed: image[None]}) for image in images]
+    return np.concatenate(points).reshape(len(images), -1, 2)
+
+
+def _first_line(error) -> str:
+    return str(getattr(error, "message", error)).strip().splitlines()[0]

@@ -1,0 +1,212 @@
+"""python -m senet_kp.evaluate --model out/senet.pb --records out/tfrecords
+
+Scores a frozen graph, or a training run's best checkpoint, on one side of a record folder, with
+the face boxes of the records. Prints a table, writes JSON and the curve of cumulative errors.
+Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 4 the model cannot be used.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from senet_kp.backends import BACKENDS
+from senet_kp.crops import Crops, load_crops
+from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normaliser, point_errors
+from senet_kp.model_card import read_card
+from senet_kp.pose import estimate_yaw_deg
+from senet_kp.scheme import SCHEMES, LandmarkScheme
+from tfrecords.errors import InputError, ModelError, UserError, exit_code_of
+from tfrecords.files import atomic_path, write_json
+from tfrecords.shards import read_manifest
+
+YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    model: Path = Path("out/senet.pb")
+    """a frozen graph (.pb), or a training run's folder"""
+    records: Path = Path("out/tfrecords")
+    """record folder"""
+    side: str = "test"
+    """train, val or test"""
+    normaliser: str = "inter-ocular"
+    """inter-ocular (outer eye corners), inter-pupil, box (sqrt of its area) or diagonal"""
+    threshold: float = 0.08
+    """NME above which a face counts as failed, and where the area under the curve ends"""
+    backend: str = "opencv"
+    """opencv or tensorflow, for a frozen graph"""
+    json: str = ""
+    """where the numbers go, - for standard output; beside the model if empty"""
+    ced: str = ""
+    """where the curve goes, a .png; beside the model if empty"""
+
+
+def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
+    """The scores, with their conditions, and the NME of every face that could be scored."""
+    _check(config)
+    manifest = read_manifest(config.records)
+    crops = load_crops(config.records, manifest, config.side)
+    if not len(crops):
+        raise InputError(f"{config.records}: no faces on the {config.side} side")
+    predicted, conditions = _predict(config, manifest, crops)
+    scheme = SCHEMES[manifest["scheme"]]
+    result = scores(predicted, crops, scheme, config.normaliser, config.threshold)
+    result |= conditions | {
+        "side": config.side,
+        "box_source": "landmarks",
+        "label_source": f"{manifest['source']['folder']}, {manifest['settings']['points']}",
+        "records_sha256": manifest["records_sha256"],
+    }
+    return result, face_errors(predicted, crops, scheme, config.normaliser)
+
+
+def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular", threshold=0.08):
+    """Everything about predictions [n, N, 2] on n faces, as a dictionary of plain numbers."""
+    lengths = normaliser(crops.landmarks, crops.mask, scheme, kind)
+    errors = point_errors(predicted, crops.landmarks, crops.mask, lengths)
+    nmes = nme(errors)
+    scored = np.isfinite(nmes)
+    yaw, estimated = _yaw_deg(crops, scheme)
+    return {
+        "metric": "NME",
+        "normaliser": kind,
+        "faces": int(scored.sum()),
+        "faces_not_scored": int((~scored).sum()),
+        "nme": float(nmes[scored].mean()),
+        "nme_median": float(np.median(nmes[scored])),
+        "threshold": threshold,
+        "failure_rate": failure_rate(nmes[scored], threshold),
+        "auc": auc(nmes[scored], threshold),
+        "regions": {
+            name: float(np.nanmean(nme(errors[:, list(points)])))
+            for name, points in scheme.regions.items()
+        },
+        "yaw_bins": {
+            f"{low}-{high}": _bin(nmes[scored & (yaw >= low) & (yaw < high)])
+            for low, high in YAW_BINS_DEG
+        },
+        "yaw_estimated_from_points": int(estimated.sum()),
+    }
+
+
+def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: str) -> np.ndarray:
+    """The NMEs of the faces that can be scored."""
+    lengths = normaliser(crops.landmarks, crops.mask, scheme, kind)
+    nmes = nme(point_errors(predicted, crops.landmarks, crops.mask, lengths))
+    return nmes[np.isfinite(nmes)]
+
+
+def score_table(result: dict) -> str:
+    """The scores for people to read."""
+    conditions = (
+        f"{result['side']} side, {result['faces']:,} faces, {result['normaliser']},"
+        f" boxes from {result['box_source']}, {result['engine']}"
+    )
+    rows = [
+        ("NME", f"{result['nme']:.2%}"),
+        ("median", f"{result['nme_median']:.2%}"),
+        (f"failures > {result['threshold']:.0%}", f"{result['failure_rate']:.1%}"),
+        (f"AUC to {result['threshold']:.0%}", f"{result['auc']:.3f}"),
+        *((name, f"{value:.2%}") for name, value in result["regions"].items()),
+        *(
+            (f"yaw {name}", f"{b['nme']:.2%} of {b['faces']}" if b["faces"] else "no faces")
+            for name, b in result["yaw_bins"].items()
+        ),
+    ]
+    return "\n".join([conditions, *(f"  {name:<16}{value:>14}" for name, value in rows)])
+
+
+def plot_ced(path, curves: dict, threshold: float, normaliser_name: str):
+    """Draw cumulative error curves {name: NMEs} as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4), dpi=120, layout="constrained")
+    for name, nmes in curves.items():
+        errors, shares = ced(nmes)
+        axes.step(100 * errors, 100 * shares, where="post", label=f"{name} ({np.mean(nmes):.2%})")
+    axes.axvline(100 * threshold, color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xlim=(0, 200 * threshold), ylim=(0, 100), xlabel=f"NME, % {normaliser_name}",
+             ylabel="% of faces", title="Cumulative error")  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    with atomic_path(path, ".png") as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)
+
+
+def _predict(config: EvaluateConfig, manifest: dict, crops: Crops):
+    """Landmarks [n, N, 2] of the crops by the model, and what is to be said about it."""
+    if config.model.is_dir():
+        return _predict_with_run(config, manifest, crops.images)
+    card = read_card(config.model)
+    fits = {"box": manifest["box"], "scheme": manifest["scheme"]}
+    if fits != {"box": card["box"], "scheme": card["scheme"]["name"]}:
+        raise ModelError(f"{config.model}: made for another face box or scheme than the records'")
+    run = BACKENDS[config.backend](config.model.read_bytes(), config.model)
+    images = tqdm(crops.images, unit="face", disable=None)
+    points = np.array([run(image) for image in images])
+    return points, {
+        "engine": config.backend,
+        "model": str(config.model),
+        "model_sha256": card["sha256"],
+    }
+
+
+def _predict_with_run(config: EvaluateConfig, manifest: dict, images):
+    from senet_kp import checkpoints  # TensorFlow only where it is needed
+
+    settings = checkpoints.read_settings(config.model)
+    checkpoints.require_same_records(config.model, settings, config.records, manifest)
+    prefix = checkpoints.checkpoint_prefix(config.model)
+    with checkpoints.restored_session(settings["net"], manifest, prefix) as session:
+        points = checkpoints.run_images(session, images)
+    return points, {"engine": "tensorflow, checkpoint", "model": prefix}
+
+
+def _yaw_deg(crops: Crops, scheme: LandmarkScheme):
+    """|yaw| of each face, from its label where that knows, else estimated from its true points."""
+    yaw = crops.pose_deg[:, 1].astype(np.float64)
+    unknown = ~np.isfinite(yaw)
+    for index in np.flatnonzero(unknown):
+        yaw[index] = estimate_yaw_deg(crops.landmarks[index], crops.mask[index], scheme)
+    return np.abs(yaw), unknown
+
+
+def _bin(nmes) -> dict:
+    return {"faces": len(nmes), "nme": float(nmes.mean()) if len(nmes) else None}
+
+
+def _check(config: EvaluateConfig):
+    if config.normaliser not in NORMALISERS:
+        raise UserError(f"--normaliser is one of {', '.join(NORMALISERS)}")
+    if config.backend not in BACKENDS:
+        raise UserError(f"--backend is one of {', '.join(BACKENDS)}")
+    if config.threshold <= 0:
+        raise UserError("--threshold is above 0")
+
+
+def main():
+    config = tyro.cli(EvaluateConfig, prog="python -m senet_kp.evaluate", description=__doc__)
+    result, nmes = evaluate(config)
+    base = config.model / "scores" if config.model.is_dir() else config.model.with_suffix("")
+    curve = config.ced or f"{base}-ced.png"
+    plot_ced(curve, {config.model.name: nmes}, config.threshold, config.normaliser)
+    if config.json == "-":
+        print(json.dumps(result, indent=1))
+        return
+    target = config.json or f"{base}-scores.json"
+    write_json(target, result)
+    print(score_table(result), f"{target}, {curve}", sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,72 @@
+"""Landmarks on pictures, in code: `LandmarkPredictor("out/senet.pb").predict("photo.jpg")`."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from senet_kp.backends import BACKENDS
+from senet_kp.detector import BoxTransform, FaceDetector
+from senet_kp.facebox import crop, to_absolute
+from senet_kp.model_card import box_rule, read_card, scheme_of
+from senet_kp.pictures import read_picture
+from tfrecords.errors import ModelError, UserError
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in pixels of the picture, 0-based with the first pixel's centre at 0.
+
+    box [x, y, w, h]: the square that the network saw. score: the detector's, None for a box that
+    was given. landmarks [N, 2].
+    """
+
+    box: np.ndarray
+    score: float | None
+    landmarks: np.ndarray
+
+
+class LandmarkPredictor:
+    """A frozen graph, its card, and a face detector that is loaded when it is first needed.
+
+    Raises ModelError for a model that cannot be used.
+    """
+
+    def __init__(self, model, backend: str = "opencv"):
+        if backend not in BACKENDS:
+            raise UserError(f"no backend {backend!r}, only {', '.join(BACKENDS)}")
+        self.card = read_card(model)
+        self.scheme = scheme_of(self.card)
+        self.rule = box_rule(self.card)
+        self._run = BACKENDS[backend](Path(model).read_bytes(), model)
+
+    @cached_property
+    def _detector(self) -> FaceDetector:
+        return FaceDetector()
+
+    @cached_property
+    def _transform(self) -> BoxTransform:
+        if not self.card.get("detector_box"):
+            raise ModelError(
+                "the model card does not say how dlib's boxes lie to the face box, because dlib"
+                " found no face in the training pictures; give boxes with --boxes"
+            )
+        return BoxTransform(**self.card["detector_box"])
+
+    def predict(self, picture, boxes=None) -> list[Face]:
+        """The faces of a picture: a path, or [H, W, 3] uint8 RGB.
+
+        `boxes` are face boxes [x, y, w, h] by the card's box rule; without them dlib finds the
+        faces. An empty list where there is none. Raises BadPicture for an unusable file.
+        """
+        if not isinstance(picture, np.ndarray):
+            picture = read_picture(picture)
+        if boxes is None:
+            found = self._detector.detect(picture)
+            return [self._face(picture, self._transform.apply(box), score) for box, score in found]
+        return [self._face(picture, np.asarray(box, np.float64), None) for box in boxes]
+
+    def _face(self, picture, box, score) -> Face:
+        points = self._run(crop(picture, box, self.rule.size_px, self.rule.padding))
+        return Face(box, score, to_absolute(points, box))
