@@ -1,0 +1,100 @@
+# From pictures with landmarks to a frozen graph and drawn points. `make help` lists the targets.
+
+PYTHON ?= python3
+OUT    ?= out
+FORMAT ?= 300w-lp
+NET    ?= senet_classic
+CUDA   ?=
+DATA   ?=
+IMAGE  ?=
+STEPS  ?=
+MINUTES ?=
+FLAGS  ?=
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+LOCK   := requirements/$(if $(CUDA),cuda,cpu).txt
+READY  := $(VENV)/ready-$(if $(CUDA),cuda,cpu)
+SOURCE := $(if $(DATA),$(DATA),$(OUT)/sample)
+RECORDS := $(OUT)/tfrecords
+MODEL  := $(OUT)/senet.pb
+# Later stages take the run that `make train` left, or make a short one of their own.
+SHORT  := $(OUT)/short-run
+RUN    ?= $(if $(wildcard $(OUT)/run/config.json),$(OUT)/run,$(SHORT))
+# 1,600 steps, about five minutes on two cores: batch norm and learning rate in a hurry to match.
+SHORT_FLAGS := --steps 1600 --bn-decay 0.98 --decay-steps 12 --learning-rate 2e-3 \
+               --validate-every-steps 200
+
+.PHONY: help setup sample tfrecords train eval freeze demo test lint lock bench clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@echo "Settings: DATA=folder FORMAT=300w-lp OUT=out NET=senet_classic STEPS=n MINUTES=n IMAGE=photo"
+	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
+
+setup: $(READY)  ## the environment: .venv with exact versions
+
+$(READY): $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null || \
+	  { echo "error: $(PYTHON) is missing or not Python 3.10 to 3.13; name one with PYTHON=" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "error: $(PYTHON) lacks venv; install it (Debian: python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
+	@touch $@
+
+sample: setup  ## render the built-in sample set in the layout of 300W-LP
+	$(PY) -m data_prep.sample_faces --out $(OUT)/sample
+
+tfrecords: setup $(if $(DATA),,sample)  ## crop the faces, write train, val and test records
+	$(PY) -m data_prep.prepare --data $(SOURCE) --format $(FORMAT) --out $(RECORDS) $(FLAGS)
+
+# With DATA= the records are checked against it; without, those that are there will do.
+$(RECORDS)/manifest.json: $(if $(DATA),tfrecords)
+	$(if $(DATA),,$(MAKE) tfrecords FLAGS=)
+
+train: setup $(RECORDS)/manifest.json  ## train, or go on with a training that was stopped
+	$(PY) -m senet_kp.train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
+	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(FLAGS)
+
+$(SHORT)/latest/checkpoint: | $(RECORDS)/manifest.json
+	$(PY) -m senet_kp.train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) \
+	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES))
+
+freeze: setup $(RUN)/latest/checkpoint  ## checkpoint to senet.pb and its model card, checked
+	$(PY) -m export.freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(FLAGS)
+
+$(MODEL): $(RUN)/latest/checkpoint
+	$(MAKE) freeze FLAGS=
+
+eval: setup $(MODEL)  ## score senet.pb on the test side
+	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(FLAGS)
+
+# Without IMAGE= a picture of the test side, which no training has seen.
+demo: setup $(MODEL)  ## find the face in IMAGE=photo, draw its landmarks
+	@$(MAKE) --no-print-directory eval FLAGS=
+	@image="$(IMAGE)"; test -n "$$image" || \
+	  image="$(SOURCE)/$$(sed -n 's/^\(.*_0\.jpg\),.*,test.*/\1/p' $(RECORDS)/split.csv | head -n 1)"; \
+	$(PY) demo.py "$$image" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(FLAGS)
+	@echo "drawn picture: $$(ls -t $(OUT)/demo/*-landmarks.* | head -n 1)"
+	@echo "frozen graph:  $(MODEL), its card $(MODEL:.pb=.json)"
+	@echo "scores:        $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
+
+test: setup  ## the tests
+	$(PY) -m pytest
+
+lint: setup  ## ruff
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+bench: setup  ## pictures a second in preparation, against a bare loop
+	$(PY) -m benchmarks.bench_prepare
+
+lock: setup  ## renew requirements/*.txt from pyproject.toml
+	$(PY) -m pip install --quiet uv
+	for kind in cpu cuda; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal \
+	  --python-version 3.10 --generate-hashes --no-header --no-annotate --extra $$kind --extra dev \
+	  pyproject.toml -o requirements/$$kind.txt || exit 1; done
+
+clean:  ## remove what the stages wrote in out/
+	rm -rf $(OUT)

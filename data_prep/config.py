@@ -1,0 +1,71 @@
+"""What preparation can be told."""
+
+from dataclasses import asdict, dataclass, field
+from os import cpu_count
+from pathlib import Path
+
+from data_prep.formats import FORMATS
+from senet_kp.facebox import BORDERS, BoxRule
+from tfrecords.errors import UserError
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    data: Path
+    """folder of the data set"""
+    format: str = "300w-lp"
+    """how it is laid out: 300w-lp"""
+    out: Path = Path("out/tfrecords")
+    """folder for the records"""
+    points: str = "pts_2d"
+    """labels to use: pts_2d (snapped to the visible contour) or pts_3d (projected from 3-D)"""
+    flips: bool = False
+    """read the _Flip folders too; training flips by itself"""
+    box: BoxRule = field(default_factory=BoxRule)
+    context: float = 1.5
+    """side of the stored picture over the side of the box: room for augmentation"""
+    jpeg_quality: int = 95
+    """quality of the stored pictures"""
+    test_share: float = 0.2
+    """share of the groups that are tested on"""
+    val_share: float = 0.1
+    """share of the other groups that choose the best checkpoint"""
+    records_per_shard: int = 1024
+    """records in a full shard"""
+    max_rejects: float = 0.05
+    """share of pictures that may be unusable before the run ends with an error"""
+    detector_pictures: int = 200
+    """training pictures on which dlib's boxes are compared with the face boxes"""
+    seed: int = 0
+    """of the split, the order and the contact sheet"""
+    processes: int = cpu_count() or 1
+    """processes that crop; the result does not depend on their number"""
+
+
+def check(config: PrepareConfig):
+    """Raise UserError for a value that makes no sense."""
+    rules = (
+        (config.format in FORMATS, f"--format is {' or '.join(FORMATS)}"),
+        (config.points in ("pts_2d", "pts_3d"), "--points is pts_2d or pts_3d"),
+        (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
+        (config.box.size_px >= 32, "--box.size-px is at least 32"),
+        (config.context >= 1, "--context is at least 1"),
+        (round(config.box.size_px * config.context) % 2 == config.box.size_px % 2,
+         "--context times --box.size-px is as odd or even as --box.size-px, so that the box lies"
+         " on whole pixels"),
+        (0 < config.test_share < 1, "--test-share lies between 0 and 1"),
+        (0 <= config.val_share < 1, "--val-share lies between 0 and 1"),
+        (0 <= config.max_rejects <= 1, "--max-rejects lies between 0 and 1"),
+        (1 <= config.jpeg_quality <= 100, "--jpeg-quality lies between 1 and 100"),
+        (config.records_per_shard > 0, "--records-per-shard is at least 1"),
+        (config.processes > 0, "--processes is at least 1"),
+    )  # fmt: skip
+    for holds, message in rules:
+        if not holds:
+            raise UserError(message)
+
+
+def settings_of(config: PrepareConfig) -> dict:
+    """What the records depend on."""
+    names = asdict(config)
+    return {key: names[key] for key in names if key not in ("data", "out", "processes")}
