@@ -29,7 +29,7 @@ SHORT_FLAGS := --steps 1600 --bn-decay 0.98 --decay-steps 12 --learning-rate 2e-
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder FORMAT=300w-lp OUT=out NET=senet_classic STEPS=n MINUTES=n IMAGE=photo"
 	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
 

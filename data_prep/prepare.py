@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from platform import python_version
 from signal import SIG_IGN, SIGINT, signal
@@ -102,8 +103,11 @@ def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
 
 @contextmanager
 def _pool(processes: int):
-    """Worker processes that one Ctrl-C, or one error, ends at once."""
-    pool = ProcessPoolExecutor(processes, initializer=_start_worker)
+    """Worker processes that one Ctrl-C, or one error, ends at once.
+
+    They are spawned: forks of a process in which TensorFlow's threads run would hang.
+    """
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker)
     try:
         yield pool
     finally:

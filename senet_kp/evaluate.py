@@ -18,7 +18,7 @@ from senet_kp.backends import BACKENDS
 from senet_kp.crops import Crops, load_crops
 from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normaliser, point_errors
 from senet_kp.model_card import read_card
-from senet_kp.pose import estimate_yaw_deg
+from senet_kp.pose import estimate_pose_deg
 from senet_kp.scheme import SCHEMES, LandmarkScheme
 from tfrecords.errors import InputError, ModelError, UserError, exit_code_of
 from tfrecords.files import atomic_path, write_json
@@ -177,7 +177,7 @@ def _yaw_deg(crops: Crops, scheme: LandmarkScheme):
     yaw = crops.pose_deg[:, 1].astype(np.float64)
     unknown = ~np.isfinite(yaw)
     for index in np.flatnonzero(unknown):
-        yaw[index] = estimate_yaw_deg(crops.landmarks[index], crops.mask[index], scheme)
+        yaw[index] = estimate_pose_deg(crops.landmarks[index], crops.mask[index], scheme)[1]
     return np.abs(yaw), unknown
 
 

@@ -1,0 +1,113 @@
+"""Small data sets that tests make for themselves; nothing here needs the real ones."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+
+from senet_kp.pose import MEAN_LANDMARKS_CM
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+
+def run_module(*arguments, timeout=300, **options):
+    """Run `python <arguments>` in the project's root, as a user would; never raises."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, timeout=timeout, **options,
+    )  # fmt: skip
+
+
+def assert_one_line_error(result, code: int, *words: str):
+    """The command failed with this code and one line on stderr that holds all the words."""
+    assert result.returncode == code, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert str(word) in lines[0], lines[0]
+
+
+def face_points(centre, size_px: float, yaw_deg: float = 0.0, seed: int = 0) -> np.ndarray:
+    """68 plausible points [68, 2] in pixels: the mean head turned, with a little noise."""
+    angle = np.radians(yaw_deg)
+    x, y, z = MEAN_LANDMARKS_CM.T
+    points = np.column_stack([x * np.cos(angle) + z * np.sin(angle), -y])
+    points = points / np.ptp(points, axis=0).max() * size_px
+    points += np.random.default_rng(seed).normal(0, size_px / 200, points.shape)
+    return points - (points.min(0) + points.max(0)) / 2 + centre
+
+
+def make_picture(points, size=(450, 450), seed: int = 0) -> np.ndarray:
+    """[H, W, 3] RGB: a soft background with a dark dot on every point."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(90, 255, (6, 6, 3), np.uint8)
+    picture = cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+    for x, y in points:
+        cv2.circle(picture, (round(x), round(y)), 3, (10, 10, 10), -1, cv2.LINE_AA)
+    return picture
+
+
+def write_view(root: Path, subset: str, stem: str, points, picture, original=None, pose=None):
+    """One picture with its labels in the layout of 300W-LP; points are 0-based pixels."""
+    labels = root / "landmarks" / subset
+    labels.mkdir(parents=True, exist_ok=True)
+    (root / subset).mkdir(exist_ok=True)
+    cv2.imwrite(str(root / subset / f"{stem}.jpg"), picture[:, :, ::-1])
+    own = {"pt2d": (points if original is None else original).T + 1}
+    if pose is not None:
+        own["Pose_Para"] = np.array([[*pose, 0, 0, 0, 1e-3]], np.float32)
+    scipy.io.savemat(root / subset / f"{stem}.mat", own)
+    both = {"pts_2d": points + 1, "pts_3d": points + 2}
+    scipy.io.savemat(labels / f"{stem}_pts.mat", both)
+
+
+def make_tree(root: Path, photos: int = 24, views: int = 2, subset: str = "AFW") -> Path:
+    """A folder in the layout of 300W-LP: `photos` photos, each seen from `views` sides."""
+    for photo in range(photos):
+        original = None
+        for view in range(views):
+            yaw = 20.0 * view
+            points = face_points((225, 230), 200 + photo % 20, yaw, seed=100 * photo + view)
+            original = points if original is None else original
+            write_view(
+                root, subset, f"{subset}_{1000 + photo}_1_{view}", points,
+                make_picture(points, seed=photo), original, pose=(0.0, np.radians(yaw), 0.0),
+            )  # fmt: skip
+    return root
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory) -> Path:
+    """48 pictures of 24 photos; tests that change something copy it."""
+    return make_tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="session")
+def records(tree, tmp_path_factory) -> Path:
+    """The tree's record folder."""
+    from data_prep.config import PrepareConfig
+    from data_prep.prepare import prepare
+
+    out = tmp_path_factory.mktemp("records") / "tfrecords"
+    prepare(PrepareConfig(data=tree, out=out, detector_pictures=2, processes=2))
+    return out
+
+
+@pytest.fixture(scope="session")
+def run(records, tmp_path_factory) -> Path:
+    """A training of 24 steps: enough for batch norm to have moved and for all files to be there."""
+    from senet_kp.train import TrainConfig, train
+
+    folder = tmp_path_factory.mktemp("train") / "run"
+    config = TrainConfig(
+        records=records, run=folder, steps=24, batch_size=8, bn_decay=0.8,
+        validate_every_steps=12, log_every_steps=6,
+    )  # fmt: skip
+    assert train(config) == 0
+    return folder

@@ -1,0 +1,268 @@
+"""Reading 300W-LP, the split, and the whole of preparation."""
+
+import csv
+import hashlib
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+from conftest import REAL_DATA, assert_one_line_error, make_tree, run_module, write_view
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep import lp300w
+from data_prep.config import PrepareConfig
+from data_prep.face_sample import Rejected
+from data_prep.prepare import prepare
+from data_prep.split import side_of
+from senet_kp.crops import load_crops
+from tfrecords.errors import CheckError, InputError
+from tfrecords.shards import SIDES, read_manifest, read_records
+
+
+def config(data, out, **options):
+    return PrepareConfig(**{"data": data, "out": out, "detector_pictures": 0, **options})
+
+
+@pytest.fixture
+def copy(tree, tmp_path):
+    return shutil.copytree(tree, tmp_path / "data")
+
+
+def label_of(root, stem="AFW_1000_1_0"):
+    return root / "landmarks" / "AFW" / f"{stem}_pts.mat"
+
+
+def one(root, stem="AFW_1000_1_0"):
+    return next(s for s in lp300w.scan(root) if s.picture.stem == stem)
+
+
+def read(source, points="pts_2d"):
+    return lp300w.read_label(source, source.label.read_bytes(), points)
+
+
+# --- the format ---
+
+
+def test_points_are_moved_from_matlabs_first_pixel_to_zero(tree):
+    stored = scipy.io.loadmat(label_of(tree))
+    label = read(one(tree))
+    np.testing.assert_allclose(label.landmarks, stored["pts_2d"] - 1)
+    assert label.mask.all()
+    np.testing.assert_allclose(read(one(tree), "pts_3d").landmarks, stored["pts_3d"] - 1)
+    assert read(one(tree, "AFW_1000_1_1")).pose_deg[1] == pytest.approx(20, abs=1e-4)
+
+
+def test_own_points_serve_for_pose_index_0_alone(copy):
+    expected = read(one(copy)).landmarks
+    shutil.rmtree(copy / "landmarks")
+    np.testing.assert_allclose(read(one(copy)).landmarks, expected)
+    with pytest.raises(Rejected, match="points of the unturned photo") as caught:
+        read(one(copy, "AFW_1000_1_1"))
+    assert caught.value.reason == "no-landmarks"
+    survey = "\n".join(lp300w.survey(copy, lp300w.scan(copy)))
+    assert "landmarks/AFW is missing" in survey and "official archive: 5,207" in survey
+
+
+@pytest.mark.parametrize("values, reason", [
+    ({"other": 1}, "no-points"),
+    ({"pts_2d": np.ones((5, 2))}, "point-count"),
+    ({"pts_2d": np.full((68, 2), np.nan)}, "not-finite"),
+])  # fmt: skip
+def test_unusable_labels_have_a_reason(copy, values, reason):
+    scipy.io.savemat(label_of(copy), values)
+    with pytest.raises(Rejected) as caught:
+        read(one(copy))
+    assert caught.value.reason == reason and "AFW_1000_1_0_pts.mat" in str(caught.value)
+
+
+@pytest.mark.parametrize("data, reason", [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git-lfs-pointer"),
+    (b"", "empty"), (b"no mat file at all", "bad-mat"),
+])  # fmt: skip
+def test_damaged_label_files_have_a_reason(copy, data, reason):
+    label_of(copy).write_bytes(data)
+    with pytest.raises(Rejected) as caught:
+        read(one(copy))
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("name, group", [
+    ("AFW_134212_2_0", "AFW_134212"), ("AFW_134212_1_13", "AFW_134212"),
+    ("HELEN_100032540_1_0", "HELEN_100032540"), ("IBUG_image_008_1_0", "IBUG_image_008"),
+    ("LFPW_image_train_0001_3", "LFPW_image_train_0001"),
+    ("LFPW_image_test_0001_3", "LFPW_image_test_0001"),
+])  # fmt: skip
+def test_group_is_the_photo(tmp_path, name, group):
+    folder = tmp_path / name.split("_")[0]
+    folder.mkdir()
+    (folder / f"{name}.jpg").touch()
+    assert lp300w.scan(tmp_path)[0].group == group
+
+
+def test_flipped_twins_are_off_by_default_and_in_the_same_group(copy):
+    shutil.copytree(copy / "AFW", copy / "AFW_Flip")
+    assert {s.subset for s in lp300w.scan(copy)} == {"AFW"}
+    both = lp300w.scan(copy, flips=True)
+    assert len(both) == 96 and len({s.group for s in both}) == 24
+
+
+@pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
+def test_genuine_file_of_the_archive():
+    source = next(s for s in lp300w.scan(REAL_DATA / "300W_LP") if s.subset == "IBUG")
+    label = read(source)
+    assert label.landmarks.shape == (68, 2) and np.isfinite(label.landmarks).all()
+    np.testing.assert_allclose(label.pose_deg, [-7.58, -44.01, 3.21], atol=0.01)
+
+
+# --- the split ---
+
+
+@given(st.sets(st.text(min_size=1), min_size=1), st.integers(0, 1000))
+def test_adding_groups_moves_none(groups, seed):
+    before = {group: side_of(group, seed, 0.2, 0.1) for group in groups}
+    after = {group: side_of(group, seed, 0.2, 0.1) for group in [*groups, "another", "more"]}
+    assert all(after[group] == side for group, side in before.items())
+
+
+def test_shares_of_the_split_and_other_seeds():
+    sides = [side_of(f"group{i}", 0, 0.2, 0.1) for i in range(20_000)]
+    # Standard deviations are 0.28 and 0.19 %: four of each.
+    assert sides.count("test") / 20_000 == pytest.approx(0.2, abs=0.012)
+    assert sides.count("val") / 20_000 == pytest.approx(0.08, abs=0.008)
+    assert sides != [side_of(f"group{i}", 1, 0.2, 0.1) for i in range(20_000)]
+
+
+# --- the whole ---
+
+
+def digests(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.tfrecord")}
+
+
+def test_shards_do_not_depend_on_processes_but_on_the_seed(tree, tmp_path):
+    for name, options in {"a": {"processes": 1}, "b": {"processes": 3}, "c": {"seed": 1}}.items():
+        prepare(config(tree, tmp_path / name, records_per_shard=10, **options))
+    assert digests(tmp_path / "a") == digests(tmp_path / "b") != digests(tmp_path / "c")
+    assert len(digests(tmp_path / "a")) > 4
+
+
+def test_sides_share_no_group_and_records_lead_back_to_the_source(tree, records):
+    manifest = read_manifest(records)
+    assert manifest["groups_on_two_sides"] == 0
+    groups = {}
+    for side in SIDES:
+        for record in read_records(records, manifest, side):
+            assert groups.setdefault(record.group, side) == side
+            source = next(s for s in lp300w.scan(tree) if s.name == record.name)
+            homogeneous = np.column_stack([record.landmarks, np.ones(68)])
+            back = homogeneous @ record.affine.T
+            assert np.abs(back - read(source).landmarks).max() < 1e-3
+            assert 0.07 < record.landmarks.min() < 0.1 and 0.9 < record.landmarks.max() < 0.93
+    with open(records / "split.csv", newline="") as file:
+        assert {row["group"]: row["side"] for row in csv.DictReader(file)} == groups
+
+
+def test_landmarks_lie_on_the_dots_of_the_stored_crop(records):
+    crops = load_crops(records, read_manifest(records), "train")
+    for image, landmarks in zip(crops.images[:8], crops.landmarks, strict=False):
+        pixels = np.round(landmarks * 128 - 0.5).astype(int)
+        values = image[pixels[:, 1], pixels[:, 0]].max(axis=1)
+        assert (values < 100).mean() > 0.9, "the dots are dark, the background is not"
+
+
+def test_context_1_stores_the_plain_crop(tree, tmp_path):
+    manifest = prepare(config(tree, tmp_path / "out", context=1.0))
+    assert manifest["stored_px"] == 128
+    record = next(read_records(tmp_path / "out", manifest, "train"))
+    shape = cv2.imdecode(np.frombuffer(record.jpeg, np.uint8), cv2.IMREAD_COLOR).shape
+    assert shape == (128, 128, 3)
+
+
+def test_a_second_run_finds_nothing_to_do_until_something_changes(copy, tmp_path, capsys):
+    prepare(config(copy, tmp_path / "out"))
+    before = (tmp_path / "out" / "manifest.json").stat().st_mtime_ns
+    prepare(config(copy, tmp_path / "out"))
+    assert "nothing to do" in capsys.readouterr().out
+    assert (tmp_path / "out" / "manifest.json").stat().st_mtime_ns == before
+    label_of(copy).touch()
+    prepare(config(copy, tmp_path / "out"))
+    assert (tmp_path / "out" / "manifest.json").stat().st_mtime_ns > before
+
+
+def test_identical_points_of_two_views_are_explained(copy):
+    shutil.copy(label_of(copy), label_of(copy, "AFW_1000_1_1"))
+    with pytest.raises(InputError, match="two views of one photo with identical landmarks"):
+        prepare(config(copy, copy.parent / "out"))
+    assert not (copy.parent / "out").exists()
+
+
+def break_pictures(root):
+    """Seven pictures that cannot be used, by reason."""
+    pictures = sorted((root / "AFW").glob("*_0.jpg"))
+    pictures[0].write_bytes(pictures[0].read_bytes()[:-3000])
+    pictures[1].write_bytes(b"")
+    pictures[2].write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    pictures[3].write_bytes(b"no picture")
+    scipy.io.savemat(label_of(root, pictures[4].stem), {"pts_2d": np.ones((5, 2))})
+    scipy.io.savemat(label_of(root, pictures[5].stem), {"pts_2d": np.full((68, 2), np.nan)})
+    spread = np.arange(136).reshape(68, 2) * 1.0
+    scipy.io.savemat(label_of(root, pictures[6].stem), {"pts_2d": spread + 5000})
+    scipy.io.savemat(label_of(root, pictures[7].stem), {"pts_2d": spread / 50 + 200})
+    return {p.name: reason for p, reason in zip(pictures, (
+        "truncated", "empty", "git-lfs-pointer", "unreadable", "point-count", "not-finite",
+        "outside", "tiny-face"), strict=False)}  # fmt: skip
+
+
+def test_unusable_pictures_are_set_aside_with_their_reason(copy, tmp_path):
+    broken = break_pictures(copy)
+    manifest = prepare(config(copy, tmp_path / "out", max_rejects=0.5))
+    assert manifest["rejects"] == 8
+    assert sum(side["records"] for side in manifest["sides"].values()) == 40
+    with open(tmp_path / "out" / "rejects.csv", newline="") as file:
+        rows = {row["picture"].split("/")[1]: row for row in csv.DictReader(file)}
+    assert {name: row["reason"] for name, row in rows.items()} == broken
+    assert all(name.split(".")[0] in row["message"] for name, row in rows.items())
+
+
+def test_too_many_of_them_end_the_run_and_keep_the_list(copy, tmp_path):
+    break_pictures(copy)
+    result = run_module("-m", "data_prep.prepare", "--data", copy, "--out", tmp_path / "out")
+    assert_one_line_error(result, 5, "8 of 48 pictures cannot be used", "out-rejects.csv")
+    assert not (tmp_path / "out").exists()
+    assert len((tmp_path / "out-rejects.csv").read_text().splitlines()) == 9
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda root: None, ["no such folder"]),
+    (lambda root: root.mkdir(), ["no pictures found", "AFW/"]),
+    (lambda root: make_tree(root, 1), ["falls on the", "side"]),
+    (lambda root: (root.mkdir(), cv2.imwrite(f"{root}/a.jpg", np.zeros((9, 9, 3), np.uint8))),
+     ["holds pictures itself"]),
+])  # fmt: skip
+def test_unusable_folders_are_named(tmp_path, make, words):
+    make(tmp_path / "data")
+    with pytest.raises((InputError, CheckError)) as caught:
+        prepare(config(tmp_path / "data", tmp_path / "out"))
+    for word in [str(tmp_path / "data"), *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("flags", [
+    ["--box.padding", "mirror"], ["--context", "0.5"], ["--context", "1.51"], ["--points", "p"],
+    ["--format", "coco"], ["--test-share", "1"], ["--no-such-flag", "1"],
+])  # fmt: skip
+def test_senseless_flags_exit_with_2(tree, tmp_path, flags):
+    result = run_module("-m", "data_prep.prepare", "--data", tree, "--out", tmp_path / "o", *flags)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_detectors_boxes_are_measured_on_training_pictures(tmp_path):
+    root = make_tree(tmp_path / "data", photos=12)
+    points = np.array([[50.0, 50.0], [100, 100]] * 34) + np.random.default_rng(0).random((68, 2))
+    write_view(root, "AFW", "AFW_9_1_0", points, np.full((450, 450, 3), 128, np.uint8))
+    manifest = prepare(config(root, tmp_path / "out", detector_pictures=8))
+    assert manifest["detector_box"] is None  # dots on a soft background are no faces to dlib

@@ -1,0 +1,164 @@
+"""The record schema, the framing and the verification."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import assert_one_line_error, run_module
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tfrecords.example import BadRecord, frame, read_frames
+from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, Record, decode, encode, parse_op
+from tfrecords.verify import verify
+
+floats = st.floats(-1e6, 1e6, width=32)
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def arrays(*shape):
+    return hnp.arrays(np.float32, shape, elements=floats)
+
+
+def records_of(count):
+    return st.builds(
+        Record, jpeg=st.binary(max_size=200), landmarks=arrays(count, 2), mask=arrays(count),
+        affine=arrays(2, 3), pose=arrays(3), name=names, group=names, subset=names,
+    )  # fmt: skip
+
+
+@given(records_of(5))
+def test_a_record_comes_back_exactly_and_equal_records_are_equal_bytes(record):
+    data = encode(record)
+    assert data == encode(record)
+    back = decode(data, 5)
+    for key, value in vars(record).items():
+        np.testing.assert_array_equal(getattr(back, key), value, err_msg=key)
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return Record(b"\xff\xd8 picture \xff\xd9", rng.random((68, 2)).astype(np.float32),
+                  np.ones(68, np.float32), np.eye(2, 3, dtype=np.float32),
+                  np.array([1, 2, np.nan], np.float32), "AFW/é_0.jpg", "é", "AFW")  # fmt: skip
+
+
+def test_tensorflow_reads_what_we_write(tmp_path):
+    from senet_kp.tf1 import tf
+
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(frame(encode(example())) * 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        data = tf.data.TFRecordDataset(str(path)).map(lambda s: parse_op(s, 68))
+        next_op = tf.data.make_one_shot_iterator(data).get_next()
+        for _ in range(3):
+            sample = session.run(next_op)
+            assert sample[JPEG] == example().jpeg
+            assert sample[NAME].decode() == example().name
+            np.testing.assert_array_equal(sample[LANDMARKS], example().landmarks)
+            np.testing.assert_array_equal(sample[MASK], example().mask)
+        with pytest.raises(tf.errors.OutOfRangeError):
+            session.run(next_op)
+
+
+def test_tensorflows_writer_makes_the_same_frames(tmp_path):
+    from senet_kp.tf1 import tf
+
+    path = tmp_path / "x.tfrecord"
+    payloads = [b"", b"one", bytes(range(256)) * 40]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for payload in payloads:
+            writer.write(payload)
+    assert path.read_bytes() == b"".join(map(frame, payloads))
+    assert list(read_frames(path)) == payloads
+
+
+@given(st.data())
+def test_any_changed_or_missing_byte_is_found(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("frames") / "x.tfrecord"
+    whole = frame(b"first record") + frame(b"second one")
+    position = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        path.write_bytes(whole[:position])
+        whole_records = position in (0, len(frame(b"first record")))
+    else:
+        change = data.draw(st.integers(1, 255))
+        path.write_bytes(
+            whole[:position] + bytes([whole[position] ^ change]) + whole[position + 1 :]
+        )
+        whole_records = False
+    if whole_records:
+        assert len(list(read_frames(path))) == (position > 0)
+    else:
+        with pytest.raises(BadRecord):
+            list(read_frames(path))
+
+
+def test_decode_names_the_feature_that_does_not_fit():
+    with pytest.raises(BadRecord, match="'landmarks' has 136 values, not 10"):
+        decode(encode(example()), 5)
+    with pytest.raises(BadRecord, match="not a tf.train.Example"):
+        decode(b"\xff\xff\xff", 5)
+
+
+@pytest.fixture
+def copy(records, tmp_path):
+    return shutil.copytree(records, tmp_path / "tfrecords")
+
+
+def shard(folder, side="train"):
+    return next(folder.glob(f"{side}-*.tfrecord"))
+
+
+def test_verify_accepts_what_preparation_wrote(records):
+    problems, counted = verify(records)
+    assert problems == []
+    assert sum(side["records"] for side in counted.values()) == 48
+    assert sum(side["groups"] for side in counted.values()) == 24
+    result = run_module("-m", "tfrecords.verify", records)
+    assert result.returncode == 0 and json.loads(result.stdout) == {"ok": True, **counted}
+
+
+def test_verify_names_a_truncated_shard(copy):
+    path = shard(copy)
+    path.write_bytes(path.read_bytes()[:-100])
+    result = run_module("-m", "tfrecords.verify", copy)
+    assert_one_line_error(result, 5, copy, "problems")
+    assert f"{path.name}: truncated in record" in result.stdout
+
+
+def test_verify_names_an_altered_shard_and_the_record(copy):
+    path = shard(copy, "test")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    problems, _ = verify(copy)
+    assert any(p.startswith(f"{path.name}: altered: its SHA-256") for p in problems)
+    assert any("fails its checksum" in p for p in problems)
+
+
+def test_verify_names_a_missing_shard_and_a_group_on_two_sides(copy):
+    shard(copy, "test").unlink()
+    problems, _ = verify(copy)
+    assert any("test-00000-of-00001.tfrecord: missing" in p for p in problems)
+    shutil.copy(shard(copy, "train"), copy / "test-00000-of-00001.tfrecord")
+    problems, _ = verify(copy)
+    assert any("groups on both test and train" in p for p in problems)
+
+
+def test_verify_finds_values_out_of_range(copy):
+    path = shard(copy, "val")
+    first = decode(next(read_frames(path)), 68)
+    far = first.landmarks.copy()
+    far[0] = 9
+    changed = Record(**{**vars(first), "landmarks": far, "jpeg": b"nothing"})
+    path.write_bytes(frame(encode(changed)))
+    problems, _ = verify(copy)
+    assert any("more than 2 boxes away" in p for p in problems)
+    assert any("no whole JPEG" in p for p in problems)
+
+
+def test_a_folder_without_manifest_is_refused(tmp_path):
+    assert_one_line_error(run_module("-m", "tfrecords.verify", tmp_path), 3, "manifest.json")
