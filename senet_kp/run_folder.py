@@ -63,8 +63,9 @@ class RunFolder:
 
     def make_savers(self):
         """Create the savers; to be called while the graph can still grow."""
-        self._latest_saver = tf.train.Saver(max_to_keep=2, name="latest_saver")
-        self._best_saver = tf.train.Saver(max_to_keep=1, name="best_saver")
+        # Relative paths: a run folder that was moved or copied must not read its old place.
+        self._latest_saver = tf.train.Saver(max_to_keep=2, save_relative_paths=True)
+        self._best_saver = tf.train.Saver(max_to_keep=1, save_relative_paths=True)
         for saver, part in ((self._latest_saver, "latest"), (self._best_saver, "best")):
             state = tf.train.get_checkpoint_state(str(self.folder / part))
             saver.recover_last_checkpoints(state.all_model_checkpoint_paths if state else [])

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
-from conftest import REAL_DATA, assert_one_line_error, make_tree, run_module, write_view
+from conftest import REAL_DATA, assert_one_line_error, make_tree, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -260,9 +260,6 @@ def test_senseless_flags_exit_with_2(tree, tmp_path, flags):
     assert not (tmp_path / "o").exists()
 
 
-def test_detectors_boxes_are_measured_on_training_pictures(tmp_path):
-    root = make_tree(tmp_path / "data", photos=12)
-    points = np.array([[50.0, 50.0], [100, 100]] * 34) + np.random.default_rng(0).random((68, 2))
-    write_view(root, "AFW", "AFW_9_1_0", points, np.full((450, 450, 3), 128, np.uint8))
-    manifest = prepare(config(root, tmp_path / "out", detector_pictures=8))
+def test_without_a_detected_face_the_manifest_says_so(tree, tmp_path):
+    manifest = prepare(config(tree, tmp_path / "out", detector_pictures=4))
     assert manifest["detector_box"] is None  # dots on a soft background are no faces to dlib

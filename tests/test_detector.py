@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from senet_kp.detector import BoxTransform, iou, measure_transform
+
+
+def test_iou_by_hand():
+    assert iou([0, 0, 10, 10], [5, 0, 10, 10]) == pytest.approx(50 / 150)
+    assert iou([0, 0, 10, 10], [2, 2, 5, 5]) == pytest.approx(0.25)
+    assert iou([0, 0, 10, 10], [10, 0, 10, 10]) == 0
+
+
+def test_transform_by_hand():
+    # Centre (60, 70), side 20, moved by (2, -4), then 30 wide.
+    transform = BoxTransform(0.1, -0.2, 1.5, (0, 0, 0), 1, 1)
+    np.testing.assert_allclose(transform.apply([50, 60, 20, 20]), [47, 51, 30, 30])
+
+
+@given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.7, 1.6))
+def test_measuring_recovers_the_transform_in_spite_of_outliers(shift_x, shift_y, scale):
+    rng = np.random.default_rng(0)
+    true = BoxTransform(shift_x, shift_y, scale, (0, 0, 0), 0, 0)
+    detected = [
+        np.array([*rng.uniform(0, 500, 2), side, side]) for side in rng.uniform(50, 200, 40)
+    ]
+    pairs = [(box, true.apply(box)) for box in detected]
+    pairs[:4] = [(box, box + 30) for box, _ in pairs[:4]]
+    found = measure_transform(pairs, 50)
+    assert found.shift_x == pytest.approx(shift_x, abs=1e-9)
+    assert found.shift_y == pytest.approx(shift_y, abs=1e-9)
+    assert found.scale == pytest.approx(scale)
+    assert (found.pictures, found.found) == (50, 40)
