@@ -1,5 +1,6 @@
 """Small data sets that tests make for themselves; nothing here needs the real ones."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def write_view(root: Path, subset: str, stem: str, points, picture, original=Non
     scipy.io.savemat(labels / f"{stem}_pts.mat", both)
 
 
-def make_tree(root: Path, photos: int = 24, views: int = 2, subset: str = "AFW") -> Path:
+def make_tree(root: Path, photos: int = 48, views: int = 2, subset: str = "AFW") -> Path:
     """A folder in the layout of 300W-LP: `photos` photos, each seen from `views` sides."""
     for photo in range(photos):
         original = None
@@ -84,7 +85,7 @@ def make_tree(root: Path, photos: int = 24, views: int = 2, subset: str = "AFW")
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory) -> Path:
-    """48 pictures of 24 photos; tests that change something copy it."""
+    """96 pictures of 48 photos; tests that change something copy it."""
     return make_tree(tmp_path_factory.mktemp("tree"))
 
 
@@ -111,3 +112,17 @@ def run(records, tmp_path_factory) -> Path:
     )  # fmt: skip
     assert train(config) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(run, records, tmp_path_factory) -> Path:
+    """The training's frozen graph, with its card; dlib's transform is a plausible one."""
+    from export.freeze import FreezeConfig, freeze
+
+    path = tmp_path_factory.mktemp("model") / "senet.pb"
+    freeze(FreezeConfig(run=run, records=records, out=path))
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["detector_box"] = {"shift_x": 0.02, "shift_y": 0.12, "scale": 1.1,
+                            "spread": [0.1, 0.1, 0.1], "pictures": 10, "found": 9}  # fmt: skip
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path

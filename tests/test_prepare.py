@@ -106,7 +106,7 @@ def test_flipped_twins_are_off_by_default_and_in_the_same_group(copy):
     shutil.copytree(copy / "AFW", copy / "AFW_Flip")
     assert {s.subset for s in lp300w.scan(copy)} == {"AFW"}
     both = lp300w.scan(copy, flips=True)
-    assert len(both) == 96 and len({s.group for s in both}) == 24
+    assert len(both) == 192 and len({s.group for s in both}) == 48
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
@@ -220,7 +220,7 @@ def test_unusable_pictures_are_set_aside_with_their_reason(copy, tmp_path):
     broken = break_pictures(copy)
     manifest = prepare(config(copy, tmp_path / "out", max_rejects=0.5))
     assert manifest["rejects"] == 8
-    assert sum(side["records"] for side in manifest["sides"].values()) == 40
+    assert sum(side["records"] for side in manifest["sides"].values()) == 88
     with open(tmp_path / "out" / "rejects.csv", newline="") as file:
         rows = {row["picture"].split("/")[1]: row for row in csv.DictReader(file)}
     assert {name: row["reason"] for name, row in rows.items()} == broken
@@ -230,7 +230,7 @@ def test_unusable_pictures_are_set_aside_with_their_reason(copy, tmp_path):
 def test_too_many_of_them_end_the_run_and_keep_the_list(copy, tmp_path):
     break_pictures(copy)
     result = run_module("-m", "data_prep.prepare", "--data", copy, "--out", tmp_path / "out")
-    assert_one_line_error(result, 5, "8 of 48 pictures cannot be used", "out-rejects.csv")
+    assert_one_line_error(result, 5, "8 of 96 pictures cannot be used", "out-rejects.csv")
     assert not (tmp_path / "out").exists()
     assert len((tmp_path / "out-rejects.csv").read_text().splitlines()) == 9
 

@@ -115,8 +115,8 @@ def shard(folder, side="train"):
 def test_verify_accepts_what_preparation_wrote(records):
     problems, counted = verify(records)
     assert problems == []
-    assert sum(side["records"] for side in counted.values()) == 48
-    assert sum(side["groups"] for side in counted.values()) == 24
+    assert sum(side["records"] for side in counted.values()) == 96
+    assert sum(side["groups"] for side in counted.values()) == 48
     result = run_module("-m", "tfrecords.verify", records)
     assert result.returncode == 0 and json.loads(result.stdout) == {"ok": True, **counted}
 

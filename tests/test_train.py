@@ -245,7 +245,7 @@ def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
     still = AugmentConfig(0, 0, 0, 0, 0, 0)
     options = {"batch_size": len(crops), "weight_decay": 0.0, "dropout_keep": 1.0,
                "augment": still, "threads": 2}  # fmt: skip
-    train(config(out, tmp_path / "run", steps=120, validate_every_steps=120, **options))
+    train(config(out, tmp_path / "run", steps=200, validate_every_steps=200, **options))
     mean_face = crops.landmarks.var(axis=0).mean()
     assert float(rows(tmp_path / "run")[-1]["loss"]) < mean_face / 20
 

@@ -46,6 +46,8 @@ _UNWRITABLE = {
     errno.EDQUOT: "the disk quota is used up: free some space or choose another output folder",
     errno.EACCES: "no permission to write there: choose another output folder",
     errno.EPERM: "no permission to write there: choose another output folder",
+    errno.ENOTDIR: "a file stands where a folder is needed: choose another output folder",
+    errno.EEXIST: "a file stands where a folder is needed: choose another output folder",
     errno.EROFS: "the file system is read-only: choose another output folder",
 }
 

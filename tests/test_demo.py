@@ -1,0 +1,261 @@
+"""The predictor and the demo, as a user calls them."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
+
+from senet_kp.facebox import crop
+from senet_kp.pictures import BadPicture, read_picture
+from senet_kp.predictor import LandmarkPredictor
+from tfrecords.errors import ModelError, UserError
+
+BOX = [120.0, 125.0, 240.0, 240.0]
+PHOTO = REAL_DATA / "300W_pts" / "1051618982_1.jpg"
+
+
+def demo(*arguments, **options):
+    return run_module("demo.py", *arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "face.png"
+    points = face_points((240, 245), 200)
+    cv2.imwrite(str(path), make_picture(points)[:, :, ::-1])
+    return path
+
+
+@pytest.fixture(scope="module")
+def boxes(picture):
+    path = picture.with_name("boxes.json")
+    path.write_text(json.dumps({picture.name: [BOX, [300, 300, 400, 400]]}))
+    return path
+
+
+def test_boxes_json_and_drawing(model, picture, boxes, tmp_path):
+    result = demo(picture, "--model", model, "--boxes", boxes, "--out", tmp_path, "--json", "-")
+    assert result.returncode == 0, result.stderr
+    line = json.loads(result.stdout)
+    assert (line["source"], line["frame"]) == (str(picture), None)
+    assert (line["width"], line["height"]) == (450, 450)
+    assert [face["box"] for face in line["faces"]] == [BOX, [300, 300, 400, 400]]
+    assert all(face["score"] is None for face in line["faces"])
+    assert np.array(line["faces"][0]["landmarks"]).shape == (68, 2)
+    drawn = cv2.imread(str(tmp_path / "face-landmarks.png"))
+    changed = np.abs(drawn.astype(int) - cv2.imread(str(picture))).max(axis=2) > 30
+    assert drawn.shape == (450, 450, 3) and 300 < changed.sum() < 20_000
+
+
+def test_json_points_are_the_networks_output_in_pixels_of_the_picture(model, picture, boxes):
+    predictor = LandmarkPredictor(model)
+    face = predictor.predict(str(picture), [BOX])[0]
+    by_hand = cv2.dnn.readNetFromTensorflow(str(model))
+    cut = crop(read_picture(picture), BOX, 128)
+    by_hand.setInput(cv2.dnn.blobFromImage(cut), "image")
+    relative = by_hand.forward("landmarks").reshape(68, 2)
+    np.testing.assert_allclose(face.landmarks, relative * 240 + (120, 125), atol=1e-3)
+    other = LandmarkPredictor(model, "tensorflow").predict(read_picture(picture), [BOX])[0]
+    assert np.abs(face.landmarks - other.landmarks).max() < 0.01 * 240 / 128
+
+
+def test_opencv_backend_does_not_import_tensorflow(model, picture, boxes, tmp_path):
+    code = (
+        "import sys, runpy; sys.argv[0] = 'demo.py'\n"
+        "try: runpy.run_path('demo.py', run_name='__main__')\n"
+        "except SystemExit as end: code = end.code\n"
+        "print(code, 'tensorflow' in sys.modules, 'scipy' in sys.modules)"
+    )
+    result = run_module("-c", code, picture, "--model", model, "--boxes", boxes, "--out", tmp_path)
+    assert result.stdout.strip() == "0 False False", result.stderr
+
+
+def test_folder_writes_every_picture_and_one_json_line_each(model, picture, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(picture, folder / name)
+    (folder / "broken.jpg").write_bytes(b"")
+    (folder / "notes.txt").write_text("no picture")
+    target = tmp_path / "points.jsonl"
+    (tmp_path / "boxes.json").write_text(json.dumps({"a.png": [BOX], "b.png": []}))
+    result = demo(folder, "--model", model, "--boxes", tmp_path / "boxes.json", "--out",
+                  tmp_path / "out", "--json", target)  # fmt: skip
+    assert_one_line_error(result, 3, "broken.jpg", "the file is empty")
+    lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [len(line["faces"]) for line in lines] == [1, 0]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "a-landmarks.png", "b-landmarks.png",
+    ]  # fmt: skip
+
+
+def test_video_in_video_and_json_out(model, picture, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 10, (450, 450))
+    for _ in range(5):
+        writer.write(cv2.imread(str(picture)))
+    writer.release()
+    (tmp_path / "boxes.json").write_text(json.dumps({"clip.mp4": [BOX]}))
+    result = demo(clip, "--model", model, "--boxes", tmp_path / "boxes.json", "--out", tmp_path,
+                  "--json", "-")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["frame"] for line in lines] == list(range(5))
+    capture = cv2.VideoCapture(str(tmp_path / "clip-landmarks.mp4"))
+    frames = 0
+    while capture.read()[0]:
+        frames += 1
+    assert frames == 5
+
+
+def test_a_picture_without_a_face_is_no_error(model, tmp_path):
+    cv2.imwrite(str(tmp_path / "grey.jpg"), np.full((300, 400), 128, np.uint8))
+    result = demo(tmp_path / "grey.jpg", "--model", model, "--out", tmp_path, "--json", "-")
+    assert result.returncode == 0 and "no face found" in result.stderr
+    assert json.loads(result.stdout)["faces"] == []
+
+
+@pytest.mark.skipif(not PHOTO.exists(), reason="needs the real faces beside the project")
+def test_dlib_finds_the_face_and_its_box_is_mapped(model, tmp_path):
+    from senet_kp.detector import iou
+
+    result = demo(PHOTO, "--model", model, "--out", tmp_path, "--json", "-")
+    assert result.returncode == 0, result.stderr
+    faces = json.loads(result.stdout)["faces"]
+    lines = PHOTO.with_suffix(".pts").read_text().splitlines()[3:71]
+    points = np.array([line.split() for line in lines], float) - 1
+    side = 1.2 * np.ptp(points, axis=0).max()
+    box = [*((points.min(0) + points.max(0)) / 2 - side / 2), side, side]
+    assert max(iou(face["box"], box) for face in faces) > 0.7
+    assert all(face["score"] > 0 for face in faces)
+
+
+# --- pictures of every kind ---
+
+
+def save(path, picture, **options):
+    cv2.imwrite(str(path), picture)
+    return path
+
+
+def test_grey_16_bit_and_alpha_pictures_become_rgb_bytes(tmp_path):
+    rgb = make_picture(face_points((60, 60), 80), (120, 120))
+    bgr = rgb[:, :, ::-1]
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    deep = save(tmp_path / "deep.png", bgr.astype(np.uint16) * 257)
+    alpha = save(tmp_path / "alpha.png", np.dstack([bgr, np.full((120, 120), 9, np.uint8)]))
+    deep_grey = save(tmp_path / "deep_grey.png", grey.astype(np.uint16) * 257)
+    for path, expected in ((deep, rgb), (alpha, rgb), (deep_grey, cv2.merge([grey] * 3)),
+                           (save(tmp_path / "grey.png", grey), cv2.merge([grey] * 3))):  # fmt: skip
+        read = read_picture(path)
+        assert read.dtype == np.uint8 and read.flags.c_contiguous
+        assert np.abs(read.astype(int) - expected).max() <= 1, path.name
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:10, :10] = 255  # top left
+    data = cv2.imencode(".jpg", picture)[1].tobytes()
+    orientation_6 = bytes.fromhex(  # to be turned a quarter clockwise for display
+        "ffe100224578696600004d4d002a00000008000101120003000000010006000000000000"
+    )
+    (tmp_path / "turned.jpg").write_bytes(data[:2] + orientation_6 + data[2:])
+    read = read_picture(tmp_path / "turned.jpg")
+    assert read.shape == (60, 40, 3)
+    assert read[5, 35].min() > 200 and read[5, 5].max() < 50  # now top right
+
+
+@pytest.mark.parametrize("cut", [1, 2, 100, 2000])
+def test_truncated_jpeg_is_refused_whatever_is_missing(tmp_path, cut):
+    data = cv2.imencode(".jpg", make_picture(face_points((100, 100), 120), (200, 200)))[1].tobytes()
+    (tmp_path / "a.jpg").write_bytes(data[:-cut])
+    with pytest.raises(BadPicture, match="truncated JPEG") as caught:
+        read_picture(tmp_path / "a.jpg")
+    assert caught.value.reason == "truncated"
+    (tmp_path / "a.jpg").write_bytes(data + b"\0" * 30)  # what some cameras append is no harm
+    assert read_picture(tmp_path / "a.jpg").shape == (200, 200, 3)
+
+
+def test_face_at_the_edge_gets_points_too(model, picture):
+    faces = LandmarkPredictor(model).predict(picture, [[-100, -80, 240, 240], [400, 400, 90, 90]])
+    assert all(np.isfinite(face.landmarks).all() for face in faces)
+
+
+# --- what can go wrong ---
+
+
+def test_missing_and_unreadable_inputs(model, tmp_path):
+    assert_one_line_error(demo(tmp_path / "no.jpg", "--model", model), 3, "no.jpg", "No such file")
+    (tmp_path / "text.jpg").write_text("hello")
+    assert_one_line_error(demo(tmp_path / "text.jpg", "--model", model), 3, "text.jpg")
+    (tmp_path / "empty").mkdir()
+    result = demo(tmp_path / "empty", "--model", model)
+    assert_one_line_error(result, 3, tmp_path / "empty", "without pictures")
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    assert_one_line_error(demo(tmp_path / "clip.mp4", "--model", model), 3, "clip.mp4", "no frame")
+
+
+def test_camera_that_is_not_there(model, tmp_path):
+    result = demo("97", "--model", model, "--out", tmp_path)
+    assert_one_line_error(result, 3, "97", "no frame to be had from this camera")
+
+
+@pytest.mark.parametrize("content, word", [
+    ("{", "not readable"), ("[]", "not of the form"), ('{"a": [[1, 2, 3]]}', "squares"),
+    ('{"a": [[1, 2, 30, 40]]}', "squares"), ('{"a": [[1, 2, "x", 3]]}', "squares"),
+])  # fmt: skip
+def test_unusable_boxes_exit_with_2(model, picture, tmp_path, content, word):
+    (tmp_path / "boxes.json").write_text(content)
+    result = demo(picture, "--model", model, "--boxes", tmp_path / "boxes.json")
+    assert_one_line_error(result, 2, "boxes.json", word)
+
+
+def test_unusable_models_exit_with_4(model, picture, tmp_path):
+    assert_one_line_error(demo(picture, "--model", tmp_path / "no.pb"), 4, "make freeze")
+    copy = tmp_path / "senet.pb"
+    shutil.copy(model, copy)
+    assert_one_line_error(demo(picture, "--model", copy), 4, "senet.json", "missing")
+    shutil.copy(model.with_suffix(".json"), tmp_path)
+    copy.write_bytes(model.read_bytes() + b" ")
+    assert_one_line_error(demo(picture, "--model", copy), 4, "senet.pb", "altered")
+    copy.with_suffix(".json").write_text("{}")
+    assert_one_line_error(demo(picture, "--model", copy), 4, "not a model card")
+
+
+@pytest.mark.parametrize("backend", ["opencv", "tensorflow"])
+def test_a_pb_that_is_none_exits_with_4(model, picture, tmp_path, backend):
+    import hashlib
+
+    (tmp_path / "senet.pb").write_bytes(b"this is no graph")
+    card = json.loads(model.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(b"this is no graph").hexdigest()
+    (tmp_path / "senet.json").write_text(json.dumps(card))
+    result = demo(picture, "--model", tmp_path / "senet.pb", "--backend", backend)
+    assert_one_line_error(result, 4, "senet.pb", "frozen graph")
+
+
+def test_no_place_to_write_exits_with_6(model, picture, boxes, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    result = demo(picture, "--model", model, "--boxes", boxes, "--out", tmp_path / "file" / "x")
+    assert result.returncode == 6 and "Traceback" not in result.stderr
+
+
+def test_unknown_flags_exit_with_2(picture):
+    assert demo(picture, "--modell", "x").returncode == 2
+    assert demo().returncode == 2
+
+
+def test_show_without_a_window_system_says_so_and_goes_on(model, picture, boxes, tmp_path):
+    result = demo(picture, "--model", model, "--boxes", boxes, "--out", tmp_path, "--show")
+    assert result.returncode == 0 and "--show: " in result.stderr
+    assert (tmp_path / "face-landmarks.png").exists()
+
+
+def test_predictor_in_code_raises_what_it_documents(model, tmp_path):
+    with pytest.raises(ModelError):
+        LandmarkPredictor(tmp_path / "no.pb")
+    with pytest.raises(UserError, match="no backend 'onnx'"):
+        LandmarkPredictor(model, "onnx")

@@ -1,0 +1,207 @@
+"""Freezing and its gate, the card, evaluation."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import assert_one_line_error, run_module
+
+from export import freeze as freeze_module
+from export.freeze import FreezeConfig, freeze
+from export.parity import LIMIT_PX, check_parity
+from senet_kp.backends import OpenCVBackend, TensorFlowBackend
+from senet_kp.checkpoints import checkpoint_prefix
+from senet_kp.crops import Crops, load_crops
+from senet_kp.evaluate import EvaluateConfig, evaluate, scores
+from senet_kp.model_card import read_card
+from senet_kp.scheme import IBUG68
+from senet_kp.tf1 import tf
+from tfrecords.errors import CheckError, InputError, ModelError
+from tfrecords.files import sha256_of_file
+from tfrecords.shards import read_manifest
+
+
+@pytest.fixture(scope="module")
+def crops(records):
+    return load_crops(records, read_manifest(records), "train")
+
+
+def variables(run):
+    reader = tf.train.load_checkpoint(checkpoint_prefix(run, "best"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def save_variables(folder, values):
+    """A checkpoint like the training's, with these values."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = [tf.get_variable(name, initializer=value) for name, value in values.items()]
+        session.run([v.initializer for v in made])
+        tf.train.Saver(made).save(session, str(folder / "ckpt"), 24)
+    return folder / "ckpt-24"
+
+
+def test_frozen_graph_holds_inference_ops_and_the_two_names(model):
+    graph = tf.GraphDef.FromString(model.read_bytes())
+    ops = {node.op for node in graph.node}
+    assert ops <= freeze_module.ALLOWED_OPS
+    assert not any("BatchNorm" in op for op in ops), "batch norm is folded"
+    placeholders = [node for node in graph.node if node.op == "Placeholder"]
+    assert [node.name for node in placeholders] == ["image"]
+    shape = [dim.size for dim in placeholders[0].attr["shape"].shape.dim]
+    assert shape == [1, 128, 128, 3]
+    assert [node.op for node in graph.node if node.name == "landmarks"] == ["Reshape"]
+
+
+def test_trained_tensorflow_and_opencv_agree_on_every_face(model, run, records, crops):
+    """Independent of the gate: the training's own validation tower, from its checkpoint."""
+    from senet_kp.nets import build_network
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = tf.placeholder(tf.float32, [None, 128, 128, 3])
+        points = build_network("senet_classic", image, 68, is_training=False)
+        tf.train.Saver().restore(session, checkpoint_prefix(run, "best"))
+        trained = session.run(points, {image: crops.images}).reshape(-1, 68, 2)
+    for backend in (TensorFlowBackend, OpenCVBackend):
+        engine = backend(model.read_bytes())
+        points = np.array([engine(image) for image in crops.images])
+        assert np.abs(points - trained).max() * 128 < LIMIT_PX
+
+
+def test_card_says_what_the_file_is(model, records):
+    card, manifest = read_card(model), read_manifest(records)
+    assert card["sha256"] == sha256_of_file(model) and card["bytes"] == model.stat().st_size
+    assert card["input"] == {"node": "image", "shape": [1, 128, 128, 3], "type": "float32",
+                             "colour": "RGB", "range": [0, 255]}  # fmt: skip
+    assert card["output"]["node"] == "landmarks" and card["output"]["shape"] == [1, 136]
+    assert card["box"] == manifest["box"] and card["scheme"]["name"] == "ibug68"
+    assert card["gate"]["faces"] >= 64 and card["gate"]["opencv_max_px"] <= 0.01
+    assert card["training"]["records"]["sha256"] == manifest["records_sha256"]
+    assert card["scores"]["faces"] == manifest["sides"]["test"]["records"]
+
+
+def test_gate_names_engine_face_and_point_that_differ(model, crops):
+    engine = TensorFlowBackend(model.read_bytes())
+    trained = np.array([engine(image) for image in crops.images])
+    result = check_parity(model.read_bytes(), trained, crops)
+    assert result["faces"] == len(crops) >= 64
+    trained[7, 30, 0] += 0.02 / 128
+    trained[9] += 1
+    with pytest.raises(CheckError, match=f"tensorflow puts point 30 of {crops.names[7]} 0.02 px"):
+        check_parity(model.read_bytes(), trained, crops)
+    trained[7, 30, 0] = np.nan
+    with pytest.raises(CheckError, match=f"point 30 of {crops.names[7]} nan px"):
+        check_parity(model.read_bytes(), trained, crops)
+
+
+def test_gate_wants_64_faces(model, crops):
+    few = Crops(**{key: value[:63] for key, value in vars(crops).items()})
+    with pytest.raises(CheckError, match="wants 64 faces, the records hold 63"):
+        check_parity(model.read_bytes(), np.zeros((63, 68, 2)), few)
+
+
+def test_nothing_is_written_when_the_gate_refuses(run, records, tmp_path, monkeypatch):
+    monkeypatch.setattr("export.parity.LIMIT_PX", -1.0)
+    with pytest.raises(CheckError, match="export gate"):
+        freeze(FreezeConfig(run=run, records=records, out=tmp_path / "senet.pb"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_batch_norm_that_never_moved_is_refused(run, records, tmp_path):
+    values = variables(run)
+    name = "senet_classic/block3/conv/BatchNorm/moving_mean"
+    prefix = save_variables(tmp_path, values | {name: np.zeros_like(values[name])})
+    config = FreezeConfig(run, records, tmp_path / "senet.pb", checkpoint=str(prefix))
+    with pytest.raises(CheckError, match="block3/conv/BatchNorm/moving_mean never moved from 0"):
+        freeze(config)
+    assert not (tmp_path / "senet.pb").exists()
+
+
+def test_training_ops_are_refused(run, records, tmp_path, monkeypatch):
+    monkeypatch.setattr(freeze_module, "ALLOWED_OPS", freeze_module.ALLOWED_OPS - {"Sigmoid"})
+    with pytest.raises(CheckError, match="may not hold: Sigmoid"):
+        freeze(FreezeConfig(run, records, tmp_path / "senet.pb"))
+
+
+def test_checkpoint_of_another_network_is_refused(run, records, tmp_path):
+    prefix = save_variables(tmp_path, {"other/weights": np.zeros((3, 3), np.float32)})
+    with pytest.raises(ModelError, match="of another network"):
+        freeze(FreezeConfig(run, records, tmp_path / "senet.pb", checkpoint=str(prefix)))
+
+
+def test_other_records_are_refused(run, records, tmp_path):
+    other = shutil.copytree(records, tmp_path / "records")
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"records_sha256": "0" * 64}))
+    with pytest.raises(InputError, match="trained on other records"):
+        freeze(FreezeConfig(run, other, tmp_path / "senet.pb"))
+
+
+def test_a_folder_without_a_run_is_named(records, tmp_path):
+    flags = ["--run", tmp_path, "--records", records, "--out", tmp_path / "senet.pb"]
+    assert_one_line_error(run_module("-m", "export.freeze", *flags), 4, tmp_path, "make train")
+
+
+# --- evaluation ---
+
+
+def test_frozen_graph_and_checkpoint_score_the_same(model, run, records):
+    frozen, nmes = evaluate(EvaluateConfig(model=model, records=records))
+    trained, _ = evaluate(EvaluateConfig(model=run, records=records))
+    assert frozen["nme"] == pytest.approx(trained["nme"], rel=1e-4)
+    assert frozen["nme"] == pytest.approx(read_card(model)["scores"]["nme"], rel=1e-6)
+    assert frozen["nme"] == pytest.approx(nmes.mean()) and frozen["faces"] == len(nmes)
+
+
+def make_crops(yaw_deg):
+    """Faces with a perfect label each; pose as given, NaN for unknown."""
+    from conftest import face_points
+
+    landmarks = np.array([face_points((0.5, 0.5), 0.8, yaw) for yaw in (5, 45, 75)])
+    pose = np.array([[0, yaw, 0] for yaw in yaw_deg], np.float32)
+    images = np.zeros((3, 128, 128, 3), np.uint8)
+    return Crops(images, landmarks, np.ones((3, 68), bool), pose, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("yaw_deg, estimated", [((5, -45, 75), 0), ((np.nan,) * 3, 3)])
+def test_yaw_bins_from_labels_or_estimated(yaw_deg, estimated):
+    crops = make_crops(yaw_deg)
+    result = scores(crops.landmarks, crops, IBUG68, "box")
+    assert [result["yaw_bins"][name]["faces"] for name in ("0-30", "30-60", "60-90")] == [1, 1, 1]
+    assert result["yaw_estimated_from_points"] == estimated and result["nme"] == 0
+
+
+def test_regions_by_hand():
+    crops = make_crops((0, 0, 0))
+    predicted = crops.landmarks.copy()
+    extent = np.ptp(crops.landmarks, axis=1)
+    predicted[:, 48:] += 0.1 * np.sqrt(extent.prod(1))[:, None, None] * (0.6, 0.8)
+    result = scores(predicted, crops, IBUG68, "box", threshold=0.02)
+    assert result["regions"]["mouth"] == pytest.approx(0.1)
+    assert result["regions"]["eyes"] == 0
+    assert result["nme"] == pytest.approx(0.1 * 20 / 68)
+    assert result["failure_rate"] == 1.0 and result["auc"] == 0.0
+
+
+def test_evaluate_command_writes_json_table_and_curve(model, records, tmp_path):
+    target, curve = tmp_path / "scores.json", tmp_path / "ced.png"
+    flags = ["--model", model, "--records", records, "--normaliser", "box", "--json", target]
+    result = run_module("-m", "senet_kp.evaluate", *flags, "--ced", curve)
+    assert result.returncode == 0, result.stderr
+    written = json.loads(target.read_text())
+    assert written["normaliser"] == "box" and written["side"] == "test"
+    assert {"model_sha256", "records_sha256", "box_source", "label_source", "auc"} <= set(written)
+    assert f"{written['nme']:.2%}" in result.stdout
+    assert curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_model_of_another_box_is_refused(model, records, tmp_path):
+    for path in (model, model.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+    card_path = tmp_path / "senet.json"
+    card = json.loads(card_path.read_text())
+    card["box"]["scale"] = 1.5
+    card_path.write_text(json.dumps(card))
+    result = run_module("-m", "senet_kp.evaluate", "--model", tmp_path / "senet.pb", "--records",
+                        records)  # fmt: skip
+    assert_one_line_error(result, 4, "another face box")
