@@ -1,0 +1,183 @@
+"""Render sample faces with exact landmarks into a folder laid out like 300W-LP.
+
+For each picture: OUT/SAMPLE/SAMPLE_<identity>_1_<pose>.jpg and .mat (pt2d, roi, Pose_Para), and
+OUT/landmarks/SAMPLE/<the same>_pts.mat (pts_2d: jaw on the visible contour, pts_3d: fixed on the
+head). Pose 0 is near-frontal, the others turn the same person up to 80 degrees either way.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import scipy.io
+import tyro
+from tqdm import tqdm
+
+from data_prep.sample_faces.identity import View, render_identity
+from senet_kp.draw import contact_sheet, draw_landmarks
+from senet_kp.pictures import read_picture, write_picture
+from senet_kp.scheme import IBUG68
+from tfrecords.errors import InputError, UserError, exit_code_of
+from tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
+
+SET_NAME = "SAMPLE"
+RENDERER = 1  # raised whenever the same settings would give other pictures
+_SUMMARY = "sample.json"
+_JPEG_QUALITY = 92
+_MAT_HEADER = b"MATLAB 5.0 MAT-file, rendered sample faces".ljust(116)
+_SHEET_PICTURES, _SHEET_COLUMNS = 40, 8
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one sample folder."""
+
+    out: Path = Path("out/sample")
+    """Folder to write; left alone if it holds anything else than a sample set."""
+    count: int = 1200
+    """Number of pictures."""
+    views: int = 6
+    """Pictures of each identity: one near-frontal, the rest turned."""
+    seed: int = 0
+    """Another seed gives other people; the same one the same bytes."""
+    processes: int = os.cpu_count() or 1
+    """Worker processes; the default is all cores."""
+
+    def __post_init__(self):
+        for name in ("count", "views", "processes"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise UserError(f"--seed must be 0 or more, got {self.seed}")
+
+    @property
+    def identities(self) -> int:
+        """How many people; the last one may have fewer views."""
+        return -(-self.count // self.views)
+
+    def views_of(self, identity: int) -> int:
+        """How many pictures of this identity belong to the set."""
+        return min(self.views, self.count - identity * self.views)
+
+    def settings(self) -> dict:
+        """What determines the pictures, as kept in sample.json."""
+        kept = {
+            key: value for key, value in asdict(self).items() if key not in ("out", "processes")
+        }
+        return {**kept, "renderer": RENDERER}
+
+
+def write_samples(config: Config):
+    """Render a whole set, or do nothing if `config.out` already is that set.
+
+    Raises UserError if the folder holds something else; its contents are never touched.
+    """
+    if _already_there(config):
+        print(f"nothing to do: {config.out} already holds these {config.count} pictures")
+        return
+    with atomic_folder(config.out) as folder:
+        (folder / SET_NAME).mkdir()
+        (folder / "landmarks" / SET_NAME).mkdir(parents=True)
+        with tqdm(total=config.count, unit="picture", disable=None) as progress:
+            for done in _rendered(config, folder):
+                progress.update(done)
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+        digest = sha256_of_lines(f"{name} {sha256_of_file(folder / name)}" for name in names)
+        write_picture(folder / "contact_sheet.png", _contact_sheet(config, folder))
+        write_json(folder / _SUMMARY, {**config.settings(), "sha256": digest})
+    print(f"{config.out}: {config.count} pictures of {config.identities} identities")
+
+
+def _already_there(config):
+    """True for the same set, False for a free place or an older set; UserError otherwise."""
+    if not config.out.exists():
+        return False
+    if not config.out.is_dir():
+        raise UserError(f"{config.out} is a file: choose another --out")
+    if not any(config.out.iterdir()):
+        return False
+    summary = config.out / _SUMMARY
+    if not summary.is_file():
+        raise UserError(
+            f"{config.out} holds something else than a sample set: choose another --out"
+        )
+    try:
+        kept = json.loads(summary.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{summary} is not JSON: choose another --out") from error
+    return {**kept, "sha256": None} == {**config.settings(), "sha256": None}
+
+
+def _rendered(config, folder):
+    """Write all identities on `config.processes` cores; yields the pictures of each."""
+    work = partial(_write_identity, config, folder)
+    if config.processes == 1:
+        yield from map(work, range(config.identities))
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would inherit OpenCV's threads half
+    with context.Pool(config.processes, _start_worker) as pool:
+        yield from pool.imap_unordered(work, range(config.identities))
+
+
+def _start_worker():
+    """Ctrl-C goes to the parent, which ends the pool; one worker is one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _write_identity(config, folder, identity):
+    views = render_identity(config.seed, identity, config.views)[: config.views_of(identity)]
+    for pose, view in enumerate(views):
+        stem = f"{SET_NAME}_{identity:05d}_1_{pose}"
+        _write_view(folder, stem, view, original=views[0])
+    return len(views)
+
+
+def _write_view(folder, stem, view: View, original: View):
+    """`original` is the identity's photo: `pt2d` holds its points in every view, as in 300W-LP."""
+    _, jpeg = cv2.imencode(".jpg", view.image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+    (folder / SET_NAME / f"{stem}.jpg").write_bytes(jpeg)
+    low, high = view.points_2d.min(axis=0) + 1, view.points_2d.max(axis=0) + 1
+    region = np.round([[*low, *high]]).astype(np.int16)
+    labels = {"pt2d": original.points_2d.T + 1, "roi": region, "Pose_Para": view.camera.pose_para()}
+    _write_mat(folder / SET_NAME / f"{stem}.mat", labels)
+    points = {"pts_2d": view.points_2d + 1, "pts_3d": view.points_3d + 1}
+    _write_mat(folder / "landmarks" / SET_NAME / f"{stem}_pts.mat", points)
+
+
+def _write_mat(path, arrays):
+    """A MATLAB file without the date that usually stands in its header."""
+    file = io.BytesIO()
+    scipy.io.savemat(file, arrays)
+    path.write_bytes(_MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :])
+
+
+def _contact_sheet(config, folder):
+    """Random pictures side by side, the points drawn on every third."""
+    paths = sorted((folder / SET_NAME).glob("*.jpg"))
+    chosen = np.random.default_rng(config.seed).permutation(len(paths))[:_SHEET_PICTURES]
+    tiles = []
+    for tile, index in enumerate(chosen):
+        picture = read_picture(paths[index])
+        if tile % 3 == 2:
+            labels = folder / "landmarks" / SET_NAME / f"{paths[index].stem}_pts.mat"
+            draw_landmarks(picture, scipy.io.loadmat(labels)["pts_2d"] - 1, IBUG68)
+        tiles.append(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return contact_sheet(tiles, _SHEET_COLUMNS)
+
+
+def main():
+    """The command line."""
+    sys.exit(exit_code_of(lambda: write_samples(_parsed())))
+
+
+def _parsed() -> Config:
+    return tyro.cli(Config, prog="python -m data_prep.sample_faces", description=__doc__)
