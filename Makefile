@@ -11,7 +11,7 @@ STEPS  ?=
 MINUTES ?=
 FLAGS  ?=
 
-VENV   := .venv
+VENV   ?= .venv
 PY     := $(VENV)/bin/python
 LOCK   := requirements/$(if $(CUDA),cuda,cpu).txt
 READY  := $(VENV)/ready-$(if $(CUDA),cuda,cpu)

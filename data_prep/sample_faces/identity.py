@@ -12,7 +12,7 @@ from data_prep.sample_faces.scene import developed, random_background, random_li
 from data_prep.sample_faces.texture import FacePaint
 from data_prep.sample_faces.traits import random_expression, random_look, random_shape
 
-from . import body, props
+from data_prep.sample_faces import body, props
 
 MAX_YAW_DEG, MAX_TILT_DEG = 80.0, 25.0
 

@@ -1,0 +1,1 @@
+"""How fast and how good, against what. Each prints its conditions, medians and spread."""

@@ -1,0 +1,80 @@
+"""python -m benchmarks.bench_demo photo.jpg --model out/senet.pb
+
+From the start of `demo.py` to the written picture, as a whole process, and what the parts cost
+once they are warm. About 20 s.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import tyro
+
+from benchmarks.measure import conditions, interleaved_s, report, summary
+from senet_kp.backends import OpenCVBackend
+from senet_kp.detector import FaceDetector
+from senet_kp.draw import draw_landmarks
+from senet_kp.facebox import crop
+from senet_kp.pictures import read_picture
+from senet_kp.predictor import LandmarkPredictor
+from tfrecords.errors import InputError, exit_code_of
+
+
+@dataclass(frozen=True)
+class Config:
+    photo: tyro.conf.Positional[Path]
+    """a picture with a face"""
+    model: Path = Path("out/senet.pb")
+    """frozen graph"""
+    long_side_px: int = 1000
+    """the photo is brought to this size first"""
+    repeats: int = 15
+    """counted turns"""
+    write: bool = False
+    """keep the result in benchmarks/results/demo.json"""
+
+
+def main():
+    config = tyro.cli(Config, prog="python -m benchmarks.bench_demo", description=__doc__)
+    picture = read_picture(config.photo)
+    scale = config.long_side_px / max(picture.shape[:2])
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        cv2.imwrite(str(path), picture[:, :, ::-1])
+        command = [sys.executable, "demo.py", path, "--model", config.model, "--out", folder]
+        whole = interleaved_s(
+            {"demo": lambda: subprocess.run(command, check=True, capture_output=True)},
+            config.repeats, warmup=2,
+        )  # fmt: skip
+        parts = interleaved_s(_parts(path, config.model), config.repeats, warmup=3)
+    report("demo", {
+        "conditions": conditions(picture=f"{picture.shape[1]}x{picture.shape[0]}",
+                                 repeats=config.repeats, threads=cv2.getNumThreads()),
+        "start_to_picture_ms": summary([1000 * s for s in whole["demo"]]),
+        **{f"{name}_ms": summary([1000 * s for s in values]) for name, values in parts.items()},
+    }, config.write)  # fmt: skip
+
+
+def _parts(path: Path, model: Path) -> dict:
+    predictor, detector = LandmarkPredictor(model), FaceDetector()
+    network = OpenCVBackend(model.read_bytes())
+    picture = read_picture(path)
+    faces = predictor.predict(picture)
+    if not faces:
+        raise InputError(f"{path}: dlib finds no face in this picture; name another")
+    cut = crop(picture, faces[0].box, predictor.rule.size_px)
+    return {
+        "read": lambda: read_picture(path),
+        "detect": lambda: detector.detect(picture),
+        "crop": lambda: crop(picture, faces[0].box, predictor.rule.size_px),
+        "network": lambda: network(cut),
+        "draw": lambda: draw_landmarks(picture.copy(), faces[0].landmarks, predictor.scheme),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,55 @@
+"""What the benchmarks share: repeated measurement, conditions, the results file."""
+
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.files import write_json
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, list[float]]:
+    """Seconds of every call of each function, in turn A B A B, after `warmup` rounds."""
+    seconds = {name: [] for name in functions}
+    for turn in range(warmup + repeats):
+        for name, function in functions.items():
+            began = time.perf_counter()
+            function()
+            if turn >= warmup:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def summary(values) -> dict:
+    """Median, smallest and largest of some numbers."""
+    return {
+        "median": float(np.median(values)),
+        "min": float(min(values)),
+        "max": float(max(values)),
+    }
+
+
+def conditions(**more) -> dict:
+    """Where and with what it was measured."""
+    packages = ("numpy", "opencv-python-headless")
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        **more,
+    }
+
+
+def report(name: str, result: dict, write: bool):
+    """Print a result; keep it as benchmarks/results/<name>.json when asked."""
+    for key, value in result.items():
+        print(f"{key:>28}: {value}")
+    if write:
+        write_json(RESULTS / f"{name}.json", result)
+        print(f"written to {RESULTS / name}.json")
