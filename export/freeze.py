@@ -16,7 +16,7 @@ from platform import python_version
 import numpy as np
 import tyro
 
-from export.parity import MIN_FACES, check_parity
+from export.parity import check_parity
 from senet_kp.backends import OpenCVBackend
 from senet_kp.checkpoints import (
     checkpoint_prefix,
@@ -25,7 +25,7 @@ from senet_kp.checkpoints import (
     restored_session,
     run_images,
 )
-from senet_kp.crops import load_crops
+from senet_kp.crops import load_any_crops, load_crops
 from senet_kp.evaluate import score_table, scores
 from senet_kp.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
 from senet_kp.scheme import SCHEMES
@@ -61,7 +61,7 @@ def freeze(config: FreezeConfig) -> dict:
     settings, manifest = read_settings(config.run), read_manifest(config.records)
     require_same_records(config.run, settings, config.records, manifest)
     prefix = checkpoint_prefix(config.run, config.checkpoint)
-    crops = _gate_crops(config.records, manifest)
+    crops = load_any_crops(config.records, manifest, GATE_FACES)
     graph, trained = frozen_graph(settings["net"], manifest, prefix, crops.images)
     gate = check_parity(graph, trained, crops)
     test = load_crops(config.records, manifest, "test")
@@ -116,12 +116,6 @@ def _check_statistics(session, prefix: str):
                 f"{prefix}: batch norm's {variable.op.name} never moved from {start:g}; its update"
                 " ops did not run in training"
             )
-
-
-def _gate_crops(records: Path, manifest: dict):
-    """Real crops for the gate: the test side, or the train side where that is too small."""
-    crops = load_crops(records, manifest, "test", GATE_FACES)
-    return crops if len(crops) >= MIN_FACES else load_crops(records, manifest, "train", GATE_FACES)
 
 
 def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict, result) -> dict:

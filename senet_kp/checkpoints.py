@@ -53,10 +53,10 @@ def restore(saver, session, prefix: str):
         saver.restore(session, prefix)
     except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
         raise ModelError(
-            f"{prefix}: the checkpoint is not there, or of another network ({_first_line(error)})"
+            f"{prefix}: the checkpoint is not there, or of another network ({reason_of(error)})"
         ) from None
     except (tf.errors.OpError, ValueError) as error:
-        raise ModelError(f"{prefix}: not a readable checkpoint ({_first_line(error)})") from None
+        raise ModelError(f"{prefix}: not a readable checkpoint ({reason_of(error)})") from None
 
 
 def build_inference_graph(net: str, manifest: dict):
@@ -89,5 +89,9 @@ def run_images(session, images) -> np.ndarray:
     return np.concatenate(points).reshape(len(images), -1, 2)
 
 
-def _first_line(error) -> str:
-    return str(getattr(error, "message", error)).strip().splitlines()[0]
+def reason_of(error) -> str:
+    """The one line that matters of what TensorFlow says: it stands after the node's name."""
+    text = str(getattr(error, "message", error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    after = [number + 1 for number, line in enumerate(lines) if line.startswith("Node: ")]
+    return lines[after[0] if after and after[0] < len(lines) else 0]

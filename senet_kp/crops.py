@@ -1,10 +1,12 @@
 """Records as arrays, for validation, evaluation and the export gate."""
 
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 
 from senet_kp.pictures import decode_picture
+from tfrecords.schema import Record
 from tfrecords.shards import read_records
 
 
@@ -34,10 +36,18 @@ def central_crop(stored, size_px: int) -> np.ndarray:
 
 def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> Crops:
     """The first `limit` faces of a side (they lie in random order); all without a limit."""
-    size_px = manifest["box"]["size_px"]
-    records = list(read_records(folder, manifest, side, limit))
+    return _crops(list(read_records(folder, manifest, side, limit)), manifest)
+
+
+def load_any_crops(folder, manifest: dict, limit: int) -> Crops:
+    """`limit` faces of the test side, filled up from the others where it is smaller."""
+    sides = (read_records(folder, manifest, side) for side in ("test", "val", "train"))
+    return _crops(list(islice(chain.from_iterable(sides), limit)), manifest)
+
+
+def _crops(records: list[Record], manifest: dict) -> Crops:
+    size_px, count = manifest["box"]["size_px"], manifest["landmark_count"]
     images = [central_crop(decode_picture(r.jpeg, r.name), size_px) for r in records]
-    count = manifest["landmark_count"]
     return Crops(
         images=np.array(images, np.uint8).reshape(-1, size_px, size_px, 3),
         landmarks=np.array([r.landmarks for r in records], np.float32).reshape(-1, count, 2),

@@ -11,10 +11,10 @@ import csv
 import json
 from pathlib import Path
 
-from senet_kp.checkpoints import restore
+from senet_kp.checkpoints import reason_of, restore
 from senet_kp.tf1 import tf
-from tfrecords.errors import UserError
-from tfrecords.files import atomic_path, write_json
+from tfrecords.errors import OutputError, UserError
+from tfrecords.files import atomic_path, naming, write_json
 
 # Settings that a run may change when it is continued: they do not touch what is computed.
 FREE = frozenset(
@@ -85,7 +85,16 @@ class RunFolder:
     def _save(self, saver, session, part: str, step: int):
         folder = self.folder / part
         folder.mkdir(parents=True, exist_ok=True)
-        saver.save(session, str(folder / "ckpt"), step, write_meta_graph=False)
+        try:
+            saver.save(session, str(folder / "ckpt"), step, write_meta_graph=False)
+        except (tf.errors.OpError, ValueError) as error:  # ValueError: the folder is gone
+            for leftover in folder.glob("*.tempstate*"):
+                leftover.unlink()
+            raise OutputError(
+                f"{folder}: the checkpoint of step {step} could not be written"
+                f" ({reason_of(error)}); those before it are kept: free some space, or see to"
+                " the permissions, and give the same command"
+            ) from None
 
     def forget_after(self, step: int):
         """Drop what an interrupted run wrote after its last checkpoint: it will come again."""
@@ -103,7 +112,7 @@ class RunFolder:
     def add_metrics(self, row: dict):
         """Append one row to metrics.csv."""
         new = not self.metrics.exists()
-        with open(self.metrics, "a", newline="") as file:
+        with naming(self.metrics), open(self.metrics, "a", newline="") as file:
             writer = csv.DictWriter(file, row)
             if new:
                 writer.writeheader()

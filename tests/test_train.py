@@ -22,7 +22,7 @@ from senet_kp.facebox import BoxRule
 from senet_kp.run_folder import RunFolder
 from senet_kp.tf1 import tf
 from senet_kp.train import TrainConfig, train
-from tfrecords.errors import CheckError, ModelError, UserError
+from tfrecords.errors import CheckError, ModelError, OutputError, UserError
 
 
 def config(records, run, **options):
@@ -261,3 +261,21 @@ def test_senseless_flags_exit_with_2(records, tmp_path, flags):
 def test_records_that_are_not_there_exit_with_3(tmp_path):
     result = run_module(*command(tmp_path / "none", tmp_path / "run"))
     assert_one_line_error(result, 3, "make tfrecords")
+
+
+def test_checkpoint_that_cannot_be_written_is_named_and_older_ones_stay(
+    records, uninterrupted, tmp_path, monkeypatch
+):
+    run = shutil.copytree(uninterrupted, tmp_path / "run")
+
+    def full(saver, session, path, *arguments, **options):
+        open(f"{path}-16.data-00000-of-00001.tempstate1", "w").close()
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "Graph execution error:\n\nNode: 'x'\nckpt; No space left on device\n"
+        )
+
+    monkeypatch.setattr(tf.train.Saver, "save", full)
+    with pytest.raises(OutputError, match=r"step 16 could not be written \(ckpt; No space left"):
+        train(config(records, run, steps=20))
+    assert checkpoint_prefix(run, "latest").endswith("ckpt-12")
+    assert not list(run.rglob("*.tempstate*"))

@@ -13,6 +13,17 @@ import numpy as np
 
 
 @contextlib.contextmanager
+def naming(path):
+    """Let an OSError that does not say where it happened (a full disk) name this path."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(path, suffix: str = ""):
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
 
@@ -23,10 +34,11 @@ def atomic_path(path, suffix: str = ""):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -54,10 +66,11 @@ def atomic_folder(path):
     temporary.chmod(0o755)  # mkdtemp's 0700 would hide the result from everyone else
     old = temporary.with_suffix(".old")
     try:
-        yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            if path.exists():
+                os.replace(path, old)
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

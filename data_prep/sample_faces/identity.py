@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_prep.sample_faces import body, props
 from data_prep.sample_faces.camera import SIZE_PX, Camera, framed, rotation
 from data_prep.sample_faces.head import Head, grid_angles_deg
 from data_prep.sample_faces.landmarks import contour_on_view, landmarks_3d
@@ -11,8 +12,6 @@ from data_prep.sample_faces.render import Model, draw
 from data_prep.sample_faces.scene import developed, random_background, random_light
 from data_prep.sample_faces.texture import FacePaint
 from data_prep.sample_faces.traits import random_expression, random_look, random_shape
-
-from data_prep.sample_faces import body, props
 
 MAX_YAW_DEG, MAX_TILT_DEG = 80.0, 25.0
 
