@@ -32,7 +32,7 @@ from senet_kp.detector import measure_transform
 from tfrecords.errors import InputError, exit_code_of
 from tfrecords.files import atomic_folder, sha256_of_lines, write_json
 from tfrecords.schema import SCHEMA_VERSION
-from tfrecords.shards import MANIFEST, read_manifest, records_hash
+from tfrecords.shards import MANIFEST, read_manifest, records_hash, shard_paths
 
 CHUNK = 16  # pictures a process takes at a time: 50 ms of work, so that waiting does not show
 
@@ -48,7 +48,7 @@ def prepare(config: PrepareConfig) -> dict:
     if done := _finished(config.out, settings, listing):
         print(f"{config.out}: holds these records already, nothing to do")
         return done
-    with atomic_folder(config.out) as folder:
+    with atomic_folder(config.out, ours=MANIFEST) as folder:
         manifest = {"settings": settings, "listing": listing} | _write_records(
             folder, sources, config
         )
@@ -138,15 +138,12 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
     """The manifest in `out` if it was made with these settings from these files."""
     try:
         manifest = read_manifest(out)
+        for side in manifest["sides"]:
+            shard_paths(out, manifest, side)
     except InputError:
         return None
     same = manifest["settings"] == settings and manifest["listing"] == listing
-    shards = [shard for side in manifest["sides"].values() for shard in side["shards"]]
-    whole = all(
-        (out / shard["name"]).exists() and (out / shard["name"]).stat().st_size == shard["bytes"]
-        for shard in shards
-    )
-    return manifest if same and whole else None
+    return manifest if same else None
 
 
 def _versions() -> dict:
@@ -167,14 +164,10 @@ def _report(out: Path, manifest: dict):
               f" to the face box, spread {np.round(box['spread'], 3).tolist()}")  # fmt: skip
 
 
+def main():
+    config = tyro.cli(PrepareConfig, prog="python -m data_prep.prepare", description=__doc__)
+    prepare(config)
+
+
 if __name__ == "__main__":
-    sys.exit(
-        exit_code_of(
-            lambda: (
-                prepare(
-                    tyro.cli(PrepareConfig, prog="python -m data_prep.prepare", description=__doc__)
-                )
-                and 0
-            )
-        )
-    )
+    sys.exit(exit_code_of(main))

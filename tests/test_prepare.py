@@ -18,7 +18,7 @@ from data_prep.face_sample import Rejected
 from data_prep.prepare import prepare
 from data_prep.split import side_of
 from senet_kp.crops import load_crops
-from tfrecords.errors import CheckError, InputError
+from tfrecords.errors import CheckError, InputError, UserError
 from tfrecords.shards import SIDES, read_manifest, read_records
 
 
@@ -263,3 +263,13 @@ def test_senseless_flags_exit_with_2(tree, tmp_path, flags):
 def test_without_a_detected_face_the_manifest_says_so(tree, tmp_path):
     manifest = prepare(config(tree, tmp_path / "out", detector_pictures=4))
     assert manifest["detector_box"] is None  # dots on a soft background are no faces to dlib
+
+
+@pytest.mark.parametrize("name", ["", "notes.txt"])
+def test_somebody_elses_folder_is_not_replaced(tree, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds something else"):
+        prepare(config(tree, tmp_path / "mine" / name))
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+    assert len(list(tmp_path.rglob("*"))) == 2

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords.errors import UserError
+
 
 @contextlib.contextmanager
 def naming(path):
@@ -58,9 +60,19 @@ def write_json(path, value):
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
-    """Yield a temporary folder beside `path`; put it in the place of `path` when all went well."""
+def atomic_folder(path, ours: str):
+    """Yield a temporary folder beside `path`; put it in the place of `path` when all went well.
+
+    `ours` is a file that marks a folder as made by this project: raises UserError rather than
+    replace a folder that holds anything else.
+    """
     path = Path(path)
+    if path.exists() and not (
+        path.is_dir() and (not any(path.iterdir()) or (path / ours).exists())
+    ):
+        raise UserError(
+            f"{path}: holds something else than this command writes; choose another --out"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     temporary.chmod(0o755)  # mkdtemp's 0700 would hide the result from everyone else

@@ -25,7 +25,7 @@ from data_prep.sample_faces.identity import View, render_identity
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import read_picture, write_picture
 from senet_kp.scheme import IBUG68
-from tfrecords.errors import InputError, UserError, exit_code_of
+from tfrecords.errors import UserError, exit_code_of
 from tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
 
 SET_NAME = "SAMPLE"
@@ -83,7 +83,7 @@ def write_samples(config: Config):
     if _already_there(config):
         print(f"nothing to do: {config.out} already holds these {config.count} pictures")
         return
-    with atomic_folder(config.out) as folder:
+    with atomic_folder(config.out, ours=_SUMMARY) as folder:
         (folder / SET_NAME).mkdir()
         (folder / "landmarks" / SET_NAME).mkdir(parents=True)
         with tqdm(total=config.count, unit="picture", disable=None) as progress:
@@ -97,22 +97,11 @@ def write_samples(config: Config):
 
 
 def _already_there(config):
-    """True for the same set, False for a free place or an older set; UserError otherwise."""
-    if not config.out.exists():
-        return False
-    if not config.out.is_dir():
-        raise UserError(f"{config.out} is a file: choose another --out")
-    if not any(config.out.iterdir()):
-        return False
-    summary = config.out / _SUMMARY
-    if not summary.is_file():
-        raise UserError(
-            f"{config.out} holds something else than a sample set: choose another --out"
-        )
+    """Whether `config.out` holds this very set."""
     try:
-        kept = json.loads(summary.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{summary} is not JSON: choose another --out") from error
+        kept = json.loads((config.out / _SUMMARY).read_bytes())
+    except (OSError, ValueError):
+        return False
     return {**kept, "sha256": None} == {**config.settings(), "sha256": None}
 
 
