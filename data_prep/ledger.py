@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.config import PrepareConfig
-from data_prep.crop_record import Cropped
+from data_prep.crop_record import Cropped, Reject
 from data_prep.face_sample import FaceSource
 from data_prep.formats import FORMATS
 from data_prep.split import side_of
@@ -30,7 +30,7 @@ class Ledger:
         self.folder, self.config = folder, config
         self.writers = {s: ShardWriter(folder, s, config.records_per_shard) for s in SIDES}
         self.groups = {side: set() for side in SIDES}
-        self.rejects: list[Cropped] = []
+        self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
         self.split: list[tuple[str, str, str]] = []  # picture, group, side
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
         self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
@@ -38,31 +38,31 @@ class Ledger:
         self._shape_sum, self._shape_count = 0.0, 0
         self._points: dict[tuple[str, bytes], str] = {}  # (photo, landmarks): the view's name
 
-    def enter(self, cropped: Cropped):
-        if not cropped.data:
-            self.rejects.append(cropped)
+    def enter(self, source: FaceSource, result: Cropped | Reject):
+        """Take one face, in the order of the records."""
+        if isinstance(result, Reject):
+            self.rejects.append((source.name, result.reason, result.message))
             return
-        source, config = cropped.source, self.config
-        self._check_views(cropped)
+        self._check_views(source, result)
+        config = self.config
         side = side_of(source.group, config.seed, config.test_share, config.val_share)
-        self.writers[side].write(cropped.data)
+        self.writers[side].write(result.data)
         self.groups[side].add(source.group)
         self.split.append((source.name, source.group, side))
-        self.content[source.name] = cropped.content_hash
+        self.content[source.name] = result.content_hash
         if side == "train":
-            self._enter_train(cropped)
+            self._enter_train(source, result)
 
-    def _enter_train(self, cropped: Cropped):
+    def _enter_train(self, source: FaceSource, cropped: Cropped):
         self._shape_sum = self._shape_sum + cropped.relative.astype(np.float64)
         self._shape_count += 1
         if len(self._sheet) < SHEET_PICTURES:
             self._sheet.append(cropped.data)
         if len(self.train_sources) < self.config.detector_pictures:
-            self.train_sources.append(cropped.source)
+            self.train_sources.append(source)
 
-    def _check_views(self, cropped: Cropped):
+    def _check_views(self, source: FaceSource, cropped: Cropped):
         """Two views of one photo show a turned head: their landmarks cannot be the same."""
-        source = cropped.source
         twin = self._points.setdefault((source.photo, cropped.points_hash), source.name)
         if twin != source.name:
             raise InputError(
@@ -78,7 +78,7 @@ class Ledger:
             self._write_rejects(path)
             raise CheckError(
                 f"{len(self.rejects)} of {pictures} pictures cannot be used (--max-rejects allows"
-                f" {self.config.max_rejects:.0%}), the first: {self.rejects[0].message};"
+                f" {self.config.max_rejects:.0%}), the first: {self.rejects[0][2]};"
                 f" all are in {path}"
             )
         for side in ("train", "test"):
@@ -113,8 +113,7 @@ class Ledger:
         return np.round(self._shape_sum / self._shape_count, 6)
 
     def _write_rejects(self, path: Path):
-        rows = [(reject.source.name, reject.reason, reject.message) for reject in self.rejects]
-        _write_csv(path, ("picture", "reason", "message"), rows)
+        _write_csv(path, ("picture", "reason", "message"), self.rejects)
 
 
 def _write_csv(path: Path, header: tuple, rows: list[tuple]):

@@ -64,8 +64,7 @@ def read_label(source: FaceSource, data: bytes, points: str = "pts_2d") -> FaceL
 
     Raises Rejected.
     """
-    values = _load_mat(source.label, data)
-    own = source.label.suffixes == [".mat"] and not source.label.stem.endswith("_pts")
+    own = not source.label.stem.endswith("_pts")
     if own and _parse(source.picture.stem)["pose"] != "0":
         raise Rejected(
             "no-landmarks",
@@ -73,6 +72,7 @@ def read_label(source: FaceSource, data: bytes, points: str = "pts_2d") -> FaceL
             f" landmarks/{source.subset}/{source.picture.stem}_pts.mat",
         )
     key = "pt2d" if own else points
+    values = _load_mat(source.label, data, key)
     if key not in values:
         raise Rejected("no-points", f"{source.label}: holds no {key}")
     landmarks = np.asarray(values[key], np.float64)
@@ -87,26 +87,25 @@ def read_label(source: FaceSource, data: bytes, points: str = "pts_2d") -> FaceL
     return FaceLabel(
         landmarks - _FIRST_PIXEL,
         np.ones(SCHEME.count, bool),
-        _pose(source, values if own else None),
+        _pose_deg(source.picture),
     )
 
 
-def _pose(source: FaceSource, values: dict | None) -> np.ndarray:
+def _pose_deg(picture: Path) -> np.ndarray:
     """Pitch, yaw, roll in degrees from the picture's own .mat; NaN where it does not say."""
     try:
-        values = values or scipy.io.loadmat(
-            source.picture.with_suffix(".mat"), variable_names=["Pose_Para"]
-        )
-        return np.degrees(np.ravel(values["Pose_Para"])[:3].astype(np.float64))
+        own = io.BytesIO(picture.with_suffix(".mat").read_bytes())
+        pose = scipy.io.loadmat(own, variable_names=["Pose_Para"])["Pose_Para"]
+        return np.degrees(np.ravel(pose)[:3].astype(np.float64))
     except Exception:  # the pose is an extra: what is wrong with it costs only the yaw bin
         return np.full(3, np.nan)
 
 
-def _load_mat(path: Path, data: bytes) -> dict:
+def _load_mat(path: Path, data: bytes, key: str) -> dict:
     if problem := damage(data):
         raise Rejected(problem[0], f"{path}: {problem[1]}")
     try:
-        return scipy.io.loadmat(io.BytesIO(data))
+        return scipy.io.loadmat(io.BytesIO(data), variable_names=[key])
     except Exception as error:  # SciPy raises many kinds for a damaged file
         raise Rejected("bad-mat", f"{path}: no MATLAB file SciPy can read ({error})") from None
 

@@ -58,7 +58,7 @@ def box_affine(box) -> np.ndarray:
 
 def widened(box, factor: float) -> np.ndarray:
     """The box with the same centre and `factor` times its side."""
-    x, y, w, h = np.asarray(box, np.float64)
+    x, y, w, h = box
     return np.array([x - w * (factor - 1) / 2, y - h * (factor - 1) / 2, w * factor, h * factor])
 
 
@@ -68,7 +68,7 @@ def crop(picture, box, size_px: int, padding: str = "replicate") -> np.ndarray:
     A box over twice the crop's size is first reduced by a whole factor with area averaging:
     bilinear sampling alone would skip pixels and alias.
     """
-    x, y, side, _ = np.asarray(box, np.float64)
+    x, y, side, _ = (float(value) for value in box)
     factor = min(int(side / size_px), *picture.shape[:2])
     if factor > 1:
         picture, (x0, y0) = _reduced(picture, (x, y, side), factor)

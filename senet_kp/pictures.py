@@ -31,12 +31,12 @@ def read_picture(path) -> np.ndarray:
     return decode_picture(data, path)
 
 
-def decode_picture(data: bytes, path) -> np.ndarray:
+def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
     """`read_picture` for bytes already read; `path` only names them in errors."""
     if problem := damage(data):
         raise BadPicture(path, *problem)
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error:
         picture = None
     if picture is None:

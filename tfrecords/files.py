@@ -67,12 +67,9 @@ def atomic_folder(path, ours: str):
     replace a folder that holds anything else.
     """
     path = Path(path)
-    if path.exists() and not (
-        path.is_dir() and (not any(path.iterdir()) or (path / ours).exists())
-    ):
-        raise UserError(
-            f"{path}: holds something else than this command writes; choose another --out"
-        )
+    free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    if not free and not (path / ours).is_file():
+        raise UserError(f"{path}: holds something else than this command writes; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     temporary.chmod(0o755)  # mkdtemp's 0700 would hide the result from everyone else
