@@ -20,12 +20,13 @@ RECORDS := $(OUT)/tfrecords
 MODEL  := $(OUT)/senet.pb
 # Later stages take the run that `make train` left, or make a short one of their own.
 SHORT  := $(OUT)/short-run
-RUN    ?= $(if $(wildcard $(OUT)/run/config.json),$(OUT)/run,$(SHORT))
+RUN    ?= $(if $(wildcard $(OUT)/run/latest/checkpoint),$(OUT)/run,$(SHORT))
 # 1,600 steps, about five minutes on two cores: batch norm and learning rate in a hurry to match.
 SHORT_FLAGS := --steps 1600 --bn-decay 0.98 --decay-steps 12 --learning-rate 2e-3 \
                --validate-every-steps 200
 
 .PHONY: help setup sample tfrecords train eval freeze demo test lint lock bench clean
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -71,15 +72,15 @@ $(MODEL): $(RUN)/latest/checkpoint
 eval: setup $(MODEL)  ## score senet.pb on the test side
 	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(FLAGS)
 
-# Without IMAGE= a picture of the test side, which no training has seen.
-demo: setup $(MODEL)  ## find the face in IMAGE=photo, draw its landmarks
+# Without IMAGE= three photos of the test side, which no training has seen.
+demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 	@$(MAKE) --no-print-directory eval FLAGS=
-	@image="$(IMAGE)"; test -n "$$image" || \
-	  image="$(SOURCE)/$$(sed -n 's/^\(.*_0\.jpg\),.*,test.*/\1/p' $(RECORDS)/split.csv | head -n 1)"; \
-	$(PY) demo.py "$$image" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(FLAGS)
-	@echo "drawn picture: $$(ls -t $(OUT)/demo/*-landmarks.* | head -n 1)"
-	@echo "frozen graph:  $(MODEL), its card $(MODEL:.pb=.json)"
-	@echo "scores:        $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
+	@if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
+	  set -- $$(sed -n 's|^\(.*_0\.jpg\),.*,test.*|$(SOURCE)/\1|p' $(RECORDS)/split.csv | head -n 3); fi; \
+	$(PY) demo.py "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(FLAGS)
+	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
+	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"
+	@echo "scores:         $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
 
 test: setup  ## the tests
 	$(PY) -m pytest

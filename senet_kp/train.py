@@ -19,6 +19,7 @@ import tyro
 from tqdm import tqdm
 
 from senet_kp.augment import AugmentConfig
+from senet_kp.checkpoints import reason_of
 from senet_kp.crops import Crops, load_crops
 from senet_kp.draw import GREEN, RED, contact_sheet, draw_landmarks
 from senet_kp.graph import TrainingGraph, build_training_graph, predict
@@ -121,7 +122,7 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
     bar = tqdm(total=config.steps, initial=start, unit="step", disable=None, dynamic_ncols=True)
     began, meter, val_nme = time.monotonic(), _Meter(config.batch_size), None
     for step in range(start + 1, config.steps + 1):
-        out = session.run(fetches)
+        out = _run_step(session, fetches, config.records)
         meter.count(out["wait_s"])
         bar.update()
         if not np.isfinite(out["loss"]):
@@ -147,6 +148,16 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
     return INTERRUPTED if stop.asked and step < config.steps else 0
 
 
+def _run_step(session, fetches: dict, records: Path) -> dict:
+    try:
+        return session.run(fetches)
+    except tf.errors.DataLossError as error:
+        raise InputError(
+            f"{records}: a shard was altered ({reason_of(error)}); python -m tfrecords.verify"
+            f" {records} names it; make the records again"
+        ) from None
+
+
 def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, step: int):
     """Mean inter-ocular NME of the val side, drawn and logged; None without a val side."""
     if not len(val):
@@ -155,10 +166,8 @@ def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, s
     lengths = normaliser(val.landmarks, val.mask, scheme, "inter-ocular")
     error = float(np.nanmean(nme(point_errors(predicted, val.landmarks, val.mask, lengths))))
     spread = spread_ratio(predicted, val.landmarks)
-    pictures = [
-        _drawn(*sample, scheme)
-        for sample in zip(val.images, val.landmarks, predicted, range(SHOWN_FACES))  # noqa: B905
-    ]
+    shown = zip(val.images, val.landmarks, predicted[:SHOWN_FACES], strict=False)
+    pictures = [_drawn(*face, scheme) for face in shown]
     image = tf.Summary.Image(
         encoded_image_string=encode_picture(contact_sheet(pictures, 4), ".png")
     )
@@ -297,7 +306,7 @@ def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
     )
 
 
-def _drawn(image, truth, predicted, _, scheme: LandmarkScheme):
+def _drawn(image, truth, predicted, scheme: LandmarkScheme):
     """A face at twice its size, the true points green, the predicted ones red."""
     picture = np.ascontiguousarray(image.repeat(2, 0).repeat(2, 1))
     for points, colour in ((truth, GREEN), (predicted, RED)):
@@ -318,6 +327,7 @@ def _farewell(step: int, config: TrainConfig, folder: RunFolder) -> str:
 
 
 def main() -> int:
+    sys.stdout.reconfigure(line_buffering=True)  # a log file should be as new as a screen
     return train(tyro.cli(TrainConfig, prog="python -m senet_kp.train", description=__doc__))
 
 

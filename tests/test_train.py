@@ -188,6 +188,16 @@ def test_truncated_shard_is_named_before_step_1(records, tmp_path):
     assert_one_line_error(result, 3, path.name, "make the records again")
 
 
+def test_altered_shard_ends_the_training_in_one_line(records, tmp_path):
+    copy = shutil.copytree(records, tmp_path / "records")
+    path = next(copy.glob("train-*"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    result = run_module(*command(copy, tmp_path / "run", "--steps", "40"))
+    assert_one_line_error(result, 3, copy, "altered", "tfrecords.verify")
+
+
 def test_non_finite_loss_stops_and_names_the_samples(records, tmp_path, monkeypatch):
     real = train_module.training_batch
 
