@@ -11,6 +11,8 @@ STEPS  ?=
 MINUTES ?=
 FLAGS  ?=
 
+# FLAGS go to the stage that was asked for, not to those that run before it.
+OWN_FLAGS = $(if $(filter $@,$(MAKECMDGOALS)),$(FLAGS))
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
 LOCK   := requirements/$(if $(CUDA),cuda,cpu).txt
@@ -26,7 +28,7 @@ RUN    ?= $(if $(wildcard $(OUT)/run/latest/checkpoint),$(OUT)/run,$(SHORT))
 SHORT_FLAGS := --steps 1600 --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 \
                --dropout-keep 1 --weight-decay 0 --validate-every-steps 200
 
-.PHONY: help setup sample tfrecords train eval freeze demo test lint lock bench clean
+.PHONY: help setup sample tfrecords train short-run eval freeze demo test lint lock bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -50,7 +52,7 @@ sample: setup  ## render the built-in sample set in the layout of 300W-LP
 	$(PY) -m data_prep.sample_faces --out $(OUT)/sample
 
 tfrecords: setup $(if $(DATA),,sample)  ## crop the faces, write train, val and test records
-	$(PY) -m data_prep.prepare --data $(SOURCE) --format $(FORMAT) --out $(RECORDS) $(FLAGS)
+	$(PY) -m data_prep.prepare --data $(SOURCE) --format $(FORMAT) --out $(RECORDS) $(OWN_FLAGS)
 
 # With DATA= the records are checked against it; without, those that are there will do.
 $(RECORDS)/manifest.json: $(if $(DATA),tfrecords)
@@ -58,27 +60,29 @@ $(RECORDS)/manifest.json: $(if $(DATA),tfrecords)
 
 train: setup $(RECORDS)/manifest.json  ## train, or go on with a training that was stopped
 	$(PY) -m senet_kp.train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
-	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(FLAGS)
+	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
-$(SHORT)/latest/checkpoint: | $(RECORDS)/manifest.json
+# The short training is gone on with like any other, and is quick to say that it is done.
+$(SHORT)/latest/checkpoint: short-run ;
+short-run: setup $(RECORDS)/manifest.json
 	$(PY) -m senet_kp.train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES))
 
 freeze: setup $(RUN)/latest/checkpoint  ## checkpoint to senet.pb and its model card, checked
-	$(PY) -m export.freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(FLAGS)
+	$(PY) -m export.freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(OWN_FLAGS)
 
 $(MODEL): $(RUN)/latest/checkpoint
 	$(MAKE) freeze FLAGS=
 
 eval: setup $(MODEL)  ## score senet.pb on the test side
-	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(FLAGS)
+	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(OWN_FLAGS)
 
 # Without IMAGE= three photos of the test side, which no training has seen.
 demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 	@$(MAKE) --no-print-directory eval FLAGS=
 	@if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
 	  set -- $$(sed -n 's|^\(.*_0\.jpg\),.*,test.*|$(SOURCE)/\1|p' $(RECORDS)/split.csv | head -n 3); fi; \
-	$(PY) demo.py "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(FLAGS)
+	$(PY) demo.py "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS)
 	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
 	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"
 	@echo "scores:         $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"

@@ -47,7 +47,7 @@ class RunFolder:
             if different:
                 raise UserError(
                     f"{self.folder}: holds a run with other settings ({'; '.join(different)});"
-                    " give those, or another folder with --run"
+                    " give those, or another folder with --run (make: OUT=)"
                 )
         write_json(self._config, config)
 
