@@ -8,6 +8,9 @@ from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
 WIDTHS = (64, 128, 128, 256, 512)
+# Points start as one face. At full size the last layer's random weights are noise that training has
+# to take back point by point, and that dropout turns into a noisy loss for thousands of steps.
+SMALL = slim.variance_scaling_initializer(factor=1e-4)
 SQUEEZE = 16  # the gate's hidden layer is this much narrower than the block
 
 
@@ -24,7 +27,9 @@ def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
         if is_training:
             rate = 1 - options.dropout_keep
             net = tf.nn.experimental.stateless_dropout(net, rate, options.dropout_seed)
-        return slim.fully_connected(net, outputs, activation_fn=None, scope="points")
+        return slim.fully_connected(
+            net, outputs, activation_fn=None, weights_initializer=SMALL, scope="points"
+        )
 
 
 def se_bottleneck(net, width: int, scope: str):
