@@ -93,8 +93,8 @@ test: setup  ## the tests
 lint: setup  ## ruff
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
-bench: setup  ## pictures a second in preparation, against a bare loop
-	$(PY) -m benchmarks.bench_prepare
+bench: setup $(if $(DATA),,sample)  ## pictures a second in preparation, against a bare loop
+	$(PY) -m benchmarks.bench_prepare --data $(SOURCE) $(OWN_FLAGS)
 
 lock: setup  ## renew requirements/*.txt from pyproject.toml
 	$(PY) -m pip install --quiet uv
