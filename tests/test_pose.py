@@ -34,3 +34,11 @@ def test_too_few_points_give_no_pose():
     mask = np.zeros(68, bool)
     mask[:22] = True  # the contour does not count
     assert np.isnan(estimate_pose_deg(MEAN_LANDMARKS_CM[:, :2], mask, IBUG68)).all()
+
+
+def test_the_table_is_the_renderers_mean_head():
+    from data_prep.sample_faces.landmarks import mean_landmarks_3d
+
+    points = mean_landmarks_3d()
+    points[:, 2] -= points[:, 2].mean()
+    np.testing.assert_allclose(MEAN_LANDMARKS_CM, points, atol=0.0501)
