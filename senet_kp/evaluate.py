@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from senet_kp.backends import BACKENDS
 from senet_kp.crops import Crops, load_crops
-from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normaliser, point_errors
+from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normalised_errors
 from senet_kp.model_card import read_card
 from senet_kp.pose import estimate_pose_deg
 from senet_kp.scheme import SCHEMES, LandmarkScheme
@@ -68,8 +68,7 @@ def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
 
 def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular", threshold=0.08):
     """Everything about predictions [n, N, 2] on n faces, as a dictionary of plain numbers."""
-    lengths = normaliser(crops.landmarks, crops.mask, scheme, kind)
-    errors = point_errors(predicted, crops.landmarks, crops.mask, lengths)
+    errors = normalised_errors(predicted, crops.landmarks, crops.mask, scheme, kind)
     nmes = nme(errors)
     scored = np.isfinite(nmes)
     yaw, estimated = _yaw_deg(crops, scheme)
@@ -97,8 +96,7 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
 
 def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: str) -> np.ndarray:
     """The NMEs of the faces that can be scored."""
-    lengths = normaliser(crops.landmarks, crops.mask, scheme, kind)
-    nmes = nme(point_errors(predicted, crops.landmarks, crops.mask, lengths))
+    nmes = nme(normalised_errors(predicted, crops.landmarks, crops.mask, scheme, kind))
     return nmes[np.isfinite(nmes)]
 
 

@@ -40,6 +40,11 @@ def point_errors(predicted, truth, mask, lengths) -> np.ndarray:
     return np.where(np.asarray(mask, bool), distance, np.nan) / np.asarray(lengths)[:, None]
 
 
+def normalised_errors(predicted, truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
+    """[n, N] point errors with the normaliser of that kind."""
+    return point_errors(predicted, truth, mask, normaliser(truth, mask, scheme, kind))
+
+
 def nme(errors) -> np.ndarray:
     """[n] mean of each face's point errors [n, N]; NaN for a face that cannot be scored."""
     valid = np.isfinite(errors)

@@ -24,7 +24,7 @@ from senet_kp.crops import Crops, load_crops
 from senet_kp.draw import GREEN, RED, contact_sheet, draw_landmarks
 from senet_kp.graph import TrainingGraph, build_training_graph, predict
 from senet_kp.inputs import Batch, training_batch
-from senet_kp.metrics import nme, normaliser, point_errors, spread_ratio
+from senet_kp.metrics import nme, normalised_errors, spread_ratio
 from senet_kp.nets import NETWORKS
 from senet_kp.pictures import encode_picture
 from senet_kp.run_folder import RunFolder
@@ -163,8 +163,8 @@ def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, s
     if not len(val):
         return None
     predicted = predict(session, graph, val.images)
-    lengths = normaliser(val.landmarks, val.mask, scheme, "inter-ocular")
-    error = float(np.nanmean(nme(point_errors(predicted, val.landmarks, val.mask, lengths))))
+    errors = normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular")
+    error = float(np.nanmean(nme(errors)))
     spread = spread_ratio(predicted, val.landmarks)
     shown = zip(val.images, val.landmarks, predicted[:SHOWN_FACES], strict=False)
     pictures = [_drawn(*face, scheme) for face in shown]
