@@ -16,6 +16,7 @@ from tfrecords.errors import UserError
 # dlib finds faces from 80 px on, so 640 px shows faces from an eighth of the picture's longest
 # side, in about 50 ms; the second look takes four times as long and is for pictures without one.
 SEARCH_SIDES_PX = (640, 1280)
+MAX_ENLARGEMENT = 2  # of a small picture in the second look: faces from 40 px on
 MIN_IOU = 0.3  # below this a detection is another face, or no face
 
 
@@ -71,7 +72,7 @@ def iou(first, second) -> float:
 
 
 class FaceDetector:
-    """dlib's frontal face detector on a reduced copy of the picture."""
+    """dlib's frontal face detector, on copies of the picture of the size that it works best on."""
 
     def __init__(self):
         try:
@@ -85,17 +86,15 @@ class FaceDetector:
     def detect(self, picture) -> list[tuple[np.ndarray, float]]:
         """Boxes [x, y, w, h] in pixels and scores of the faces in an RGB picture, best first."""
         longest = max(picture.shape[:2])
-        for index, side in enumerate(SEARCH_SIDES_PX):
-            if index and longest <= SEARCH_SIDES_PX[index - 1]:
-                break
-            if faces := self._search(picture, max(longest / side, 1.0)):
-                return faces
-        return []
+        first, second = SEARCH_SIDES_PX
+        faces = self._search(picture, max(longest / first, 1.0))
+        return faces or self._search(picture, max(longest / second, 1 / MAX_ENLARGEMENT))
 
     def _search(self, picture, reduction: float):
-        if reduction > 1:
+        if reduction != 1:
             size = [max(round(length / reduction), 1) for length in picture.shape[1::-1]]
-            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            method = cv2.INTER_AREA if reduction > 1 else cv2.INTER_LINEAR
+            picture = cv2.resize(picture, size, interpolation=method)
         rectangles, scores, _ = self._detector.run(picture, 0, 0.0)
         # A rectangle names its first and last pixel; their outer edges are the box's.
         return [

@@ -1,9 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.detector import BoxTransform, iou, measure_transform
+from data_prep.sample_faces.identity import render_identity
+from senet_kp.detector import BoxTransform, FaceDetector, iou, measure_transform
 
 
 def test_iou_by_hand():
@@ -32,3 +34,17 @@ def test_measuring_recovers_the_transform_in_spite_of_outliers(shift_x, shift_y,
     assert found.shift_y == pytest.approx(shift_y, abs=1e-9)
     assert found.scale == pytest.approx(scale)
     assert (found.pictures, found.found) == (50, 40)
+
+
+@pytest.mark.parametrize("longest_px", [160, 450, 900, 3000])
+def test_the_same_face_is_found_in_a_picture_of_any_size(longest_px):
+    """Small pictures are enlarged in a second look, large ones searched as a reduced copy."""
+    pytest.importorskip("dlib")
+    view = render_identity(3, 0, 1)[0]
+    picture = np.ascontiguousarray(view.image[..., ::-1])
+    scale = longest_px / max(picture.shape[:2])
+    resized = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    boxes = FaceDetector().detect(resized)
+    assert len(boxes) == 1
+    low, high = view.points_2d.min(0) * scale, view.points_2d.max(0) * scale
+    assert iou(boxes[0][0], [*low, *(high - low)]) > 0.5
