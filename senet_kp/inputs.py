@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from senet_kp.augment import AugmentConfig, augment, random_draws
+import cv2
+
+from senet_kp.augment import AugmentConfig, Augmenter
 from senet_kp.scheme import SCHEMES
 from senet_kp.tf1 import tf
 from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, parse_op
@@ -17,7 +19,7 @@ PREFETCH_BATCHES = 4
 class Batch:
     """Tensors of one batch; `wait_s` is how long the step stood still for it."""
 
-    image: object  # [B, S, S, 3] float32, 0..255
+    image: object  # [B, S, S, 3] uint8
     landmarks: object  # [B, N, 2] float32, box-relative
     mask: object  # [B, N] float32
     name: object  # [B] string
@@ -27,6 +29,7 @@ class Batch:
 def training_batch(
     records: Path,
     manifest: dict,
+    sides: tuple[str, ...],
     batch_size: int,
     start_step: int,
     seed: int,
@@ -35,30 +38,33 @@ def training_batch(
 ):
     """The Batch of the next step, and the op that starts the pipeline at `start_step`.
 
-    Every epoch is a permutation of the train side, drawn from (seed, epoch); a sample's
+    Every epoch is a permutation of the sides' records, drawn from (seed, epoch); a sample's
     augmentation is drawn from (seed, its name, epoch). Nothing depends on threads or on history,
     so a run that starts at step k sees what an uninterrupted one sees from step k on.
     """
-    size_px, scheme = manifest["box"]["size_px"], SCHEMES[manifest["scheme"]]
-    epoch, position = divmod(start_step * batch_size, manifest["sides"]["train"]["records"])
-    paths = [str(path) for path in shard_paths(records, manifest, "train")]
+    cv2.setNumThreads(1)  # its threads would take turns with TensorFlow's, for tiny pictures
+    scheme = SCHEMES[manifest["scheme"]]
+    count = sum(manifest["sides"][side]["records"] for side in sides)
+    epoch, position = divmod(start_step * batch_size, count)
+    paths = [str(path) for side in sides for path in shard_paths(records, manifest, side)]
     data = tf.data.Dataset.range(epoch, 1 << 40).flat_map(lambda e: _epoch(paths, seed, e))
     data = data.skip(position)  # before any decoding: at most one epoch of reading
+    augmenter = Augmenter(manifest, seed, config)
 
-    def decoded(serialized, epoch):
-        sample = parse_op(serialized, scheme.count)
-        picture = tf.io.decode_jpeg(sample[JPEG], 3, dct_method="INTEGER_ACCURATE")
-        picture.set_shape([manifest["stored_px"]] * 2 + [3])
-        name_hash = tf.strings.to_hash_bucket_fast(sample[NAME], 1 << 40)
-        draws = random_draws(tf.stack([name_hash + seed * (1 << 41), epoch]))
-        return picture, sample[LANDMARKS], sample[MASK], sample[NAME], draws
+    def parsed(serialized, epochs):
+        batch = parse_op(serialized, scheme.count)
+        fields = (batch[JPEG], batch[LANDMARKS], batch[MASK], batch[NAME])
+        size_px = manifest["box"]["size_px"]
+        image, landmarks, mask = tf.numpy_function(
+            augmenter.batch, (*fields, epochs), (tf.uint8, tf.float32, tf.float32)
+        )
+        image.set_shape([batch_size, size_px, size_px, 3])
+        landmarks.set_shape([batch_size, scheme.count, 2])
+        mask.set_shape([batch_size, scheme.count])
+        return image, landmarks, mask, fields[3]
 
-    def augmented(pictures, landmarks, mask, names, draws):
-        return *augment(pictures, landmarks, mask, draws, size_px, scheme, config), names
-
-    data = data.map(decoded, num_parallel_calls=threads)
     data = data.batch(batch_size, drop_remainder=True)
-    data = data.map(augmented, num_parallel_calls=threads).prefetch(PREFETCH_BATCHES)
+    data = data.map(parsed, num_parallel_calls=threads).prefetch(PREFETCH_BATCHES)
     iterator = tf.data.make_initializable_iterator(data.with_options(_options(threads)))
     return _timed_batch(iterator), iterator.initializer
 

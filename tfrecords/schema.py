@@ -90,10 +90,10 @@ def decode(data: bytes, landmark_count: int) -> Record:
 
 
 def parse_op(serialized, landmark_count: int) -> dict:
-    """Graph ops for the features that training reads, by feature key, from a scalar string."""
+    """Graph ops for the features that training reads, by feature key, from strings [B]."""
     import tensorflow.compat.v1 as tf  # here, so that preparation and the demo do without it
 
-    return tf.io.parse_single_example(
+    return tf.io.parse_example(
         serialized,
         {
             JPEG: tf.io.FixedLenFeature([], tf.string),

@@ -1,0 +1,71 @@
+"""python -m senet_kp.preview --records out/tfrecords --out out/preview.png
+
+Draws training pictures as the network sees them, augmented, with their points: a row for every
+face, the face itself first. Takes the training's --augment.* flags.
+Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 6 no place to write.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from senet_kp.augment import AugmentConfig, Augmenter
+from senet_kp.crops import central_crop
+from senet_kp.draw import contact_sheet, draw_landmarks
+from senet_kp.pictures import decode_picture, write_picture
+from senet_kp.scheme import SCHEMES
+from tfrecords.errors import UserError, exit_code_of
+from tfrecords.shards import read_manifest, read_records
+
+ENLARGED = 2  # so that a point does not hide an eye
+
+
+@dataclass(frozen=True)
+class PreviewConfig:
+    records: Path = Path("out/tfrecords")
+    """record folder"""
+    out: Path = Path("out/preview.png")
+    """the sheet"""
+    faces: int = 6
+    """rows"""
+    versions: int = 7
+    """augmented versions of each face"""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    seed: int = 0
+    """of the augmentation, as in training"""
+
+
+def preview(config: PreviewConfig):
+    """Write the sheet; its versions are those of the training's first epochs."""
+    if config.faces < 1 or config.versions < 1:
+        raise UserError("--faces and --versions are at least 1")
+    manifest = read_manifest(config.records)
+    scheme = SCHEMES[manifest["scheme"]]
+    augmenter = Augmenter(manifest, config.seed, config.augment)
+    pictures = []
+    for record in read_records(config.records, manifest, "train", config.faces):
+        plain = central_crop(decode_picture(record.jpeg, record.name), augmenter.size_px)
+        pictures.append(_drawn(plain, record.landmarks, record.mask, scheme))
+        fields = (record.jpeg, record.landmarks, record.mask, record.name.encode())
+        for epoch in range(config.versions):
+            pictures.append(_drawn(*augmenter.sample(*fields, epoch), scheme))
+    write_picture(config.out, contact_sheet(pictures, 1 + config.versions))
+
+
+def _drawn(image, landmarks, mask, scheme):
+    picture = np.ascontiguousarray(image.repeat(ENLARGED, 0).repeat(ENLARGED, 1))
+    points = landmarks * len(picture) - 0.5
+    return draw_landmarks(picture, points[mask > 0], scheme, lines=False)
+
+
+def main():
+    config = tyro.cli(PreviewConfig, prog="python -m senet_kp.preview", description=__doc__)
+    preview(config)
+    print(config.out)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,155 @@
+"""Augmentation, and the order in which training sees its samples."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import make_picture, run_module
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from senet_kp.augment import AugmentConfig, augment
+from senet_kp.inputs import training_batch
+from senet_kp.pictures import read_picture
+from senet_kp.scheme import IBUG68
+from senet_kp.tf1 import tf
+from tfrecords.shards import read_manifest, read_records
+
+ZEROS = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig)}
+NONE = AugmentConfig(**ZEROS | {"jpeg_quality": 50})
+GEOMETRY = dataclasses.replace(NONE, flip=0.5, rotation_deg=12.0, box_jitter=1.0)
+SPREAD = (0.05, 0.05, 0.1)
+
+
+def sample(seed=0):
+    """A stored picture [192, 192, 3] with dots on its points, the points in the box, their mask."""
+    points = np.random.default_rng(seed).uniform(0.2, 0.8, (68, 2)).astype(np.float32)
+    picture = make_picture(points * 128 + 32 - 0.5, (192, 192), seed)
+    return picture, points, np.ones(68, np.float32)
+
+
+def run_augment(sample, config, seed=0):
+    random = np.random.default_rng(seed)
+    return augment(*sample, random, 128, SPREAD, IBUG68, config)
+
+
+def test_without_strengths_it_is_the_central_crop_to_the_bit():
+    stored, points, mask = sample()
+    image, landmarks, _ = run_augment((stored, points, mask), NONE)
+    np.testing.assert_array_equal(image, stored[32:160, 32:160])
+    np.testing.assert_allclose(landmarks, points, atol=1e-6)
+
+
+def test_flip_mirrors_picture_points_and_mask():
+    stored, points, mask = sample()
+    mask[36] = 0
+    config = dataclasses.replace(NONE, flip=1.0)
+    image, landmarks, masks = run_augment((stored, points, mask), config)
+    np.testing.assert_array_equal(image, stored[32:160, 32:160][:, ::-1])
+    np.testing.assert_allclose(landmarks, IBUG68.mirror(points), atol=1e-6)
+    assert masks[45] == 0 and masks.sum() == 67
+
+
+@given(st.integers(0, 2**31))
+@settings(deadline=None, max_examples=30)
+def test_points_stay_on_their_dots(seed):
+    image, landmarks, _ = run_augment(sample(seed % 5), GEOMETRY, seed)
+    pixels = np.round(landmarks * 128 - 0.5).astype(int)
+    inside = ((pixels >= 1) & (pixels < 127)).all(1)
+    values = image[pixels[inside, 1], pixels[inside, 0]].max(axis=1)
+    assert inside.sum() > 30 and (values < 75).all()
+
+
+def test_box_jitter_has_the_spread_of_the_detector():
+    """Shift and log scale of a face's middle and size over many draws, against the spread."""
+    stored, points, mask = sample()
+    config = dataclasses.replace(NONE, box_jitter=0.5)
+    seen = [run_augment((stored, points, mask), config, seed)[1] for seed in range(600)]
+    log_size = np.log([np.ptp(shape, axis=0).mean() / np.ptp(points, axis=0).mean()
+                       for shape in seen])  # fmt: skip
+    # The mean point's way from the centre, measured in old boxes, moves by the shift alone.
+    moved = np.array([0.5 - shape.mean(0) for shape in seen]) * np.exp(-log_size)[:, None]
+    np.testing.assert_allclose(log_size.std(), 0.05, rtol=0.1)
+    np.testing.assert_allclose(moved.std(0), [0.025, 0.025], rtol=0.15)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "colour", "grey", "blur",
+                                  "noise", "jpeg", "patches"])  # fmt: skip
+def test_each_strength_changes_the_picture_and_nothing_else(name):
+    whole = AugmentConfig()
+    always = {"grey", "blur", "noise", "jpeg", "patches"}
+    strengths = {name: 1.0 if name in always else getattr(whole, name), "blur_px": whole.blur_px,
+                 "noise_level": whole.noise_level, "patch_size": whole.patch_size}  # fmt: skip
+    config = dataclasses.replace(NONE, **strengths)
+    stored, points, mask = sample()
+    image, landmarks, _ = run_augment((stored, points, mask), config)
+    plain = stored[32:160, 32:160].astype(int)
+    difference = np.abs(image - plain)
+    assert image.dtype == np.uint8 and 0.1 < difference.mean() < 90
+    np.testing.assert_allclose(landmarks, points, atol=1e-6)
+    if name == "grey":
+        assert (image == image[..., :1]).all()
+    if name == "patches":
+        changed = np.argwhere(difference.max(2) > 0)
+        (top, left), (bottom, right) = changed.min(0), changed.max(0)
+        patch = image[top : bottom + 1, left : right + 1]
+        assert (patch == patch[0, 0]).all() and max(patch.shape[:2]) <= 0.35 * 128 + 2
+
+
+def test_brightness_and_contrast_are_linear_and_one_table():
+    """A grey ramp through contrast and brightness: a straight line where it is not clipped."""
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :192, None], 192, 0).repeat(3, 2)
+    config = dataclasses.replace(NONE, contrast=0.2, brightness=0.1)
+    image, _, _ = run_augment((ramp, *sample()[1:]), config)
+    line = image[0, :, 0].astype(float)
+    line = line[(line > 2) & (line < 253)]
+    assert len(line) > 60 and np.abs(np.diff(line, 2)).max() <= 2  # rounding alone
+
+
+# --- what training is given ---
+
+
+def batches(records, start, count, threads=2, seed=3, sides=("train",)):
+    with tf.Graph().as_default():
+        batch, initialise = training_batch(
+            records, read_manifest(records), sides, 8, start, seed, AugmentConfig(), threads
+        )
+        with tf.Session() as session:
+            session.run(initialise)
+            fetch = (batch.name, batch.image, batch.landmarks, batch.wait_s)
+            return [session.run(fetch) for _ in range(count)]
+
+
+def test_batches_depend_on_seed_and_step_alone(records):
+    whole = batches(records, 0, 12)
+    part = batches(records, 9, 3, threads=1)
+    for there, here in zip(whole[9:], part, strict=True):
+        for a, b in zip(there[:3], here[:3], strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (batches(records, 0, 1, seed=4)[0][0] != whole[0][0]).any()
+    assert all(wait >= 0 for *_, wait in whole)
+
+
+@pytest.mark.parametrize("sides", [("train",), ("train", "val")])
+def test_every_epoch_holds_every_picture_once_in_another_order(records, sides):
+    manifest = read_manifest(records)
+    count = sum(manifest["sides"][side]["records"] for side in sides)
+    seen = batches(records, 0, 2 * count // 8 + 1, sides=sides)
+    names = np.concatenate([batch[0] for batch in seen])
+    first, second = names[:count], names[count : 2 * count]
+    assert len(set(first)) == len(set(second)) == count
+    assert (first != second).any()
+    known = {r.name.encode() for side in sides for r in read_records(records, manifest, side)}
+    assert set(first) == known
+
+
+def test_preview_draws_a_sheet(records, tmp_path):
+    out = tmp_path / "preview.png"
+    flags = ["--records", records, "--out", out, "--faces", 2, "--versions", 3]
+    result = run_module("-m", "senet_kp.preview", *flags, "--augment.rotation-deg", "30")
+    assert result.returncode == 0 and str(out) in result.stdout, result.stderr
+    sheet = read_picture(out)
+    assert sheet.shape == (2 * 260 + 4, 4 * 260 + 4, 3)
+    faces = [sheet[4:260, 4 + 260 * column : 260 + 260 * column] for column in range(4)]
+    assert all((face == (60, 220, 90)).all(2).sum() > 50 for face in faces)  # points are drawn
+    assert np.abs(faces[1].astype(int) - faces[2]).mean() > 5
