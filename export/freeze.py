@@ -38,7 +38,8 @@ GATE_FACES = 128
 # What may be left in a frozen graph: every one of these runs in OpenCV with TensorFlow's result.
 ALLOWED_OPS = frozenset(
     ("Placeholder", "Const", "Identity", "Conv2D", "DepthwiseConv2dNative", "BiasAdd", "MatMul")
-    + ("Add", "AddV2", "Sub", "Mul", "Relu", "Sigmoid", "AvgPool", "MaxPool", "Mean", "Reshape")
+    + ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Exp", "Relu", "Sigmoid", "AvgPool", "MaxPool")
+    + ("Mean", "Reshape", "ConcatV2", "ResizeNearestNeighbor")
 )
 
 
@@ -62,7 +63,7 @@ def freeze(config: FreezeConfig) -> dict:
     require_same_records(config.run, settings, config.records, manifest)
     prefix = checkpoint_prefix(config.run, config.checkpoint)
     crops = load_any_crops(config.records, manifest, GATE_FACES)
-    graph, trained = frozen_graph(settings["net"], manifest, prefix, crops.images)
+    graph, trained = frozen_graph(settings, manifest, prefix, crops.images)
     gate = check_parity(graph, trained, crops)
     test = load_crops(config.records, manifest, "test")
     engine = OpenCVBackend(graph)
@@ -79,12 +80,12 @@ def freeze(config: FreezeConfig) -> dict:
     return card
 
 
-def frozen_graph(net: str, manifest: dict, prefix: str, images) -> tuple[bytes, np.ndarray]:
+def frozen_graph(settings: dict, manifest: dict, prefix: str, images) -> tuple[bytes, np.ndarray]:
     """The serialized inference graph of a checkpoint, and the unfrozen graph's landmarks [n, N, 2].
 
     Raises CheckError for batch norm that never moved and for ops that only training needs.
     """
-    with restored_session(net, manifest, prefix) as session:
+    with restored_session(settings, manifest, prefix) as session:
         _check_statistics(session, prefix)
         trained = run_images(session, images)
         definition = tf.graph_util.convert_variables_to_constants(
@@ -143,7 +144,7 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
                    "lines": [list(line) for line in scheme.lines]},
         "training": {"settings": settings, "step": int(prefix.rpartition("-")[2]),
                      "records": {"sha256": manifest["records_sha256"], "sides": sides,
-                                 "source": manifest["source"]}},
+                                 "sources": manifest["sources"]}},
         "scores": result,
         "gate": gate,
         "bytes": len(graph),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from senet_kp.graph import AVERAGE
 from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE
 from senet_kp.nets import NETWORKS, build_network
 from senet_kp.tf1 import tf
@@ -59,6 +60,26 @@ def restore(saver, session, prefix: str):
         raise ModelError(f"{prefix}: not a readable checkpoint ({reason_of(error)})") from None
 
 
+def averaged_saver(average_decay: float):
+    """A Saver that puts a checkpoint's averaged weights, if it has them, into the graph."""
+    suffix = f"/{AVERAGE}" if average_decay else ""
+    return tf.train.Saver({f"{v.op.name}{suffix}": v for v in tf.model_variables()})
+
+
+def initial_weights(config):
+    """A function that puts the weights of the run `config.init_from` into a session.
+
+    Weights alone, averaged ones where the run has them: step, optimiser and schedule start anew.
+    To be called while the graph can still grow; raises ModelError where the run does not fit.
+    """
+    settings = read_settings(Path(config.init_from))
+    if settings["net"] != config.net:
+        raise ModelError(f"{config.init_from}: is a run of {settings['net']}, not {config.net}")
+    prefix = checkpoint_prefix(Path(config.init_from))
+    saver = averaged_saver(settings["average_decay"])
+    return lambda session: restore(saver, session, prefix)
+
+
 def build_inference_graph(net: str, manifest: dict):
     """Ops from INPUT_NODE to OUTPUT_NODE, batch 1, in the default graph; returns the input.
 
@@ -73,12 +94,12 @@ def build_inference_graph(net: str, manifest: dict):
 
 
 @contextmanager
-def restored_session(net: str, manifest: dict, prefix: str):
-    """A session on a new inference graph with a checkpoint's weights."""
+def restored_session(settings: dict, manifest: dict, prefix: str):
+    """A session on a new inference graph with a checkpoint's weights, averaged if it has them."""
     with tf.Graph().as_default() as graph:
-        build_inference_graph(net, manifest)
+        build_inference_graph(settings["net"], manifest)
         with tf.Session(graph=graph) as session:
-            restore(tf.train.Saver(), session, prefix)
+            restore(averaged_saver(settings["average_decay"]), session, prefix)
             yield session
 
 

@@ -4,29 +4,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from senet_kp.losses import mse
+from senet_kp.losses import sample_loss
 from senet_kp.nets import build_network
 from senet_kp.nets.options import NetOptions
+from senet_kp.schedules import Schedule, build_optimiser, build_schedule
 from senet_kp.tf1 import BATCH_NORM_UPDATES, tf
+
+AVERAGE = "ExponentialMovingAverage"  # what a variable's average is called after its name
 
 
 @dataclass(frozen=True)
 class TrainingGraph:
-    """Handles on one training graph. *_op run in the step, the others are fetched from it."""
+    """Handles on one training graph. train_op runs in the step, the others are fetched from it."""
 
-    train_op: object  # gradient step and batch-norm updates
+    train_op: object  # gradient step, batch-norm updates, weight average
     step: object  # scalar int64, steps done
-    learning_rate: object
+    schedule: Schedule
     loss: object  # what is minimised: mean of sample_loss plus L2
     sample_loss: object  # [B]
     gradient_norm: object
     weight_norm: object
     val_image_in: object  # [n, S, S, 3] placeholder, 0..255
-    val_landmarks: object  # [n, N, 2], the same weights with moving statistics
+    val_landmarks: object  # [n, N, 2], averaged weights and moving statistics
 
 
-def build_training_graph(batch, config, size_px: int) -> TrainingGraph:
-    """Loss, Adam with exponential decay, batch-norm updates tied to the step, validation tower."""
+def build_training_graph(batch, config, size_px: int, point_weights=None) -> TrainingGraph:
+    """Loss, optimiser, schedule, batch norm and weight average tied to the step, validation."""
     step = tf.train.get_or_create_global_step()
     count = int(batch.landmarks.shape[1])
     options = NetOptions(
@@ -35,30 +38,48 @@ def build_training_graph(batch, config, size_px: int) -> TrainingGraph:
         dropout_keep=config.dropout_keep,
         dropout_seed=tf.stack([tf.cast(config.seed, tf.int64), step]),
     )
-    predicted = build_network(config.net, batch.image, count, True, options)
-    sample_loss = mse(predicted, batch.landmarks, batch.mask)
-    loss = tf.reduce_mean(sample_loss) + tf.losses.get_regularization_loss()
-    # In the mission's words: 0.001 x 0.98 ^ (step / 1000).
-    learning_rate = tf.train.exponential_decay(
-        config.learning_rate, step, config.decay_steps, config.decay_rate
-    )
-    optimiser = tf.train.AdamOptimizer(learning_rate)
+    predicted = build_network(config.net, tf.cast(batch.image, tf.float32), count, True, options)
+    losses = sample_loss(config.loss, predicted, batch.landmarks, batch.mask, point_weights)
+    loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
+    schedule = build_schedule(config, step)
+    optimiser = build_optimiser(config, schedule.learning_rate)
     gradients = optimiser.compute_gradients(loss)
     with tf.control_dependencies(tf.get_collection(BATCH_NORM_UPDATES)):
         train_op = optimiser.apply_gradients(gradients, global_step=step)
+    average = weight_average(config.average_decay, step)
+    if average:
+        with tf.control_dependencies([train_op]):
+            train_op = average.apply(tf.model_variables())  # batch norm's statistics as well
     image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
-    val_points = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
+    with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
+        val_points = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
     return TrainingGraph(
         train_op=train_op,
         step=step,
-        learning_rate=learning_rate,
+        schedule=schedule,
         loss=loss,
-        sample_loss=sample_loss,
+        sample_loss=losses,
         gradient_norm=tf.global_norm([gradient for gradient, _ in gradients]),
         weight_norm=tf.global_norm(tf.trainable_variables()),
         val_image_in=image_in,
         val_landmarks=tf.reshape(val_points, [-1, count, 2]),
     )
+
+
+def weight_average(decay: float, step=None):
+    """The moving average of the weights, quicker in the first steps; None with decay 0."""
+    return tf.train.ExponentialMovingAverage(decay, step, name=AVERAGE) if decay else None
+
+
+def _averages(average):
+    """A getter that hands a network the averages of its variables."""
+
+    def getter(get, name, *args, **kwargs):
+        variable = get(name, *args, **kwargs)
+        averaged = average.average(variable) if average else None
+        return variable if averaged is None else averaged
+
+    return getter
 
 
 def predict(session, graph: TrainingGraph, images, batch_size: int = 32) -> np.ndarray:

@@ -1,13 +1,56 @@
-"""Losses on box-relative landmarks, masked per point."""
+"""Losses on box-relative landmarks, masked and weighted per point.
+
+Each takes the difference [B, N, 2] of predicted and true landmarks, in box sides, and returns a
+penalty for every coordinate; `sample_loss` averages them.
+"""
+
+import math
 
 from senet_kp.tf1 import tf
 
+SMOOTH = 0.01  # smooth L1 is a parabola below this: one pixel in a hundred
+WING_WIDTH, WING_CURVE = 0.1, 0.02  # the paper's 10 and 2 pixels, for a box of 100
 
-def mse(predicted, truth, mask):
-    """[B] mean squared error of each sample over its valid coordinates.
 
-    predicted [B, 2N], truth [B, N, 2], mask [B, N]; a sample without a valid point counts as 0.
+def mse(difference):
+    """Squared error."""
+    return tf.square(difference)
+
+
+def l1(difference):
+    """Absolute error."""
+    return tf.abs(difference)
+
+
+def smooth_l1(difference):
+    """Absolute error, rounded to a parabola below SMOOTH (Girshick, "Fast R-CNN", 2015)."""
+    error = tf.abs(difference)
+    return tf.where(error < SMOOTH, tf.square(error) / (2 * SMOOTH), error - SMOOTH / 2)
+
+
+def wing(difference):
+    """Logarithmic below WING_WIDTH, linear above: small errors keep pulling.
+
+    Feng et al., "Wing Loss for Robust Facial Landmark Localisation with Convolutional Neural
+    Networks" (2018).
     """
-    error = tf.square(tf.reshape(predicted, tf.shape(truth)) - truth) * mask[..., None]
-    valid = tf.maximum(tf.reduce_sum(mask, 1), 1)
-    return tf.reduce_sum(error, [1, 2]) / (2 * valid)
+    error = tf.abs(difference)
+    join = WING_WIDTH - WING_WIDTH * math.log1p(WING_WIDTH / WING_CURVE)
+    return tf.where(
+        error < WING_WIDTH, WING_WIDTH * tf.math.log1p(error / WING_CURVE), error - join
+    )
+
+
+LOSSES = {"mse": mse, "l1": l1, "smooth_l1": smooth_l1, "wing": wing}
+
+
+def sample_loss(name: str, predicted, truth, mask, point_weights=None):
+    """[B] mean penalty of each sample over its valid coordinates, by the loss of that name.
+
+    predicted [B, 2N], truth [B, N, 2], mask [B, N] 0 or 1, point_weights [N] or None for ones;
+    the mean is weighted by both. A sample without a valid point counts as 0.
+    """
+    weights = mask if point_weights is None else mask * point_weights
+    error = LOSSES[name](tf.reshape(predicted, tf.shape(truth)) - truth) * weights[..., None]
+    total = tf.reduce_sum(weights, 1)
+    return tf.math.divide_no_nan(tf.reduce_sum(error, [1, 2]), 2 * total)

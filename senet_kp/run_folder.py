@@ -38,7 +38,9 @@ class RunFolder:
         """
         if self._config.exists():
             old = json.loads(self._config.read_text())
-            keys = sorted({*old, *config} - FREE)
+            # A cosine ends at the last step: with more of them it is another schedule.
+            free = FREE - {"steps"} if config["schedule"] == "cosine" else FREE
+            keys = sorted({*old, *config} - free)
             different = [
                 f"{key} is {old.get(key)}, not {config.get(key)}"
                 for key in keys
@@ -60,6 +62,12 @@ class RunFolder:
     def best(self) -> dict | None:
         """{"step", "val_nme"} of the best checkpoint, or None."""
         return json.loads(self._best.read_text()) if self._best.exists() else None
+
+    @property
+    def minutes(self) -> float:
+        """How long the run has been trained so far, stops left out."""
+        rows = read_metrics(self.metrics)
+        return float(rows[-1]["minutes"]) if rows else 0.0
 
     def make_savers(self):
         """Create the savers; to be called while the graph can still grow."""

@@ -10,27 +10,26 @@ checkpoint does not fit, 5 the loss is no longer finite, 6 no place to write, 13
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, field
-from os import cpu_count
+from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.augment import AugmentConfig
-from senet_kp.checkpoints import reason_of
+from senet_kp.checkpoints import initial_weights, reason_of
 from senet_kp.crops import Crops, load_crops
 from senet_kp.draw import GREEN, RED, contact_sheet, draw_landmarks
 from senet_kp.graph import TrainingGraph, build_training_graph, predict
 from senet_kp.inputs import Batch, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
-from senet_kp.nets import NETWORKS
 from senet_kp.pictures import encode_picture
 from senet_kp.run_folder import RunFolder
 from senet_kp.scheme import SCHEMES, LandmarkScheme, flip_table_error
 from senet_kp.tf1 import tf
-from tfrecords.errors import INTERRUPTED, CheckError, InputError, UserError, exit_code_of
+from senet_kp.train_config import TrainConfig, check, point_weights, recipe
+from tfrecords.errors import INTERRUPTED, CheckError, InputError, exit_code_of
 from tfrecords.shards import read_manifest
 
 VAL_FACES = 1000  # more would not change the choice of a checkpoint, only cost time
@@ -38,48 +37,11 @@ SHOWN_FACES = 8
 COLLAPSED = 0.1  # predictions that vary this much less than the truth are one mean face
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    records: Path = Path("out/tfrecords")
-    """record folder"""
-    run: Path = Path("out/run")
-    """run folder: checkpoints, metrics, events"""
-    net: str = "senet_classic"
-    """network"""
-    steps: int = 150_000
-    """steps in all"""
-    batch_size: int = 32
-    """pictures in a step"""
-    learning_rate: float = 1e-3
-    """Adam's, at step 0"""
-    decay_rate: float = 0.98
-    """what the learning rate is multiplied by every --decay-steps, continuously"""
-    decay_steps: int = 1000
-    """see --decay-rate"""
-    weight_decay: float = 1e-5
-    """L2 on all weights"""
-    bn_decay: float = 0.997
-    """of batch norm's moving statistics; runs under 2,000 steps want less"""
-    dropout_keep: float = 0.8
-    """share of the dense layer that dropout keeps"""
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    seed: int = 0
-    """of weights, order, augmentation and dropout"""
-    log_every_steps: int = 50
-    """steps between log lines"""
-    validate_every_steps: int = 500
-    """steps between validations, each with a checkpoint"""
-    max_minutes: float = 0.0
-    """stop and save after this many minutes, 0 for never; the same command continues"""
-    threads: int = cpu_count() or 1
-    """threads of one op, and ops at a time; 1 makes runs equal to the last bit"""
-
-
 def train(config: TrainConfig) -> int:
     """Train to `config.steps`, or until stopped; return the exit code."""
-    _check(config)
     manifest = read_manifest(config.records)
     scheme = _self_check(manifest)
+    check(config, scheme)
     folder = RunFolder(config.run)
     folder.open(asdict(config) | {"records_sha256": manifest["records_sha256"]})
     latest = folder.latest
@@ -89,20 +51,27 @@ def train(config: TrainConfig) -> int:
         return 0
     tf.reset_default_graph()
     tf.set_random_seed(config.seed)
+    sides = ("train", "val") if config.train_on_val else ("train",)
     batch, start_input = training_batch(
-        config.records, manifest, config.batch_size, start, config.seed, config.augment,
+        config.records, manifest, sides, config.batch_size, start, config.seed, config.augment,
         config.threads,
     )  # fmt: skip
-    graph = build_training_graph(batch, config, manifest["box"]["size_px"])
+    weights = point_weights(config, scheme) if config.region_weights else None
+    graph = build_training_graph(batch, config, manifest["box"]["size_px"], weights)
     folder.make_savers()
+    load_initial = initial_weights(config) if config.init_from and not latest else None
     initialise = tf.global_variables_initializer()
     tf.get_default_graph().finalize()  # an op made in the loop would now be an error
-    val = load_crops(config.records, manifest, "val", VAL_FACES)
-    print(f"{config.net}: {_weights():,} weights, {_describe(manifest)}, from step {start:,}")
+    val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
+    pictures = sum(manifest["sides"][side]["records"] for side in sides)
+    print(f"{config.net}: {_weights():,} weights, {pictures:,} pictures to train, {len(val):,} to"
+          f" validate, from step {start:,}")  # fmt: skip
     with tf.Session(config=_session_config(config.threads)) as session, _StopSignals() as stop:
         session.run([initialise, start_input])
         if latest:
             folder.restore(session)
+        elif load_initial:
+            load_initial(session)
         folder.forget_after(start)
         return _loop(session, batch, graph, config, folder, val, scheme, start, stop)
 
@@ -113,13 +82,14 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
         "train": graph.train_op,
         "loss": graph.loss,
         "sample_loss": graph.sample_loss,
-        "learning_rate": graph.learning_rate,
+        "learning_rate": graph.schedule.learning_rate,
         "gradient_norm": graph.gradient_norm,
         "wait_s": batch.wait_s,
         "names": batch.name,
     }
     events = tf.summary.FileWriter(str(folder.folder))
     bar = tqdm(total=config.steps, initial=start, unit="step", disable=None, dynamic_ncols=True)
+    minutes_before = folder.minutes
     began, meter, val_nme = time.monotonic(), _Meter(config.batch_size), None
     for step in range(start + 1, config.steps + 1):
         out = _run_step(session, fetches, config.records)
@@ -137,7 +107,10 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
             val_nme = _validate(session, graph, val, scheme, bar, events, step)
             if val_nme is not None and val_nme < (folder.best or {"val_nme": np.inf})["val_nme"]:
                 folder.save_best(session, step, val_nme)
-            folder.add_metrics(_row(step, config, out, val_nme))
+            if val_nme is not None and graph.schedule.after_validation is not None:
+                session.run(graph.schedule.after_validation, {graph.schedule.val_nme_in: val_nme})
+            minutes = minutes_before + (time.monotonic() - began) / 60
+            folder.add_metrics(_row(step, config, out, val_nme, minutes))
             folder.save_latest(session, step)
             meter.restart()
         if last:
@@ -242,19 +215,6 @@ class _StopSignals:
         self.asked = True
 
 
-def _check(config: TrainConfig):
-    if config.net not in NETWORKS:
-        raise UserError(f"--net {config.net}: no such network, only {', '.join(NETWORKS)}")
-    for name in ("steps", "batch_size", "decay_steps", "log_every_steps", "validate_every_steps",
-                 "threads"):  # fmt: skip
-        if getattr(config, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} is at least 1")
-    if not (0 < config.dropout_keep <= 1 and 0 < config.bn_decay < 1 and config.learning_rate > 0):
-        raise UserError(
-            "--dropout-keep and --bn-decay lie between 0 and 1, --learning-rate above 0"
-        )
-
-
 def _self_check(manifest: dict) -> LandmarkScheme:
     """What must hold before step 1; returns the records' scheme."""
     if manifest["scheme"] not in SCHEMES:
@@ -269,13 +229,6 @@ def _self_check(manifest: dict) -> LandmarkScheme:
     return scheme
 
 
-def _describe(manifest: dict) -> str:
-    sides = manifest["sides"]
-    return (
-        f"{sides['train']['records']:,} pictures to train, {sides['val']['records']:,} to validate"
-    )
-
-
 def _weights() -> int:
     return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
 
@@ -286,10 +239,11 @@ def _session_config(threads: int):
     )
 
 
-def _row(step: int, config: TrainConfig, out: dict, val_nme) -> dict:
+def _row(step: int, config: TrainConfig, out: dict, val_nme, minutes: float) -> dict:
     return {
         "step": step,
         "images": step * config.batch_size,
+        "minutes": f"{minutes:.2f}",
         "learning_rate": f"{out['learning_rate']:.6g}",
         "loss": f"{out['loss']:.6g}",
         "val_nme": "" if val_nme is None else f"{val_nme:.6f}",
@@ -328,7 +282,13 @@ def _farewell(step: int, config: TrainConfig, folder: RunFolder) -> str:
 
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # a log file should be as new as a screen
-    return train(tyro.cli(TrainConfig, prog="python -m senet_kp.train", description=__doc__))
+    net = ArgumentParser(add_help=False, allow_abbrev=False)
+    net.add_argument("--net", default=TrainConfig.net)
+    default = recipe(net.parse_known_args()[0].net)  # every network has defaults of its own
+    config = tyro.cli(
+        TrainConfig, prog="python -m senet_kp.train", description=__doc__, default=default
+    )
+    return train(config)
 
 
 if __name__ == "__main__":

@@ -96,14 +96,15 @@ def records(tree, tmp_path_factory) -> Path:
     from data_prep.prepare import prepare
 
     out = tmp_path_factory.mktemp("records") / "tfrecords"
-    prepare(PrepareConfig(data=tree, out=out, detector_pictures=2, processes=2))
+    prepare(PrepareConfig(data=(tree,), out=out, detector_pictures=2, processes=2))
     return out
 
 
 @pytest.fixture(scope="session")
 def run(records, tmp_path_factory) -> Path:
     """A training of 24 steps: enough for batch norm to have moved and for all files to be there."""
-    from senet_kp.train import TrainConfig, train
+    from senet_kp.train import train
+    from senet_kp.train_config import TrainConfig
 
     folder = tmp_path_factory.mktemp("train") / "run"
     config = TrainConfig(

@@ -54,13 +54,14 @@ def test_frozen_graph_holds_inference_ops_and_the_two_names(model):
 
 
 def test_trained_tensorflow_and_opencv_agree_on_every_face(model, run, records, crops):
-    """Independent of the gate: the training's own validation tower, from its checkpoint."""
+    """Independent of the gate: the network in batches, with the averages by their names."""
     from senet_kp.nets import build_network
 
     with tf.Graph().as_default(), tf.Session() as session:
         image = tf.placeholder(tf.float32, [None, 128, 128, 3])
-        points = build_network("senet_classic", image, 68, is_training=False)
-        tf.train.Saver().restore(session, checkpoint_prefix(run, "best"))
+        points = build_network("senet", image, 68, is_training=False)
+        averages = {f"{v.op.name}/ExponentialMovingAverage": v for v in tf.global_variables()}
+        tf.train.Saver(averages).restore(session, checkpoint_prefix(run, "best"))
         trained = session.run(points, {image: crops.images}).reshape(-1, 68, 2)
     for backend in (TensorFlowBackend, OpenCVBackend):
         engine = backend(model.read_bytes())
@@ -109,10 +110,12 @@ def test_nothing_is_written_when_the_gate_refuses(run, records, tmp_path, monkey
 
 def test_batch_norm_that_never_moved_is_refused(run, records, tmp_path):
     values = variables(run)
-    name = "senet_classic/block3/conv/BatchNorm/moving_mean"
+    name = "senet/stage3_block1/conv/BatchNorm/moving_mean/ExponentialMovingAverage"
     prefix = save_variables(tmp_path, values | {name: np.zeros_like(values[name])})
     config = FreezeConfig(run, records, tmp_path / "senet.pb", checkpoint=str(prefix))
-    with pytest.raises(CheckError, match="block3/conv/BatchNorm/moving_mean never moved from 0"):
+    with pytest.raises(
+        CheckError, match="stage3_block1/conv/BatchNorm/moving_mean never moved from 0"
+    ):
         freeze(config)
     assert not (tmp_path / "senet.pb").exists()
 
@@ -160,7 +163,9 @@ def make_crops(yaw_deg):
     landmarks = np.array([face_points((0.5, 0.5), 0.8, yaw) for yaw in (5, 45, 75)])
     pose = np.array([[0, yaw, 0] for yaw in yaw_deg], np.float32)
     images = np.zeros((3, 128, 128, 3), np.uint8)
-    return Crops(images, landmarks, np.ones((3, 68), bool), pose, ["a", "b", "c"])
+    affine = np.tile(np.eye(2, 3), (3, 1, 1))
+    names, subsets = ["a", "b", "c"], ["X", "X", "Y"]
+    return Crops(images, landmarks, np.ones((3, 68), bool), pose, affine, names, names, subsets)
 
 
 @pytest.mark.parametrize("yaw_deg, estimated", [((5, -45, 75), 0), ((np.nan,) * 3, 3)])
@@ -169,6 +174,7 @@ def test_yaw_bins_from_labels_or_estimated(yaw_deg, estimated):
     result = scores(crops.landmarks, crops, IBUG68, "box")
     assert [result["yaw_bins"][name]["faces"] for name in ("0-30", "30-60", "60-90")] == [1, 1, 1]
     assert result["yaw_estimated_from_points"] == estimated and result["nme"] == 0
+    assert result["subsets"] == {"X": {"faces": 2, "nme": 0.0}, "Y": {"faces": 1, "nme": 0.0}}
 
 
 def test_regions_by_hand():

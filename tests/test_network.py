@@ -1,21 +1,15 @@
-"""The graph's parts: the slim patch, the network, the loss, augmentation, the input's order."""
+"""The graph's parts: the slim patch, the networks, their heads, the losses."""
 
-import dataclasses
+import math
 
 import numpy as np
 import pytest
-from conftest import make_picture
 
-from senet_kp.augment import DRAWS, AugmentConfig, augment
-from senet_kp.inputs import training_batch
-from senet_kp.losses import mse
+from senet_kp.losses import LOSSES, sample_loss
 from senet_kp.nets import NETWORKS, build_network
+from senet_kp.nets.layers import expectation
 from senet_kp.nets.options import NetOptions
-from senet_kp.scheme import IBUG68
 from senet_kp.tf1 import BATCH_NORM_UPDATES, slim, tf
-from tfrecords.shards import read_manifest
-
-NONE = AugmentConfig(**{field.name: 0.0 for field in dataclasses.fields(AugmentConfig)})
 
 
 @pytest.fixture(autouse=True)
@@ -102,89 +96,79 @@ def test_dropout_depends_on_its_seed_alone():
     assert np.abs(a - c).max() > 1e-3
 
 
-def test_mse_by_hand():
+@pytest.mark.parametrize("side_px", [64, 96, 128])
+def test_senet_takes_every_multiple_of_32(side_px):
+    image = tf.placeholder(tf.float32, [2, side_px, side_px, 3])
+    assert build_network("senet", image, 68, True).shape.as_list() == [2, 136]
+    assert build_network("senet", image, 68, False).shape.as_list() == [2, 136]
+
+
+# --- the expectation head ---
+
+
+def run_expectation(maps, offset_x, offset_y, is_training):
+    with tf.Session() as session:
+        return session.run(expectation(*map(tf.constant, (maps, offset_x, offset_y)), is_training))
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_expectation_by_hand(is_training):
+    """Two cells of a 2x4 map share the first point 3 to 1; the second lies in one cell alone."""
+    maps = np.full((1, 2, 4, 2), -40.0, np.float32)
+    maps[0, 0, 1, 0], maps[0, 1, 3, 0], maps[0, 1, 0, 1] = math.log(3), 0, 0
+    offset_x, offset_y = np.zeros_like(maps), np.zeros_like(maps)
+    offset_x[0, 0, 1, 0], offset_y[0, 1, 0, 1] = 0.2, -0.9
+    points = run_expectation(maps, offset_x, offset_y, is_training)
+    first_x = 0.75 * (1.5 / 4 + 0.2) + 0.25 * 3.5 / 4
+    first_y = 0.75 * 0.25 + 0.25 * 0.75
+    np.testing.assert_allclose(points, [[first_x, first_y, 0.5 / 4, 0.75 - 0.9]], atol=1e-6)
+
+
+def test_expectation_is_the_same_in_training_and_in_use():
+    random = np.random.default_rng(0)
+    maps, x, y = (random.normal(0, scale, (3, 16, 16, 68)).astype(np.float32)
+                  for scale in (5, 0.1, 0.1))  # fmt: skip
+    trained = run_expectation(maps, x, y, True)
+    assert trained.std() > 0.1
+    np.testing.assert_allclose(run_expectation(maps, x, y, False), trained, atol=2e-6)
+
+
+# --- the losses ---
+
+
+def run_loss(name, predicted, truth, mask, weights=None):
+    with tf.Session() as session:
+        return session.run(sample_loss(name, predicted, truth, mask, weights))
+
+
+def test_masked_and_weighted_losses_by_hand():
     truth = np.zeros((2, 4, 2), np.float32)
     predicted = np.zeros((2, 8), np.float32)
-    predicted[0] = [3, 4, 0, 0, 0, 0, 9, 9]
+    predicted[0] = [3, -4, 0, 0, 0, 0, 9, 9]
     mask = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], np.float32)
+    np.testing.assert_allclose(run_loss("mse", predicted, truth, mask), [25 / 6, 0])
+    np.testing.assert_allclose(run_loss("l1", predicted, truth, mask), [7 / 6, 0])
+    weights = np.array([3, 1, 0, 5], np.float32)
+    np.testing.assert_allclose(run_loss("l1", predicted, truth, mask, weights), [21 / 8, 0])
+
+
+@pytest.mark.parametrize(("name", "error", "expected"), [
+    ("mse", 0.05, 0.0025),
+    ("l1", -0.05, 0.05),
+    ("smooth_l1", 0.005, 0.005**2 / 0.02),
+    ("smooth_l1", -0.05, 0.045),
+    ("wing", 0.02, 0.1 * math.log(2)),
+    ("wing", -0.3, 0.3 - 0.1 + 0.1 * math.log(6)),
+])  # fmt: skip
+def test_losses_of_one_error(name, error, expected):
+    predicted = np.full((1, 2), error, np.float32)
+    loss = run_loss(name, predicted, np.zeros((1, 1, 2), np.float32), np.ones((1, 1), np.float32))
+    np.testing.assert_allclose(loss, [expected], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "joint"), [("smooth_l1", 0.01), ("wing", 0.1)])
+def test_pieces_of_a_loss_meet(name, joint):
+    below, above = (np.array([joint * factor], np.float32) for factor in (1 - 1e-5, 1 + 1e-5))
     with tf.Session() as session:
-        loss = session.run(mse(predicted, truth, mask))
-    np.testing.assert_allclose(loss, [25 / 6, 0])
-
-
-# --- augmentation ---
-
-
-def sample(seed=0):
-    """A stored picture [1, 192, 192, 3] with dots on its points, and the points in the box."""
-    points = np.random.default_rng(seed).uniform(0.2, 0.8, (1, 68, 2)).astype(np.float32)
-    pixels = points[0] * 128 + 32 - 0.5
-    return make_picture(pixels, (192, 192), seed)[None], points, np.ones((1, 68), np.float32)
-
-
-def run_augment(stored, points, mask, draws, config):
-    with tf.Session() as session:
-        constants = [tf.constant(value) for value in (stored, points, mask)]
-        draws = tf.constant(np.array([draws], np.float32))
-        return session.run(augment(*constants, draws, 128, IBUG68, config))
-
-
-def test_without_strengths_it_is_the_central_crop_to_the_bit():
-    stored, points, mask = sample()
-    draws = np.random.default_rng(0).normal(size=DRAWS)
-    image, landmarks, _ = run_augment(stored, points, mask, draws, NONE)
-    np.testing.assert_array_equal(image, stored[:, 32:160, 32:160])
-    np.testing.assert_allclose(landmarks, points, atol=1e-6)
-
-
-def test_flip_mirrors_picture_points_and_mask():
-    stored, points, mask = sample()
-    mask[0, 36] = 0
-    config = dataclasses.replace(NONE, flip=1.0)
-    image, landmarks, masks = run_augment(stored, points, mask, np.zeros(DRAWS), config)
-    np.testing.assert_array_equal(image, stored[:, 32:160, 32:160][:, :, ::-1])
-    np.testing.assert_allclose(landmarks, IBUG68.mirror(points), atol=1e-6)
-    assert masks[0, 45] == 0 and masks.sum() == 67
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_points_stay_on_their_dots(seed):
-    stored, points, mask = sample(seed)
-    config = dataclasses.replace(AugmentConfig(), flip=0.5, brightness=0.0, contrast=0.0)
-    draws = np.random.default_rng(seed).normal(size=DRAWS).clip(-1.5, 1.5)
-    image, landmarks, _ = run_augment(stored, points, mask, draws, config)
-    pixels = np.round(landmarks[0] * 128 - 0.5).astype(int)
-    inside = ((pixels >= 0) & (pixels < 128)).all(1)
-    values = image[0][pixels[inside, 1], pixels[inside, 0]].max(axis=1)
-    assert inside.sum() > 40 and (values < 60).all()
-
-
-# --- the input's order ---
-
-
-def batches(records, start, count, threads=2, seed=3):
-    batch, initialise = training_batch(
-        records, read_manifest(records), 8, start, seed, AugmentConfig(), threads
-    )
-    with tf.Session() as session:
-        session.run(initialise)
-        fetch = (batch.name, batch.image, batch.landmarks, batch.wait_s)
-        return [session.run(fetch) for _ in range(count)]
-
-
-def test_batches_depend_on_seed_and_step_alone(records):
-    whole = batches(records, 0, 12)
-    part = batches(records, 9, 3, threads=1)
-    for there, here in zip(whole[9:], part, strict=True):
-        for a, b in zip(there[:3], here[:3], strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert (batches(records, 0, 1, seed=4)[0][0] != whole[0][0]).any()
-    assert all(wait >= 0 for *_, wait in whole)
-
-
-def test_every_epoch_holds_every_picture_once_in_another_order(records):
-    count = read_manifest(records)["sides"]["train"]["records"]
-    names = np.concatenate([batch[0] for batch in batches(records, 0, 2 * count // 8 + 1)])
-    first, second = names[:count], names[count : 2 * count]
-    assert len(set(first)) == len(set(second)) == count
-    assert (first != second).any()
+        low, high = session.run([LOSSES[name](below), LOSSES[name](above)])
+    np.testing.assert_allclose(low, high, rtol=1e-4)

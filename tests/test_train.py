@@ -21,14 +21,15 @@ from senet_kp.crops import load_crops
 from senet_kp.facebox import BoxRule
 from senet_kp.run_folder import RunFolder
 from senet_kp.tf1 import tf
-from senet_kp.train import TrainConfig, train
+from senet_kp.train import train
+from senet_kp.train_config import recipe
 from tfrecords.errors import CheckError, ModelError, OutputError, UserError
 
 
 def config(records, run, **options):
-    small = {"steps": 12, "batch_size": 4, "bn_decay": 0.8, "threads": 1,
-             "validate_every_steps": 4, "log_every_steps": 4}  # fmt: skip
-    return TrainConfig(records=records, run=run, **{**small, **options})
+    small = {"records": records, "run": run, "steps": 12, "batch_size": 4, "bn_decay": 0.8,
+             "threads": 1, "validate_every_steps": 4, "log_every_steps": 4}  # fmt: skip
+    return dataclasses.replace(recipe(options.get("net", "senet_classic")), **{**small, **options})
 
 
 def variables(run, which="latest"):
@@ -58,7 +59,7 @@ def uninterrupted(records, tmp_path_factory):
 
 def test_run_folder_holds_what_it_should(run):
     settings = json.loads((run / "config.json").read_text())
-    assert settings["net"] == "senet_classic" and len(settings["records_sha256"]) == 64
+    assert settings["net"] == "senet" and len(settings["records_sha256"]) == 64
     assert [row["step"] for row in rows(run)] == ["12", "24"]
     assert checkpoint_prefix(run, "latest").endswith("ckpt-24")
     best = json.loads((run / "best" / "best.json").read_text())
@@ -96,7 +97,8 @@ def test_stopped_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_pa
 
 
 def command(records, run, *flags):
-    return ["-m", "senet_kp.train", "--records", str(records), "--run", str(run), "--steps", "12",
+    return ["-m", "senet_kp.train", "--net", "senet_classic", "--records", str(records), "--run",
+            str(run), "--steps", "12",
             "--batch-size", "4", "--bn-decay", "0.8", "--threads", "1", "--validate-every-steps",
             "4", "--log-every-steps", "1", *flags]  # fmt: skip
 
@@ -142,6 +144,65 @@ def test_time_limit_saves_and_ends_well(records, tmp_path):
     run = tmp_path / "run"
     assert train(config(records, run, steps=100_000, max_minutes=1e-4)) == 0
     assert checkpoint_prefix(run, "latest").endswith("ckpt-1")
+
+
+def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records, tmp_path):
+    """The default recipe: cosine, weight average, L1; stopped in the middle of the warm-up."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    options = {"net": "senet", "steps": 8, "warmup_steps": 6}
+    assert train(config(records, whole, **options)) == 0
+    assert train(config(records, part, **options, max_minutes=1e-4)) == 0
+    assert checkpoint_prefix(part, "latest").endswith("ckpt-1")
+    assert train(config(records, part, **options)) == 0
+    assert_equal_to_the_bit(part, whole)
+    kept = variables(whole)
+    name = "senet/maps/weights"
+    assert np.abs(kept[f"{name}/ExponentialMovingAverage"] - kept[name]).max() > 1e-6
+    assert float(rows(whole)[-1]["learning_rate"]) == pytest.approx(
+        2e-3 * (1 + np.cos(np.pi * 7 / 8)) / 2, rel=1e-4
+    )
+
+
+def test_a_cosine_cannot_be_made_longer_afterwards(records, tmp_path):
+    assert train(config(records, tmp_path / "run", net="senet", steps=1)) == 0
+    with pytest.raises(UserError, match="steps is 1, not 2"):
+        train(config(records, tmp_path / "run", net="senet", steps=2))
+
+
+def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
+    options = {"net": "senet", "steps": 1, "learning_rate": 1e-12, "init_from": str(run),
+               "warmup_steps": 0}  # fmt: skip
+    assert train(config(records, tmp_path / "run", **options)) == 0
+    first, new = variables(run, "best"), variables(tmp_path / "run")
+    assert new["global_step"] == 1
+    name = "senet/maps/weights"
+    np.testing.assert_allclose(new[name], first[f"{name}/ExponentialMovingAverage"], atol=1e-9)
+    with pytest.raises(ModelError, match="is a run of senet, not senet_classic"):
+        train(config(records, tmp_path / "other", init_from=str(run)))
+
+
+def test_trained_on_val_too_it_has_no_best_and_the_newest_is_taken(records, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(config(records, run, steps=2, train_on_val=True)) == 0
+    sides = json.loads((records / "manifest.json").read_text())["sides"]
+    every = sides["train"]["records"] + sides["val"]["records"]
+    assert f"{every:,} pictures to train, 0 to validate" in capsys.readouterr().out
+    assert not (run / "best").exists() and checkpoint_prefix(run, "best").endswith("latest/ckpt-2")
+
+
+def test_plateau_remembers_over_a_stop(records, tmp_path):
+    """Patience 1 and a val NME that cannot get better: the rate falls at every validation."""
+    run = tmp_path / "run"
+    options = {"schedule": "plateau", "plateau_patience": 1, "plateau_factor": 0.5,
+               "plateau_floor": 0.0, "validate_every_steps": 1, "learning_rate": 1e-9}  # fmt: skip
+    for steps in (2, 4):
+        assert train(config(records, run, steps=steps, **options)) == 0
+    kept = variables(run)
+    falls = sum(
+        float(b["val_nme"]) >= min(float(row["val_nme"]) for row in rows(run)[: i + 1])
+        for i, b in enumerate(rows(run)[1:])
+    )
+    assert kept["plateau/learning_rate"] == pytest.approx(1e-9 * 0.5**falls, rel=1e-5)
 
 
 def test_other_settings_in_the_same_folder_are_refused(records, uninterrupted, tmp_path):
@@ -250,9 +311,11 @@ def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
     far below that of answering with the mean face."""
     out = tmp_path / "records"
     options = {"detector_pictures": 0, "test_share": 0.6, "box": BoxRule(size_px=64)}
-    manifest = prepare(PrepareConfig(data=tree, out=out, **options))
+    manifest = prepare(PrepareConfig(data=(tree,), out=out, **options))
     crops = load_crops(out, manifest, "train")
-    still = AugmentConfig(0, 0, 0, 0, 0, 0)
+    shares = ("flip", "rotation_deg", "box_jitter", "brightness", "contrast", "gamma", "colour",
+              "grey", "blur", "noise", "jpeg", "patches")  # fmt: skip
+    still = AugmentConfig(**dict.fromkeys(shares, 0.0))
     options = {"batch_size": len(crops), "weight_decay": 0.0, "dropout_keep": 1.0,
                "augment": still, "threads": 2}  # fmt: skip
     train(config(out, tmp_path / "run", steps=200, validate_every_steps=200, **options))

@@ -5,10 +5,11 @@ a variable scope of its own name and runs nothing. Input: float32 [B, S, S, 3], 
 """
 
 from senet_kp.nets.options import NetOptions
+from senet_kp.nets.senet import senet
 from senet_kp.nets.senet_classic import senet_classic
 from senet_kp.tf1 import tf
 
-NETWORKS = {"senet_classic": senet_classic}
+NETWORKS = {"senet": senet, "senet_classic": senet_classic}
 
 
 def build_network(name: str, image, landmark_count: int, is_training: bool, options=None):

@@ -4,6 +4,7 @@ The squeeze-and-excitation gate is that of Hu et al., "Squeeze-and-Excitation Ne
 1.0 M weights, about 80 MFLOP at 128x128.
 """
 
+from senet_kp.nets.layers import se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
@@ -11,7 +12,6 @@ WIDTHS = (64, 128, 128, 256, 512)
 # Points start as one face. At full size the last layer's random weights are noise that training has
 # to take back point by point, and that dropout turns into a noisy loss for thousands of steps.
 SMALL = slim.variance_scaling_initializer(factor=1e-4)
-SQUEEZE = 16  # the gate's hidden layer is this much narrower than the block
 
 
 def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
@@ -44,13 +44,3 @@ def se_bottleneck(net, width: int, scope: str):
         net = slim.conv2d(net, width, 1, scope="expand")
         net = slim.avg_pool2d(net, 3, 2, scope="pool")
         return shortcut + net * se_gate(net)
-
-
-def se_gate(net):
-    """[B, 1, 1, C] in 0..1, from the spatial mean; stays 4-D, which OpenCV broadcasts right."""
-    width = int(net.shape[3])
-    with tf.variable_scope("gate"):
-        gate = tf.reduce_mean(net, [1, 2], name="squeeze")
-        gate = slim.fully_connected(gate, width // SQUEEZE, scope="down")
-        gate = slim.fully_connected(gate, width, activation_fn=tf.nn.sigmoid, scope="up")
-        return tf.reshape(gate, [-1, 1, 1, width], name="gate")

@@ -1,0 +1,124 @@
+"""Learning rates by hand, and the optimisers and weight averages by what they do."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from senet_kp.graph import weight_average
+from senet_kp.schedules import build_optimiser, build_schedule
+from senet_kp.scheme import IBUG68
+from senet_kp.tf1 import tf
+from senet_kp.train_config import RECIPES, TrainConfig, check, point_weights, recipe
+from tfrecords.errors import UserError
+
+
+def config(**options):
+    return TrainConfig(**{"learning_rate": 0.1, "warmup_steps": 0, "steps": 100, **options})
+
+
+def rates(config, steps):
+    with tf.Graph().as_default(), tf.Session() as session:
+        step = tf.placeholder(tf.int64, ())
+        rate = build_schedule(config, step).learning_rate
+        return [float(session.run(rate, {step: number})) for number in steps]
+
+
+def test_cosine_falls_from_the_rate_to_nothing():
+    seen = rates(config(), [0, 25, 50, 100])
+    expected = [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.0]
+    np.testing.assert_allclose(seen, expected, atol=1e-7)
+
+
+def test_exponential_decay_is_continuous():
+    options = {"schedule": "exponential", "decay_rate": 0.5, "decay_steps": 10}
+    np.testing.assert_allclose(
+        rates(config(**options), [0, 5, 10, 20]),
+        [0.1, 0.1 * math.sqrt(0.5), 0.05, 0.025],
+        rtol=1e-5,
+    )
+
+
+def test_warm_up_rises_in_a_line_into_the_schedule():
+    seen = rates(config(warmup_steps=10), [0, 4, 9, 50])
+    whole = rates(config(), [0, 4, 9, 50])
+    np.testing.assert_allclose(seen, np.array(whole) * [0.1, 0.5, 1, 1], rtol=1e-5)
+
+
+def test_plateau_waits_lowers_and_stops_at_the_floor():
+    """Patience 2: after two validations without a better one the rate halves, down to 0.03."""
+    options = {"schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 2,
+               "plateau_floor": 0.03}  # fmt: skip
+    nmes = [0.5, 0.4, 0.4, 0.45, 0.3, 0.31, 0.32, 0.33, 0.34]
+    expected = [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03]
+    with tf.Graph().as_default(), tf.Session() as session:
+        built = build_schedule(config(**options), tf.constant(0, tf.int64))
+        session.run(tf.global_variables_initializer())
+        seen = []
+        for value in nmes:
+            session.run(built.after_validation, {built.val_nme_in: value})
+            seen.append(float(session.run(built.learning_rate)))
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "steps"), [
+    ("momentum", [-0.2, -0.2 - 0.38]),  # v = 2, then 0.9 x 2 + 2; the rate is 0.1
+    ("adam", [-0.1, -0.2]),  # a constant gradient moves Adam by the rate
+])  # fmt: skip
+def test_optimisers_take_their_steps(name, steps):
+    with tf.Graph().as_default(), tf.Session() as session:
+        weight = tf.get_variable("weight", initializer=0.0)
+        train = build_optimiser(config(optimiser=name), 0.1).minimize(2 * weight)
+        session.run(tf.global_variables_initializer())
+        seen = []
+        for _ in steps:
+            session.run(train)
+            seen.append(float(session.run(weight)))
+    np.testing.assert_allclose(seen, steps, rtol=1e-4)
+
+
+def test_weight_average_by_hand():
+    """Young averages are quick: after k updates the decay is at most (1 + k) / (10 + k)."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        step = tf.get_variable("step", initializer=0)
+        weight = tf.get_variable("weight", initializer=1.0)
+        average = weight_average(0.5, step)
+        update = average.apply([weight])
+        session.run(tf.global_variables_initializer())
+        session.run(weight.assign(2.0))
+        session.run(update)
+        assert float(session.run(average.average(weight))) == pytest.approx(0.1 * 1 + 0.9 * 2)
+        session.run([weight.assign(4.0), step.assign(1000)])
+        session.run(update)
+        assert float(session.run(average.average(weight))) == pytest.approx(0.5 * 1.9 + 0.5 * 4)
+    assert weight_average(0.0) is None
+
+
+def test_the_classic_recipe_is_the_missions():
+    classic = recipe("senet_classic")
+    assert (classic.loss, classic.schedule, classic.optimiser) == ("mse", "exponential", "adam")
+    assert (classic.learning_rate, classic.decay_rate, classic.decay_steps) == (1e-3, 0.98, 1000)
+    assert (classic.warmup_steps, classic.average_decay, classic.steps) == (0, 0, 150_000)
+    assert RECIPES["senet"] == TrainConfig()
+
+
+def test_region_weights_become_point_weights():
+    weights = point_weights(config(region_weights={"jaw": 0.5, "eyes": 2}), IBUG68)
+    assert weights[:17] == [0.5] * 17 and weights[36:48] == [2.0] * 12
+    assert weights[17:36] == [1.0] * 19 and len(weights) == 68
+
+
+@pytest.mark.parametrize(("options", "word"), [
+    ({"loss": "l3"}, "--loss is one of mse"),
+    ({"schedule": "step"}, "--schedule is one of cosine"),
+    ({"optimiser": "lion"}, "--optimiser is one of adam"),
+    ({"region_weights": {"ears": 1.0}}, "ibug68 has no ears, only jaw"),
+    ({"average_decay": 1.0}, "--average-decay"),
+    ({"schedule": "plateau", "train_on_val": True}, "watches the val side"),
+    ({"net": "resnet"}, "no such network"),
+])  # fmt: skip
+def test_senseless_settings_are_refused(options, word):
+    check(TrainConfig(), IBUG68)
+    with pytest.raises(UserError, match=word):
+        check(dataclasses.replace(TrainConfig(), **options), IBUG68)
