@@ -15,17 +15,30 @@ class Crops:
     """n faces as the network sees them.
 
     images [n, S, S, 3] uint8 RGB, landmarks [n, N, 2] box-relative, mask [n, N] bool,
-    pose_deg [n, 3] (NaN where unknown), names [n].
+    pose_deg [n, 3] (NaN where unknown), affine [n, 2, 3] box-relative to pixels of the source
+    picture, names, groups and subsets [n].
     """
 
     images: np.ndarray
     landmarks: np.ndarray
     mask: np.ndarray
     pose_deg: np.ndarray
+    affine: np.ndarray
     names: list[str]
+    groups: list[str]
+    subsets: list[str]
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def take(self, indices) -> "Crops":
+        """The faces at these indices, in their order."""
+
+        def taken(values):
+            array = isinstance(values, np.ndarray)
+            return values[indices] if array else [values[index] for index in indices]
+
+        return Crops(**{key: taken(values) for key, values in vars(self).items()})
 
 
 def central_crop(stored, size_px: int) -> np.ndarray:
@@ -45,6 +58,15 @@ def load_any_crops(folder, manifest: dict, limit: int) -> Crops:
     return _crops(list(islice(chain.from_iterable(sides), limit)), manifest)
 
 
+def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
+    """[k, C, C, 3] uint8 RGB: the stored pictures, context and all, of a side's faces."""
+    wanted, pictures = set(map(int, indices)), {}
+    for index, record in enumerate(read_records(folder, manifest, side)):
+        if index in wanted:
+            pictures[index] = decode_picture(record.jpeg, record.name)
+    return np.array([pictures[int(index)] for index in indices], np.uint8)
+
+
 def _crops(records: list[Record], manifest: dict) -> Crops:
     size_px, count = manifest["box"]["size_px"], manifest["landmark_count"]
     images = [central_crop(decode_picture(r.jpeg, r.name), size_px) for r in records]
@@ -53,5 +75,8 @@ def _crops(records: list[Record], manifest: dict) -> Crops:
         landmarks=np.array([r.landmarks for r in records], np.float32).reshape(-1, count, 2),
         mask=np.array([r.mask > 0 for r in records]).reshape(-1, count),
         pose_deg=np.array([r.pose for r in records], np.float32).reshape(-1, 3),
+        affine=np.array([r.affine for r in records], np.float64).reshape(-1, 2, 3),
         names=[r.name for r in records],
+        groups=[r.group for r in records],
+        subsets=[r.subset for r in records],
     )

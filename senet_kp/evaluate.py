@@ -1,7 +1,8 @@
 """python -m senet_kp.evaluate --model out/senet.pb --records out/tfrecords
 
-Scores a frozen graph, or a training run's best checkpoint, on one side of a record folder, with
-the face boxes of the records. Prints a table, writes JSON and the curve of cumulative errors.
+Scores a frozen graph, a training run's best checkpoint or a dlib shape predictor on one side of a
+record folder, with the face boxes of the records. Prints a table, writes JSON and the curve of
+cumulative errors.
 Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 4 the model cannot be used.
 """
 
@@ -12,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from senet_kp.backends import BACKENDS
 from senet_kp.crops import Crops, load_crops
 from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normalised_errors
-from senet_kp.model_card import read_card
+from senet_kp.models import open_model
 from senet_kp.pose import estimate_pose_deg
 from senet_kp.scheme import SCHEMES, LandmarkScheme
-from tfrecords.errors import InputError, ModelError, UserError, exit_code_of
+from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.files import atomic_path, write_json
 from tfrecords.shards import read_manifest
 
@@ -30,7 +30,7 @@ YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 @dataclass(frozen=True)
 class EvaluateConfig:
     model: Path = Path("out/senet.pb")
-    """a frozen graph (.pb), or a training run's folder"""
+    """a frozen graph (.pb), a training run's folder, or a dlib shape predictor (.dat)"""
     records: Path = Path("out/tfrecords")
     """record folder"""
     side: str = "test"
@@ -49,21 +49,32 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
     """The scores, with their conditions, and the NME of every face that could be scored."""
-    _check(config)
+    check(config)
     manifest = read_manifest(config.records)
     crops = load_crops(config.records, manifest, config.side)
     if not len(crops):
         raise InputError(f"{config.records}: no faces on the {config.side} side")
-    predicted, conditions = _predict(config, manifest, crops)
+    with open_model(config.model, config.records, manifest, config.backend) as model:
+        predicted = model.predict(crops.images)
     scheme = SCHEMES[manifest["scheme"]]
     result = scores(predicted, crops, scheme, config.normaliser, config.threshold)
-    result |= conditions | {
-        "side": config.side,
+    result |= model.conditions | list_conditions(manifest, config.side)
+    return result, face_errors(predicted, crops, scheme, config.normaliser)
+
+
+def list_conditions(manifest: dict, side: str) -> dict:
+    """What every score on one side of a record folder must say of its faces."""
+    return {
+        "side": side,
         "box_source": "landmarks",
-        "label_source": f"{manifest['source']['folder']}, {manifest['settings']['points']}",
+        "label_source": label_source(manifest),
         "records_sha256": manifest["records_sha256"],
     }
-    return result, face_errors(predicted, crops, scheme, config.normaliser)
+
+
+def label_source(manifest: dict) -> str:
+    """Which labels the records hold: "300W_LP pts_2d, data p1"."""
+    return ", ".join(f"{source['folder']} {source['labels']}" for source in manifest["sources"])
 
 
 def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular", threshold=0.08):
@@ -71,7 +82,7 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
     errors = normalised_errors(predicted, crops.landmarks, crops.mask, scheme, kind)
     nmes = nme(errors)
     scored = np.isfinite(nmes)
-    yaw, estimated = _yaw_deg(crops, scheme)
+    yaw, estimated = yaw_deg(crops, scheme)
     return {
         "metric": "NME",
         "normaliser": kind,
@@ -86,12 +97,28 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
             name: float(np.nanmean(nme(errors[:, list(points)])))
             for name, points in scheme.regions.items()
         },
+        "subsets": {
+            name: _part(nmes[scored & (np.array(crops.subsets) == name)])
+            for name in sorted(set(crops.subsets))
+        },
         "yaw_bins": {
-            f"{low}-{high}": _bin(nmes[scored & (yaw >= low) & (yaw < high)])
+            f"{low}-{high}": _part(nmes[scored & (yaw >= low) & (yaw < high)])
             for low, high in YAW_BINS_DEG
         },
         "yaw_estimated_from_points": int(estimated.sum()),
     }
+
+
+def yaw_deg(crops: Crops, scheme: LandmarkScheme):
+    """|yaw| [n] of each face and whether it was estimated [n].
+
+    It is the label's where that knows, else estimated from the true points.
+    """
+    yaw = crops.pose_deg[:, 1].astype(np.float64)
+    unknown = ~np.isfinite(yaw)
+    for index in np.flatnonzero(unknown):
+        yaw[index] = estimate_pose_deg(crops.landmarks[index], crops.mask[index], scheme)[1]
+    return np.abs(yaw), unknown
 
 
 def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: str) -> np.ndarray:
@@ -112,10 +139,8 @@ def score_table(result: dict) -> str:
         (f"failures > {result['threshold']:.0%}", f"{result['failure_rate']:.1%}"),
         (f"AUC to {result['threshold']:.0%}", f"{result['auc']:.3f}"),
         *((name, f"{value:.2%}") for name, value in result["regions"].items()),
-        *(
-            (f"yaw {name}", f"{b['nme']:.2%} of {b['faces']}" if b["faces"] else "no faces")
-            for name, b in result["yaw_bins"].items()
-        ),
+        *((name, _shown(part)) for name, part in result["subsets"].items()),
+        *((f"yaw {name}", _shown(part)) for name, part in result["yaw_bins"].items()),
     ]
     return "\n".join([conditions, *(f"  {name:<16}{value:>14}" for name, value in rows)])
 
@@ -141,49 +166,16 @@ def plot_ced(path, curves: dict, threshold: float, normaliser_name: str):
     plt.close(figure)
 
 
-def _predict(config: EvaluateConfig, manifest: dict, crops: Crops):
-    """Landmarks [n, N, 2] of the crops by the model, and what is to be said about it."""
-    if config.model.is_dir():
-        return _predict_with_run(config, manifest, crops.images)
-    card = read_card(config.model)
-    fits = {"box": manifest["box"], "scheme": manifest["scheme"]}
-    if fits != {"box": card["box"], "scheme": card["scheme"]["name"]}:
-        raise ModelError(f"{config.model}: made for another face box or scheme than the records'")
-    run = BACKENDS[config.backend](config.model.read_bytes(), config.model)
-    images = tqdm(crops.images, unit="face", disable=None)
-    points = np.array([run(image) for image in images])
-    return points, {
-        "engine": config.backend,
-        "model": str(config.model),
-        "model_sha256": card["sha256"],
-    }
-
-
-def _predict_with_run(config: EvaluateConfig, manifest: dict, images):
-    from senet_kp import checkpoints  # TensorFlow only where it is needed
-
-    settings = checkpoints.read_settings(config.model)
-    checkpoints.require_same_records(config.model, settings, config.records, manifest)
-    prefix = checkpoints.checkpoint_prefix(config.model)
-    with checkpoints.restored_session(settings["net"], manifest, prefix) as session:
-        points = checkpoints.run_images(session, images)
-    return points, {"engine": "tensorflow, checkpoint", "model": prefix}
-
-
-def _yaw_deg(crops: Crops, scheme: LandmarkScheme):
-    """|yaw| of each face, from its label where that knows, else estimated from its true points."""
-    yaw = crops.pose_deg[:, 1].astype(np.float64)
-    unknown = ~np.isfinite(yaw)
-    for index in np.flatnonzero(unknown):
-        yaw[index] = estimate_pose_deg(crops.landmarks[index], crops.mask[index], scheme)[1]
-    return np.abs(yaw), unknown
-
-
-def _bin(nmes) -> dict:
+def _part(nmes) -> dict:
     return {"faces": len(nmes), "nme": float(nmes.mean()) if len(nmes) else None}
 
 
-def _check(config: EvaluateConfig):
+def _shown(part: dict) -> str:
+    return f"{part['nme']:.2%} of {part['faces']}" if part["faces"] else "no faces"
+
+
+def check(config):
+    """Raise UserError for a normaliser, backend or threshold that makes no sense."""
     if config.normaliser not in NORMALISERS:
         raise UserError(f"--normaliser is one of {', '.join(NORMALISERS)}")
     if config.backend not in BACKENDS:

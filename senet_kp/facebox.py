@@ -56,6 +56,12 @@ def box_affine(box) -> np.ndarray:
     return np.array([[w, 0, x], [0, h, y]], np.float64)
 
 
+def affine_box(affine) -> np.ndarray:
+    """The box [x, y, w, h] of such a matrix: the inverse of `box_affine`."""
+    (w, _, x), (_, h, y) = np.asarray(affine, np.float64)
+    return np.array([x, y, w, h])
+
+
 def widened(box, factor: float) -> np.ndarray:
     """The box with the same centre and `factor` times its side."""
     x, y, w, h = box

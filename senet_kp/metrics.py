@@ -72,6 +72,11 @@ def ced(nmes) -> tuple[np.ndarray, np.ndarray]:
     return ordered, np.arange(1, len(ordered) + 1) / len(ordered)
 
 
+def ced_at(nmes, errors) -> np.ndarray:
+    """The cumulative error distribution at given errors: the share of faces up to each."""
+    return np.searchsorted(np.sort(nmes), errors, side="right") / len(nmes)
+
+
 def spread_ratio(predicted, truth) -> float:
     """How much predictions [n, N, 2] vary between faces, relative to the truth.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.backends import BACKENDS
-from senet_kp.detector import BoxTransform, FaceDetector
-from senet_kp.facebox import crop, to_absolute
+from senet_kp.detector import MIN_IOU, BoxTransform, FaceDetector, iou
+from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.model_card import box_rule, read_card, scheme_of
 from senet_kp.pictures import read_picture
 from tfrecords.errors import ModelError, UserError
@@ -25,6 +25,24 @@ class Face:
     box: np.ndarray
     score: float | None
     landmarks: np.ndarray
+
+
+def landmarks_in(picture, box, run, rule: BoxRule) -> np.ndarray:
+    """Landmarks [N, 2], pixels, that a backend `run` finds in a face box [x, y, w, h]."""
+    return to_absolute(run(crop(picture, box, rule.size_px, rule.padding)), box)
+
+
+def landmarks_near(picture, box, run, rule: BoxRule) -> tuple[np.ndarray, np.ndarray]:
+    """The face box and the landmarks of a face that a detector's box is near to.
+
+    Two passes: the landmarks found in `box` say where the face box really lies, and are found
+    again in that one. Where the two boxes have little in common, the first answer stands.
+    """
+    first = landmarks_in(picture, box, run, rule)
+    better = face_box(first, rule)
+    if iou(better, box) < MIN_IOU:
+        return np.asarray(box, np.float64), first
+    return better, landmarks_in(picture, better, run, rule)
 
 
 class LandmarkPredictor:
@@ -64,9 +82,12 @@ class LandmarkPredictor:
             picture = read_picture(picture)
         if boxes is None:
             found = self._detector.detect(picture)
-            return [self._face(picture, self._transform.apply(box), score) for box, score in found]
-        return [self._face(picture, np.asarray(box, np.float64), None) for box in boxes]
+            return [self._found(picture, self._transform.apply(box), score) for box, score in found]
+        return [self._given(picture, np.asarray(box, np.float64)) for box in boxes]
 
-    def _face(self, picture, box, score) -> Face:
-        points = self._run(crop(picture, box, self.rule.size_px, self.rule.padding))
-        return Face(box, score, to_absolute(points, box))
+    def _found(self, picture, box, score) -> Face:
+        box, landmarks = landmarks_near(picture, box, self._run, self.rule)
+        return Face(box, score, landmarks)
+
+    def _given(self, picture, box) -> Face:
+        return Face(box, None, landmarks_in(picture, box, self._run, self.rule))

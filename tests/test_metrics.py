@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from senet_kp.metrics import auc, ced, failure_rate, nme, normaliser, point_errors, spread_ratio
+from senet_kp.metrics import (
+    auc,
+    ced,
+    ced_at,
+    failure_rate,
+    nme,
+    normaliser,
+    point_errors,
+    spread_ratio,
+)
 from senet_kp.scheme import IBUG68
 
 
@@ -59,6 +68,7 @@ def test_failure_rate_auc_and_curve_by_hand():
     assert auc(nmes, 0.08) == pytest.approx(numeric, abs=1e-4)
     errors, shares = ced([0.3, 0.1])
     assert errors.tolist() == [0.1, 0.3] and shares.tolist() == [0.5, 1.0]
+    assert ced_at([0.3, 0.1], [0.0, 0.1, 0.2, 0.3]).tolist() == [0.0, 0.5, 0.5, 1.0]
 
 
 def test_spread_of_a_mean_face_is_zero_and_of_the_truth_one():

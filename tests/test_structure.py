@@ -43,6 +43,7 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("module", [
     "demo", "senet_kp.predictor", "senet_kp.scheme", "senet_kp.facebox", "senet_kp.detector",
     "tfrecords.verify", "data_prep.prepare", "data_prep.sample_faces", "senet_kp.evaluate",
+    "senet_kp.models", "senet_kp.preview", "senet_kp.report.page", "senet_kp.dlib_shape",
 ])  # fmt: skip
 def test_modules_that_run_no_graph_do_not_load_tensorflow(module):
     code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"
@@ -111,7 +112,7 @@ def test_flags_of_the_readme_exist(command, help_of):
 
 @pytest.mark.parametrize("module", [
     "data_prep.prepare", "data_prep.sample_faces", "senet_kp.train", "senet_kp.evaluate",
-    "export.freeze",
+    "export.freeze", "senet_kp.preview", "senet_kp.report",
 ])  # fmt: skip
 def test_help_shows_every_default(module, help_of):
     text = help_of(f"-m {module}")

@@ -1,0 +1,137 @@
+"""What can be scored, opened by its path: a frozen graph, a training run, a dlib predictor."""
+
+import json
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from platform import python_version
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from senet_kp.backends import BACKENDS
+from senet_kp.model_card import read_card
+from tfrecords.errors import ModelError
+from tfrecords.files import sha256_of_file
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to run.
+
+    run:          crop [S, S, 3] uint8 RGB to box-relative landmarks [N, 2]
+    conditions:   what every score of it must say: engine, model, versions, ...
+    card:         how it was made; None where that is not known
+    detector_box: from dlib's box to its face box, the fields of a BoxTransform; None if unknown
+    """
+
+    path: Path
+    run: Callable
+    conditions: dict
+    card: dict | None
+    detector_box: dict | None
+
+    def predict(self, images) -> np.ndarray:
+        """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError for what is no number."""
+        bar = tqdm(images, unit="face", desc=self.path.name, disable=None)
+        points = np.array([self.run(image) for image in bar])
+        if not np.isfinite(points).all():
+            raise ModelError(f"{self.path}: answers with values that are not finite")
+        return points
+
+
+@contextmanager
+def open_model(path: Path, records: Path, manifest: dict, backend: str = "opencv"):
+    """The Model at a path, for the faces of a record folder.
+
+    A folder is a training run, whose best checkpoint runs in TensorFlow; a `.dat` is a dlib shape
+    predictor; anything else a frozen graph with its card, run by `backend`. Raises ModelError
+    where there is none or it was made for another face box or scheme, and InputError where a run
+    was trained on other records.
+    """
+    if path.is_dir():
+        with _training_run(path, records, manifest) as model:
+            yield model
+    elif path.suffix == ".dat":
+        yield _dlib_predictor(path, manifest)
+    else:
+        yield _frozen_graph(path, manifest, backend)
+
+
+def _frozen_graph(path: Path, manifest: dict, backend: str) -> Model:
+    card = read_card(path)
+    fits = {"box": manifest["box"], "scheme": manifest["scheme"]}
+    if fits != {"box": card["box"], "scheme": card["scheme"]["name"]}:
+        raise ModelError(f"{path}: made for another face box or scheme than the records'")
+    trained_on = card.get("training", {}).get("records", {}).get("sha256")
+    conditions = {
+        "engine": backend,
+        "model": str(path),
+        "model_sha256": card["sha256"],
+        "trained_on_these_records": trained_on == manifest["records_sha256"],
+        "versions": _versions(tensorflow=backend == "tensorflow"),
+    }
+    run = BACKENDS[backend](path.read_bytes(), path)
+    return Model(path, run, conditions, card, card.get("detector_box"))
+
+
+@contextmanager
+def _training_run(path: Path, records: Path, manifest: dict):
+    from senet_kp import checkpoints  # TensorFlow only where it is needed
+
+    settings = checkpoints.read_settings(path)
+    checkpoints.require_same_records(path, settings, records, manifest)
+    prefix = checkpoints.checkpoint_prefix(path)
+    conditions = {
+        "engine": "tensorflow, checkpoint",
+        "model": prefix,
+        "trained_on_these_records": True,
+        "versions": _versions(tensorflow=True),
+    }
+    with checkpoints.restored_session(settings, manifest, prefix) as session:
+
+        def run(image):
+            return checkpoints.run_images(session, image[None])[0]
+
+        yield Model(path, run, conditions, settings, manifest["detector_box"])
+
+
+def _dlib_predictor(path: Path, manifest: dict) -> Model:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    from senet_kp.dlib_shape import DlibShapeBackend, import_dlib  # dlib only where it is needed
+
+    run = DlibShapeBackend(path)
+    size_px, count = manifest["box"]["size_px"], manifest["landmark_count"]
+    if len(run(np.zeros((size_px, size_px, 3), np.uint8))) != count:
+        raise ModelError(f"{path}: does not predict the {count} landmarks of the records")
+    card = _beside(path)
+    trained_on = card and card.get("records_sha256")
+    conditions = {
+        "engine": "dlib",
+        "model": str(path),
+        "model_sha256": sha256_of_file(path),
+        "trained_on_these_records": trained_on == manifest["records_sha256"],
+        "versions": _versions() | {"dlib": import_dlib().__version__},
+    }
+    return Model(path, run, conditions, card, manifest["detector_box"])
+
+
+def _beside(path: Path) -> dict | None:
+    """What a predictor's training left beside it; None where there is nothing of the kind."""
+    try:
+        card = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
+
+
+def _versions(tensorflow: bool = False) -> dict:
+    versions = {"python": python_version(), "numpy": np.__version__, "opencv": cv2.__version__}
+    if tensorflow:
+        from senet_kp.tf1 import tf
+
+        versions["tensorflow"] = tf.__version__
+    return versions

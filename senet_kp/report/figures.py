@@ -1,0 +1,146 @@
+"""The report's charts as SVG that takes its ink from the page, so that it reads by day and night.
+
+Every function takes numbers of the report and returns one `<svg>` element; no text in them comes
+from outside, the names of the models stand in the page's legends.
+"""
+
+import io
+import re
+
+import numpy as np
+
+INK = "#010203"  # stands for the page's text colour until the SVG is written
+# Readable on white and on near-black: contrast 3 and more on either.
+COLOURS = ("#3b82f6", "#d97706", "#059669", "#ef4444", "#8b5cf6", "#0891b2")
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "senet_kp",  # the same figure has the same bytes
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "lines.linewidth": 1.6,
+    "grid.alpha": 0.15,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color",
+         "grid.color"), INK,
+    ),
+}  # fmt: skip
+
+
+def colour_of(index: int) -> str:
+    """The colour of the model at that place of the report."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def ced_chart(numbers: dict) -> str:
+    """Share of faces with at most each error, a curve a model."""
+    errors = 100 * np.array(numbers["ced_errors"])
+    threshold = numbers["conditions"]["threshold"]
+
+    def draw(axes):
+        for index, model in enumerate(numbers["models"]):
+            axes.plot(errors, 100 * np.array(model["ced"]), color=colour_of(index))
+        axes.axvline(100 * threshold, color=INK, linewidth=0.8, linestyle=":")
+        axes.set(xlim=(0, errors[-1]), ylim=(0, 100), xlabel="NME, %", ylabel="% of faces")
+
+    return _svg("ced", draw)
+
+
+def mean_face_chart(numbers: dict, index: int) -> str:
+    """A model's mean error at every point: circles on the mean face, as wide as the error."""
+    from matplotlib.collections import EllipseCollection
+
+    face = numbers["mean_face"]
+    points = np.array(face["points"])
+    radii = face["length"] * np.array([model["points"] for model in numbers["models"]], np.float64)
+    diameters, margin = 2 * np.nan_to_num(radii[index]), np.nanmax(radii)  # one scale for all
+
+    def draw(axes):
+        for line in face["lines"]:
+            axes.plot(*points[list(line)].T, color=INK, alpha=0.35, linewidth=0.8)
+        axes.add_collection(EllipseCollection(
+            diameters, diameters, np.zeros(len(points)), units="xy", offsets=points,
+            transOffset=axes.transData, facecolors=(colour_of(index), 0.3),
+            edgecolors=colour_of(index), linewidths=0.7,
+        ))  # fmt: skip
+        low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+        axes.set(aspect="equal", xlim=(low[0], high[0]), ylim=(high[1], low[1]))
+        axes.set_axis_off()
+
+    return _svg(f"face{index}", draw, height=3.4)
+
+
+def shift_chart(numbers: dict) -> str:
+    """Mean NME against the shift of the box: solid to the side, dashed up and down."""
+
+    def draw(axes):
+        for index, model in enumerate(numbers["models"]):
+            boxes, colour = model["boxes"], colour_of(index)
+            shifts = 100 * np.array(boxes["shifts"])
+            axes.plot(shifts, 100 * np.array(boxes["nme_shift_x"]), color=colour, marker=".")
+            axes.plot(shifts, 100 * np.array(boxes["nme_shift_y"]), "--", color=colour, marker=".")
+        axes.set(ylim=(0, None), xlabel="shift, % of the box's side", ylabel="NME, %")
+
+    return _svg("shift", draw)
+
+
+def scale_chart(numbers: dict) -> str:
+    """Mean NME against the scale of the box."""
+
+    def draw(axes):
+        for index, model in enumerate(numbers["models"]):
+            boxes = model["boxes"]
+            axes.plot(boxes["scales"], 100 * np.array(boxes["nme_scale"]),
+                      color=colour_of(index), marker=".")  # fmt: skip
+        axes.set(ylim=(0, None), xlabel="box over its right size", ylabel="NME, %")
+
+    return _svg("scale", draw)
+
+
+def loss_chart(numbers: dict) -> str:
+    """The training's loss, logarithmic, against its steps."""
+    return _training_chart("loss", numbers["training"], "loss", "loss of the step", 1, "log")
+
+
+def val_chart(numbers: dict) -> str:
+    """Validation NME against the training's steps."""
+    return _training_chart("val", numbers["training"], "val_nme", "validation NME, %", 100)
+
+
+def _training_chart(name, training: dict, column: str, label: str, factor, scale="linear") -> str:
+    values = np.array(training[column], np.float64) * factor  # None becomes NaN: a gap
+
+    def draw(axes):
+        axes.plot(training["step"], values, color=COLOURS[0])
+        axes.set(yscale=scale, xlabel="step", ylabel=label)
+        if scale == "linear":
+            axes.set_ylim(0, None)
+
+    return _svg(name, draw)
+
+
+def _svg(name: str, draw, height: float = 3.0) -> str:
+    """The chart that `draw` puts on axes; `name` keeps its ids apart from other charts'."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        # 4.7 inches are 338 units: on a phone a unit is a pixel, and 9 point text is readable.
+        figure = Figure(figsize=(4.7, height), layout="constrained")
+        draw(figure.subplots())
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return _for_page(out.getvalue(), name)
+
+
+def _for_page(svg: str, name: str) -> str:
+    """The file's `<svg>` element without what only a file needs, or would touch the page."""
+    head, _, body = svg[svg.index("<svg") :].strip().partition(">")
+    head = re.sub(r' (xmlns(:xlink)?|width|height|version)="[^"]*"', "", head)
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.S)
+    body = re.sub(r"font-family: [^;]*; ", "", body)  # the page's
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
+    return f"{head}>{body}".replace("xlink:href", "href").replace(INK, "currentColor")

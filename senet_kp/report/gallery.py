@@ -1,0 +1,61 @@
+"""The faces that a model does best, middling and worst, drawn."""
+
+import base64
+
+import cv2
+import numpy as np
+
+from senet_kp.crops import Crops
+from senet_kp.draw import GREEN, RED, draw_landmarks
+from senet_kp.pictures import encode_picture
+from senet_kp.scheme import LandmarkScheme
+
+SHOWN = 4  # faces of each kind
+_ENLARGED = 3  # so that points of 128 px crops stay apart on screens of two pixels a unit
+
+
+def choose(nmes, crops: Crops) -> dict:
+    """{"best", "median", "worst"}: lists of {"index", "name", "nme"} of faces [n].
+
+    Each from another group: four frames of one person show no more than one does.
+    """
+    orders = {
+        "best": np.argsort(nmes, kind="stable"),
+        "median": np.argsort(np.abs(nmes - np.median(nmes)), kind="stable"),
+        "worst": np.argsort(-nmes, kind="stable"),
+    }
+    return {
+        kind: [
+            {"index": i, "name": crops.names[i], "nme": float(nmes[i])}
+            for i in _of_different_groups(order.tolist(), crops.groups)
+        ]
+        for kind, order in orders.items()
+    }
+
+
+def draw(gallery: dict, crops: Crops, predicted, scheme: LandmarkScheme) -> dict:
+    """{index: data URI}: the faces as JPEG, true points green, predicted [n, N, 2] red."""
+    indices = {face["index"] for faces in gallery.values() for face in faces}
+    return {i: _data_uri(_drawn(crops, i, predicted[i], scheme)) for i in sorted(indices)}
+
+
+def _of_different_groups(order: list[int], groups: list[str]) -> list[int]:
+    first_of = {}
+    for index in order:
+        first_of.setdefault(groups[index], index)
+        if len(first_of) == SHOWN:
+            break
+    return list(first_of.values())
+
+
+def _drawn(crops: Crops, index: int, predicted, scheme: LandmarkScheme):
+    side = crops.images.shape[1] * _ENLARGED
+    picture = cv2.resize(crops.images[index], (side, side), interpolation=cv2.INTER_CUBIC)
+    known = crops.mask[index]
+    for points, colour in ((crops.landmarks[index], GREEN), (predicted, RED)):
+        draw_landmarks(picture, points[known] * side - 0.5, scheme, colour, lines=False)
+    return picture
+
+
+def _data_uri(picture) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(encode_picture(picture, ".jpg")).decode()
