@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from senet_kp.losses import sample_loss
+from senet_kp.losses import map_loss, sample_loss
 from senet_kp.nets import build_network
+from senet_kp.nets.layers import MAPS
 from senet_kp.nets.options import NetOptions
 from senet_kp.schedules import Schedule, build_optimiser, build_schedule
 from senet_kp.tf1 import BATCH_NORM_UPDATES, tf
@@ -40,6 +41,9 @@ def build_training_graph(batch, config, size_px: int, point_weights=None) -> Tra
     )
     predicted = build_network(config.net, tf.cast(batch.image, tf.float32), count, True, options)
     losses = sample_loss(config.loss, predicted, batch.landmarks, batch.mask, point_weights)
+    if config.map_loss:
+        for maps in tf.get_collection(MAPS):
+            losses += config.map_loss * map_loss(maps, batch.landmarks, batch.mask)
     loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
     schedule = build_schedule(config, step)
     optimiser = build_optimiser(config, schedule.learning_rate)

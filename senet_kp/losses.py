@@ -6,6 +6,8 @@ penalty for every coordinate; `sample_loss` averages them.
 
 import math
 
+import numpy as np
+
 from senet_kp.tf1 import tf
 
 SMOOTH = 0.01  # smooth L1 is a parabola below this: one pixel in a hundred
@@ -54,3 +56,27 @@ def sample_loss(name: str, predicted, truth, mask, point_weights=None):
     error = LOSSES[name](tf.reshape(predicted, tf.shape(truth)) - truth) * weights[..., None]
     total = tf.reduce_sum(weights, 1)
     return tf.math.divide_no_nan(tf.reduce_sum(error, [1, 2]), 2 * total)
+
+
+def map_loss(maps, truth, mask, sigma_cells: float = 1.0):
+    """[B] mean cross entropy between each map and a Gaussian round its point, over valid points.
+
+    maps [B, H, W, N] logits; truth [B, N, 2]; mask [B, N]. An expectation alone leaves open how a
+    map comes by its mean; Nibali et al., "Numerical Coordinate Regression with Convolutional
+    Neural Networks" (2018). Points outside the box are left out: no map can hold them.
+    """
+    height, width, count = (int(size) for size in maps.shape[1:])
+
+    def log_gaussian(place, cells):
+        centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        return -tf.square((place[..., None] - centres) * (cells / sigma_cells)) / 2  # [B, N, cells]
+
+    target = (
+        log_gaussian(truth[..., 1], height)[..., :, None]
+        + log_gaussian(truth[..., 0], width)[..., None, :]
+    )
+    target = tf.nn.softmax(tf.reshape(target, [-1, count, height * width]))
+    logits = tf.transpose(tf.reshape(maps, [-1, height * width, count]), [0, 2, 1])
+    error = tf.nn.softmax_cross_entropy_with_logits_v2(target, logits)
+    weights = mask * tf.cast(tf.reduce_all((truth > 0) & (truth < 1), 2), tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(error * weights, 1), tf.reduce_sum(weights, 1))

@@ -34,6 +34,9 @@ class TrainConfig:
     """mse, l1, smooth_l1 or wing"""
     region_weights: dict[str, float] = field(default_factory=dict)
     """weights in the loss of the scheme's regions, as in: jaw 0.5 eyes 2"""
+    map_loss: float = 0.01
+    """weight in the loss of how far each map is from a Gaussian round its point, in networks that
+    have maps"""
     optimiser: str = "adam"
     """adam or momentum"""
     momentum: float = 0.9

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from senet_kp.losses import LOSSES, sample_loss
+from senet_kp.losses import LOSSES, map_loss, sample_loss
 from senet_kp.nets import NETWORKS, build_network
 from senet_kp.nets.layers import expectation
 from senet_kp.nets.options import NetOptions
@@ -172,3 +172,22 @@ def test_pieces_of_a_loss_meet(name, joint):
     with tf.Session() as session:
         low, high = session.run([LOSSES[name](below), LOSSES[name](above)])
     np.testing.assert_allclose(low, high, rtol=1e-4)
+
+
+def test_map_loss_by_hand():
+    """Even maps cost log(cells) nats; the Gaussian itself is where the loss stands still."""
+    truth = np.array([[[0.3, 0.6], [1.2, 0.5], [0.5, 0.5]]], np.float32)  # the second lies outside
+    mask = np.array([[1, 1, 0]], np.float32)
+    centres = (np.arange(8) + 0.5) / 8
+    x, y = ((truth[0, 0, axis] - centres) * 8 for axis in (0, 1))
+    best = np.zeros((1, 8, 8, 3), np.float32)
+    best[0, :, :, 0] = -(x[None, :] ** 2 + y[:, None] ** 2) / 2
+    maps = tf.placeholder(tf.float32, best.shape)
+    loss = map_loss(maps, tf.constant(truth), tf.constant(mask))
+    gradient = tf.gradients(loss, maps)[0]
+    with tf.Session() as session:
+        even, _ = session.run([loss, gradient], {maps: np.zeros_like(best)})
+        least, slope = session.run([loss, gradient], {maps: best})
+    np.testing.assert_allclose(even, [math.log(64)], rtol=1e-5)
+    assert least[0] < 3.0  # a Gaussian of one cell: log(2 pi e) = 2.84 nats
+    np.testing.assert_allclose(slope, 0, atol=1e-6)

@@ -4,6 +4,7 @@ import numpy as np
 
 from senet_kp.tf1 import slim, tf
 
+MAPS = "maps"  # the collection of logits [B, H, W, N] that `losses.map_loss` looks at
 SQUEEZE = 16  # the gate's hidden layer is this much narrower than the block
 
 
@@ -30,21 +31,20 @@ def expectation(maps, offset_x, offset_y, is_training: bool):
     height, width, count = (int(size) for size in maps.shape[1:])
     x, y = _cell_centres(width)[None, :], _cell_centres(height)[:, None]
     if is_training:
+        tf.add_to_collection(MAPS, maps)
         share = tf.reshape(tf.nn.softmax(tf.reshape(maps, [-1, height * width, count]), 1),
                            [-1, height, width, count])  # fmt: skip
         means = [tf.reduce_sum(share * (offset + place[..., None]), [1, 2])
                  for offset, place in ((offset_x, x), (offset_y, y))]  # fmt: skip
         return tf.reshape(tf.stack(means, 2), [-1, 2 * count])
-    # The same in ops that OpenCV runs with TensorFlow's result: it has no softmax over places,
-    # and answers wrongly, without a word, to sums over two axes.
+    # The same in ops that OpenCV runs quickly, and with TensorFlow's result: it has no softmax over
+    # places, and answers wrongly, without a word, to sums over two axes.
     share = tf.exp(maps)
-    total = _weighted_sum(share, np.ones((height, width)))
-    means = [
-        (_weighted_sum(share, place + np.zeros((height, width)))
-         + _weighted_sum(share * offset, np.ones((height, width)))) / total
-        for offset, place in ((offset_x, x), (offset_y, y))
-    ]  # fmt: skip
-    return tf.reshape(_interleaved(*means), [-1, 2 * count])
+    columns, rows = _mean(share, height, 1), _mean(share, 1, width)
+    total = _mean(columns, 1, width)
+    x = _mean_place(columns, x) + _mean(share * offset_x, height, width)
+    y = _mean_place(rows, y) + _mean(share * offset_y, height, width)
+    return tf.reshape(_interleaved(x / total, y / total), [-1, 2 * count])
 
 
 def _cell_centres(cells: int) -> np.ndarray:
@@ -52,9 +52,14 @@ def _cell_centres(cells: int) -> np.ndarray:
     return (np.arange(cells, dtype=np.float32) + 0.5) / cells
 
 
-def _weighted_sum(maps, weights):
-    """[B, 1, 1, N] sums of each map [H, W] by one depthwise convolution as large as the map."""
-    kernel = np.repeat(weights[:, :, None, None], maps.shape[3], axis=2).astype(np.float32)
+def _mean(maps, height: int, width: int):
+    """[B, H / height, W / width, N] means over blocks of cells."""
+    return tf.nn.avg_pool2d(maps, [height, width], 1, "VALID")
+
+
+def _mean_place(maps, places):
+    """[B, 1, 1, N] mean of value times place over a line of cells, `places` [H, 1] or [1, W]."""
+    kernel = np.repeat(places[:, :, None, None], maps.shape[3], axis=2) / places.size
     return tf.nn.depthwise_conv2d(maps, kernel, [1, 1, 1, 1], "VALID")
 
 

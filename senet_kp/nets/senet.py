@@ -1,7 +1,7 @@
 """`senet`: squeeze-and-excitation bottlenecks, a top-down path, a map and a vote for each point.
 
 Accuracy per millisecond: no layer works at the input's own resolution, most weights sit where
-maps are small, and a point is the expectation of a 16x16 map with a vote in every cell, so that
+maps are small, and a point is the expectation of a 32x32 map with a vote in every cell, so that
 nothing has to learn coordinates by heart.
 """
 
@@ -12,11 +12,12 @@ from senet_kp.tf1 import slim, tf
 STEM = (16, 32)
 WIDTHS = (48, 96, 192, 256)  # at a quarter, an eighth, ... of the input's resolution
 DEPTHS = (1, 2, 3, 2)
-PATH = 64  # channels on the way up
+PATH = (48, 64, 64, 64)  # on the way up, at the same resolutions
+MERGED = 2  # so many of the finest levels mix what came from above with a 3x3 convolution
 
 
 def senet(image, outputs: int, is_training: bool, options: NetOptions):
-    """[B, outputs] from [B, S, S, 3], S a multiple of 32: stem, stages, path up to S/8, points."""
+    """[B, outputs] from [B, S, S, 3], S a multiple of 32: stem, stages, path up to S/4, points."""
     with slim.arg_scope(conv_scope(is_training, options)):
         net = (image - 127.5) * (1 / 127.5)
         for number, width in enumerate(STEM, 1):
@@ -27,8 +28,7 @@ def senet(image, outputs: int, is_training: bool, options: NetOptions):
                 stride = 2 if block == 1 and number > 1 else 1
                 net = bottleneck(net, width, stride, scope=f"stage{number}_block{block}")
             levels.append(net)
-        net = top_down(levels[1:])
-        return points(net, outputs // 2, is_training)
+        return points(top_down(levels), outputs // 2, is_training)
 
 
 def bottleneck(net, width: int, stride: int, scope: str):
@@ -46,22 +46,25 @@ def bottleneck(net, width: int, stride: int, scope: str):
 
 
 def top_down(levels):
-    """[B, H, W, PATH] at the first level's resolution, from all levels, coarse to fine."""
+    """[B, H, W, PATH[0]] at the first level's resolution, from all levels, coarse to fine."""
     net = None
-    for number, level in reversed(list(enumerate(levels, 1))):
-        lateral = slim.conv2d(level, PATH, 1, scope=f"lateral{number}")
+    for number, (level, width) in reversed(list(enumerate(zip(levels, PATH, strict=True), 1))):
+        lateral = slim.conv2d(level, width, 1, scope=f"lateral{number}")
         if net is not None:
+            if int(net.shape[3]) != width:
+                net = slim.conv2d(net, width, 1, scope=f"narrow{number}")
             size = [int(side) for side in lateral.shape[1:3]]
             lateral += tf.image.resize_nearest_neighbor(net, size)
-        net = lateral if number > 1 else slim.conv2d(lateral, PATH, 3, scope="merge")
+        merged = number <= MERGED
+        net = slim.conv2d(lateral, width, 3, scope=f"merge{number}") if merged else lateral
     return net
 
 
 def points(net, count: int, is_training: bool):
-    """[B, 2N] from [B, H, W, C]: a map for each point, and in every cell a vote for it."""
+    """[B, 2N] from [B, H, W, C]: a map for each point, and in every cell a vote for its place."""
     plain = {"activation_fn": None, "normalizer_fn": None}
-    maps = slim.conv2d(net, count, 1, **plain, scope="maps")
     small = slim.variance_scaling_initializer(factor=1e-4)
+    maps = slim.conv2d(net, count, 1, **plain, scope="maps")
     x, y = (slim.conv2d(net, count, 1, **plain, weights_initializer=small, scope=f"vote_{axis}")
             for axis in "xy")  # fmt: skip
     return expectation(maps, x, y, is_training)
