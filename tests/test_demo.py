@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
 
-from senet_kp.facebox import crop
+from senet_kp.detector import iou
+from senet_kp.facebox import BoxRule, crop, face_box, to_absolute, to_relative
 from senet_kp.pictures import BadPicture, read_picture
-from senet_kp.predictor import LandmarkPredictor
+from senet_kp.predictor import LandmarkPredictor, landmarks_near
 from tfrecords.errors import ModelError, UserError
 
 BOX = [120.0, 125.0, 240.0, 240.0]
@@ -34,6 +35,36 @@ def boxes(picture):
     path = picture.with_name("boxes.json")
     path.write_text(json.dumps({picture.name: [BOX, [300, 300, 400, 400]]}))
     return path
+
+
+def test_the_second_pass_looks_where_the_first_saw_the_face(picture):
+    """Two scripted answers: the second crop is the first answer's face box, and it counts."""
+    shown, box, rule = read_picture(picture), np.array([130.0, 120.0, 240.0, 240.0]), BoxRule()
+    shape = to_relative(face_points((240, 245), 200), box)
+    answers, crops = [shape, shape + 0.01], []
+
+    def run(cut):
+        crops.append(cut)
+        return answers[len(crops) - 1]
+
+    near, landmarks = landmarks_near(shown, box, run, rule)
+    np.testing.assert_allclose(near, face_box(to_absolute(shape, box), rule))
+    assert np.abs(near - box).max() > 1
+    np.testing.assert_array_equal(crops[0], crop(shown, box, 128))
+    np.testing.assert_array_equal(crops[1], crop(shown, near, 128))
+    np.testing.assert_allclose(landmarks, to_absolute(shape + 0.01, near))
+
+
+def test_the_first_answer_stands_where_the_second_box_is_another():
+    box, answers = [100.0, 100.0, 80.0, 80.0], []
+
+    def run(crop):
+        answers.append(len(answers))
+        return np.random.default_rng(0).uniform(3, 5, (68, 2))  # far outside the box
+
+    near, landmarks = landmarks_near(np.zeros((300, 300, 3), np.uint8), box, run, BoxRule())
+    assert answers == [0] and near.tolist() == box
+    np.testing.assert_allclose(landmarks, run(None) * 80 + 100)
 
 
 def test_boxes_json_and_drawing(model, picture, boxes, tmp_path):
@@ -120,8 +151,6 @@ def test_a_picture_without_a_face_is_no_error(model, tmp_path):
 
 @pytest.mark.skipif(not PHOTO.exists(), reason="needs the real faces beside the project")
 def test_dlib_finds_the_face_and_its_box_is_mapped(model, tmp_path):
-    from senet_kp.detector import iou
-
     result = demo(PHOTO, "--model", model, "--out", tmp_path, "--json", "-")
     assert result.returncode == 0, result.stderr
     faces = json.loads(result.stdout)["faces"]

@@ -11,7 +11,7 @@ from senet_kp.facebox import BoxRule, affine_box, to_relative
 from senet_kp.metrics import nme, normalised_errors
 from senet_kp.models import Model
 from senet_kp.pictures import read_picture
-from senet_kp.predictor import landmarks_in
+from senet_kp.predictor import landmarks_near
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import InputError
@@ -54,9 +54,8 @@ def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxR
         if best is None or iou(best, truth) < MIN_IOU:
             points.append(None)
         else:
-            points.append(
-                to_relative(landmarks_in(read_picture(path), best, model.run, rule), truth)
-            )
+            _, landmarks = landmarks_near(read_picture(path), best, model.run, rule)
+            points.append(to_relative(landmarks, truth))
     return points
 
 

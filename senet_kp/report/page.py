@@ -238,8 +238,9 @@ def _detector(numbers: dict) -> Html:
     return joined(
         paragraph(
             "The whole pictures go the demo's way: dlib finds faces, its box is brought to the face"
-            " box as the model card says, the network runs on that. A face counts as found where"
-            " the boxes overlap; the errors are those of the found ones."
+            " box as the model card says, the network runs on that and a second time on the box of"
+            " the points it found. A face counts as found where the boxes overlap; the errors are"
+            " those of the found ones."
         ),
         table("Scores with dlib's boxes", head, rows, names=2),
         *notes,
