@@ -26,7 +26,7 @@ from senet_kp.checkpoints import (
     run_images,
 )
 from senet_kp.crops import load_any_crops, load_crops
-from senet_kp.evaluate import score_table, scores
+from senet_kp.evaluate import list_conditions, score_table, scores
 from senet_kp.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
 from senet_kp.scheme import SCHEMES
 from senet_kp.tf1 import tf
@@ -68,12 +68,8 @@ def freeze(config: FreezeConfig) -> dict:
     test = load_crops(config.records, manifest, "test")
     engine = OpenCVBackend(graph)
     points = np.array([engine(image) for image in test.images])
-    result = scores(points, test, SCHEMES[manifest["scheme"]]) | {
-        "side": "test",
-        "engine": "opencv",
-        "box_source": "landmarks",
-        "records_sha256": manifest["records_sha256"],
-    }
+    result = scores(points, test, SCHEMES[manifest["scheme"]])
+    result |= {"engine": "opencv"} | list_conditions(manifest, "test")
     write_bytes(config.out, graph)
     card = _card(graph, settings, manifest, prefix, gate, result)
     write_json(card_path(config.out), card)
@@ -145,6 +141,7 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
         "training": {"settings": settings, "step": int(prefix.rpartition("-")[2]),
                      "records": {"sha256": manifest["records_sha256"], "sides": sides,
                                  "sources": manifest["sources"]}},
+        "terms": _terms(manifest),
         "scores": result,
         "gate": gate,
         "bytes": len(graph),
@@ -153,6 +150,12 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
             name: version(name) for name in ("numpy", "opencv-python-headless", "tf-slim")
         } | {"tensorflow": tf.__version__},
     }  # fmt: skip
+
+
+def _terms(manifest: dict) -> str:
+    """What the model may be used for: what all of its training pictures may be used for."""
+    known = [source["terms"] for source in manifest["sources"] if source["terms"]]
+    return "; ".join([*known, "a model trained on them inherits that"]) if known else "none known"
 
 
 def main():

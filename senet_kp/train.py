@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.checkpoints import initial_weights, reason_of
+from senet_kp.checkpoints import initial_weights, read_settings, reason_of
 from senet_kp.crops import Crops, load_crops
 from senet_kp.draw import GREEN, RED, contact_sheet, draw_landmarks
 from senet_kp.graph import TrainingGraph, build_training_graph, predict
@@ -43,7 +43,9 @@ def train(config: TrainConfig) -> int:
     scheme = _self_check(manifest)
     check(config, scheme)
     folder = RunFolder(config.run)
-    folder.open(asdict(config) | {"records_sha256": manifest["records_sha256"]})
+    before = read_settings(Path(config.init_from)) if config.init_from else None
+    known = {"records_sha256": manifest["records_sha256"], "before": before}
+    folder.open(asdict(config) | known)
     latest = folder.latest
     start = int(latest.rpartition("-")[2]) if latest else 0
     if start >= config.steps:

@@ -78,6 +78,9 @@ def test_card_says_what_the_file_is(model, records):
     assert card["box"] == manifest["box"] and card["scheme"]["name"] == "ibug68"
     assert card["gate"]["faces"] >= 64 and card["gate"]["opencv_max_px"] <= 0.01
     assert card["training"]["records"]["sha256"] == manifest["records_sha256"]
+    assert card["terms"] == "300W-LP's pictures, those of 300-W, are for non-commercial research" \
+        " only; a model trained on them inherits that"  # fmt: skip
+    assert card["scores"]["label_source"] == "tree0 pts_2d"
     assert card["scores"]["faces"] == manifest["sides"]["test"]["records"]
 
 

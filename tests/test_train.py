@@ -177,6 +177,8 @@ def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
     assert new["global_step"] == 1
     name = "senet/maps/weights"
     np.testing.assert_allclose(new[name], first[f"{name}/ExponentialMovingAverage"], atol=1e-9)
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert settings["before"] == json.loads((run / "config.json").read_text())
     with pytest.raises(ModelError, match="is a run of senet, not senet_classic"):
         train(config(records, tmp_path / "other", init_from=str(run)))
 
