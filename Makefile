@@ -3,13 +3,14 @@
 PYTHON ?= python3
 OUT    ?= out
 FORMAT ?= 300w-lp
-NET    ?= senet_classic
+NET    ?= senet
 CUDA   ?=
 DATA   ?=
 IMAGE  ?=
 STEPS  ?=
 MINUTES ?=
 FLAGS  ?=
+MODELS ?=
 
 # FLAGS go to the stage that was asked for, not to those that run before it.
 OWN_FLAGS = $(if $(filter $@,$(MAKECMDGOALS)),$(FLAGS))
@@ -23,18 +24,19 @@ MODEL  := $(OUT)/senet.pb
 # Later stages take the run that `make train` left, or make a short one of their own.
 SHORT  := $(OUT)/short-run
 RUN    ?= $(if $(wildcard $(OUT)/run/latest/checkpoint),$(OUT)/run,$(SHORT))
-# 1,600 steps, about five minutes on two cores: schedule and batch norm in a hurry to match, and
-# no dropout and L2, which pay only in runs ten times as long.
-SHORT_FLAGS := --steps 1600 --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 \
-               --dropout-keep 1 --weight-decay 0 --validate-every-steps 200
+# 1,600 steps, about five minutes on two cores. For senet_classic schedule and batch norm are in a
+# hurry to match, without dropout and L2, which pay it only in runs ten times as long.
+SHORT_FLAGS := --steps 1600 --validate-every-steps 200
+SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
+                       --weight-decay 0
 
-.PHONY: help setup sample tfrecords train short-run eval freeze demo test lint lock bench clean
+.PHONY: help setup sample tfrecords preview train short-run eval freeze report demo test lint lock bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings: DATA=folder FORMAT=300w-lp OUT=out NET=senet_classic STEPS=n MINUTES=n IMAGE=photo"
+	@echo "Settings: DATA=folder FORMAT=300w-lp|p1 OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo"
 	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
 
 setup: $(READY)  ## the environment: .venv with exact versions
@@ -58,6 +60,9 @@ tfrecords: setup $(if $(DATA),,sample)  ## crop the faces, write train, val and 
 $(RECORDS)/manifest.json: $(if $(DATA),tfrecords)
 	$(if $(DATA),,$(MAKE) tfrecords FLAGS=)
 
+preview: setup $(RECORDS)/manifest.json  ## draw training pictures as augmentation makes them
+	$(PY) -m senet_kp.preview --records $(RECORDS) --out $(OUT)/preview.png $(OWN_FLAGS)
+
 train: setup $(RECORDS)/manifest.json  ## train, or go on with a training that was stopped
 	$(PY) -m senet_kp.train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
@@ -65,7 +70,7 @@ train: setup $(RECORDS)/manifest.json  ## train, or go on with a training that w
 # The short training is gone on with like any other, and is quick to say that it is done.
 $(SHORT)/latest/checkpoint: short-run ;
 short-run: setup $(RECORDS)/manifest.json
-	$(PY) -m senet_kp.train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) \
+	$(PY) -m senet_kp.train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) $(SHORT_$(NET)) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES))
 
 freeze: setup $(RUN)/latest/checkpoint  ## checkpoint to senet.pb and its model card, checked
@@ -77,11 +82,18 @@ $(MODEL): $(RUN)/latest/checkpoint
 eval: setup $(MODEL)  ## score senet.pb on the test side
 	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(OWN_FLAGS)
 
-# Without IMAGE= three photos of the test side, which no training has seen.
+# Without the pictures the report leaves out what dlib's boxes cost, and says so.
+report: setup $(MODEL)  ## measure senet.pb in full, beside MODELS='other.pb run/': out/report.html
+	$(PY) -m senet_kp.report --models $(MODEL) $(MODELS) --records $(RECORDS) \
+	  $(if $(wildcard $(SOURCE)),--data $(SOURCE)) --run $(RUN) --out $(OUT)/report.html $(OWN_FLAGS)
+
+# Without IMAGE= three photos of the test side, which no training has seen, from the first data
+# set: pose index 0 of 300W-LP, frame 0 of P1.
+PHOTO0 := $(if $(filter p1,$(firstword $(FORMAT))),training/.*0,.*_0)
 demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 	@$(MAKE) --no-print-directory eval FLAGS=
 	@if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
-	  set -- $$(sed -n 's|^\(.*_0\.jpg\),.*,test.*|$(SOURCE)/\1|p' $(RECORDS)/split.csv | head -n 3); fi; \
+	  set -- $$(sed -n 's|^\($(PHOTO0)\.jpg\),.*,test.*|$(firstword $(SOURCE))/\1|p' $(RECORDS)/split.csv | head -n 3); fi; \
 	$(PY) demo.py "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS)
 	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
 	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"
@@ -94,7 +106,7 @@ lint: setup  ## ruff
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
 bench: setup $(if $(DATA),,sample)  ## pictures a second in preparation, against a bare loop
-	$(PY) -m benchmarks.bench_prepare --data $(SOURCE) $(OWN_FLAGS)
+	$(PY) -m benchmarks.bench_prepare --data $(firstword $(SOURCE)) $(OWN_FLAGS)
 
 lock: setup  ## renew requirements/*.txt from pyproject.toml
 	$(PY) -m pip install --quiet uv

@@ -81,7 +81,7 @@ def main():
 
         def ours():  # into a new folder each time, so that there is something to do
             out = Path(temporary) / f"records{next(numbers)}"
-            prepare(PrepareConfig(data=data, out=out, detector_pictures=0,
+            prepare(PrepareConfig(data=(data,), out=out, detector_pictures=0,
                                   processes=config.processes))  # fmt: skip
 
         bare = partial(bare_loop, paths, config.processes)

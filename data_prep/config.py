@@ -6,19 +6,20 @@ from pathlib import Path
 
 from data_prep.formats import FORMATS
 from senet_kp.facebox import BORDERS, BoxRule
+from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import UserError
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    data: Path
-    """folder of the data set"""
-    format: str = "300w-lp"
-    """how it is laid out: 300w-lp"""
+    data: tuple[Path, ...]
+    """folders of the data sets"""
+    format: tuple[str, ...] = ("300w-lp",)
+    """how they are laid out, 300w-lp or p1: one for all, or one for each"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     points: str = "pts_2d"
-    """labels to use: pts_2d (snapped to the visible contour) or pts_3d (projected from 3-D)"""
+    """labels of 300w-lp: pts_2d (snapped to the visible contour) or pts_3d (projected from 3-D)"""
     flips: bool = False
     """read the _Flip folders too; training flips by itself"""
     box: BoxRule = field(default_factory=BoxRule)
@@ -41,11 +42,21 @@ class PrepareConfig:
     processes: int = cpu_count() or 1
     """processes that crop; the result does not depend on their number"""
 
+    def data_sets(self) -> list[tuple[Path, str]]:
+        """Each folder with the name of its format."""
+        formats = self.format * (len(self.data) if len(self.format) == 1 else 1)
+        return list(zip(self.data, formats, strict=True))
+
+    @property
+    def scheme(self) -> LandmarkScheme:
+        """The landmarks that all data sets have."""
+        return FORMATS[self.format[0]].SCHEME
+
 
 def check(config: PrepareConfig):
     """Raise UserError for a value that makes no sense."""
+    _check_formats(config)
     rules = (
-        (config.format in FORMATS, f"--format is {' or '.join(FORMATS)}"),
         (config.points in ("pts_2d", "pts_3d"), "--points is pts_2d or pts_3d"),
         (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
         (config.box.size_px >= 32, "--box.size-px is at least 32"),
@@ -65,7 +76,24 @@ def check(config: PrepareConfig):
             raise UserError(message)
 
 
+def _check_formats(config: PrepareConfig):
+    folders, formats = len(config.data), len(config.format)
+    if not folders or formats not in (1, folders):
+        raise UserError(
+            f"--format names {formats} formats for {folders} folders of --data: give one for all,"
+            " or one for each"
+        )
+    if unknown := [name for name in config.format if name not in FORMATS]:
+        raise UserError(f"--format is {' or '.join(FORMATS)}, not {unknown[0]}")
+    schemes = {FORMATS[name].SCHEME.name for name in config.format}
+    if len(schemes) > 1:
+        raise UserError(
+            f"--format names data with different landmarks ({', '.join(sorted(schemes))}):"
+            " prepare them apart"
+        )
+
+
 def settings_of(config: PrepareConfig) -> dict:
-    """What the records depend on."""
+    """What the records depend on, besides the pictures and labels."""
     names = asdict(config)
-    return {key: names[key] for key in names if key not in ("data", "out", "processes")}
+    return {key: names[key] for key in names if key not in ("data", "format", "out", "processes")}

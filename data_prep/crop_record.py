@@ -27,7 +27,6 @@ class CropRule:
     box: BoxRule
     context: float
     jpeg_quality: int
-    format: str
     points: str
 
     @property
@@ -61,8 +60,8 @@ class Reject:
 def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     """Read, check, crop and encode one face; what is wrong with it comes back as a Reject."""
     try:
-        picture_data, label_data = _read(source.picture), _read(source.label)
-        label = FORMATS[rule.format].read_label(source, label_data, rule.points)
+        picture_data, label_data = _read(source.picture), _label_data(source)
+        label = FORMATS[source.format].read_label(source, label_data, rule.points)
         # BGR, as the JPEG encoder wants it: turning the channels twice costs a tenth of the time.
         picture = decode_picture(picture_data, source.picture, cv2.IMREAD_COLOR_BGR)
         box = _checked_box(label, picture, rule.box)
@@ -99,7 +98,7 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
 
 def detected_pair(source: FaceSource, rule: CropRule):
     """(detector's box, face box) of one labelled face, or None where the detector missed it."""
-    label = FORMATS[rule.format].read_label(source, _read(source.label), rule.points)
+    label = FORMATS[source.format].read_label(source, _label_data(source), rule.points)
     box = face_box(label.landmarks[label.mask], rule.box)
     detections = [found for found, _ in _detector().detect(read_picture(source.picture))]
     best = max(detections, key=lambda found: iou(found, box), default=None)
@@ -109,6 +108,10 @@ def detected_pair(source: FaceSource, rule: CropRule):
 @functools.cache
 def _detector() -> FaceDetector:
     return FaceDetector()  # one a process: loading it takes half a second
+
+
+def _label_data(source: FaceSource) -> bytes:
+    return _read(source.label) if source.row is None else source.row
 
 
 def _read(path) -> bytes:

@@ -16,20 +16,24 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class FaceSource:
-    """Where one face's picture and label are; found by a scan, without opening either.
+    """Where one face's picture and label are; found by a scan, without opening the picture.
 
-    name:   the picture's path relative to the data's root, unique in it
+    name:   the picture's path relative to the data's root, unique in the record set
+    format: which format's reader reads the label
+    row:    the label itself, where the label file is a table that the scan has read
     photo:  which original photo and face this is a view of
     group:  which photo or person it belongs to: a group stays on one side of the split
     subset: the part of the data set it comes from
     """
 
     name: str
+    format: str
     picture: Path
     label: Path
     photo: str
     group: str
     subset: str
+    row: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The formats on disk, by the name that `--format` takes.
 
-Each is a module with SCHEME, scan(root, flips), survey(root, sources) and
-read_label(source, data, points).
+Each is a module with NAME, SCHEME, LABELS (the points to choose from), scan(root, flips),
+survey(root, sources), terms(sources) and read_label(source, data, points).
 """
 
-from data_prep import lp300w
+from data_prep import lp300w, p1
 
-FORMATS = {"300w-lp": lp300w}
+FORMATS = {reader.NAME: reader for reader in (lp300w, p1)}

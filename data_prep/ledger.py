@@ -8,7 +8,6 @@ import numpy as np
 from data_prep.config import PrepareConfig
 from data_prep.crop_record import Cropped, Reject
 from data_prep.face_sample import FaceSource
-from data_prep.formats import FORMATS
 from data_prep.split import side_of
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import decode_picture, write_picture
@@ -84,8 +83,9 @@ class Ledger:
         for side in ("train", "test"):
             if not self.groups[side]:
                 groups = sum(map(len, self.groups.values()))
+                folders = ", ".join(map(str, self.config.data))
                 raise CheckError(
-                    f"{self.config.data}: none of the {groups} groups of pictures falls on the"
+                    f"{folders}: none of the {groups} groups of pictures falls on the"
                     f" {side} side; add pictures, or change --test-share or --seed"
                 )
 
@@ -93,7 +93,7 @@ class Ledger:
         """Finish shards, tables and contact sheet; return the sides for the manifest."""
         self._write_rejects(self.folder / REJECTS)
         _write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
-        scheme = FORMATS[self.config.format].SCHEME
+        scheme = self.config.scheme
         pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))
         sides = {}

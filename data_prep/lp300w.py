@@ -20,9 +20,12 @@ from senet_kp.pictures import damage
 from senet_kp.scheme import IBUG68
 from tfrecords.errors import InputError
 
+NAME = "300w-lp"
 SCHEME = IBUG68
+LABELS = ("pts_2d", "pts_3d")
 # Pictures in the official archive, without and (the same number again) in the _Flip twin.
 OFFICIAL_COUNTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}
+TERMS = "300W-LP's pictures, those of 300-W, are for non-commercial research only"
 _FIRST_PIXEL = 1  # MATLAB's
 # AFW_134212_2_0, HELEN_100032540_1_0, IBUG_image_008_1_0: photo, face in the photo, pose index.
 # LFPW_image_train_0001_0 has no face number.
@@ -57,6 +60,12 @@ def survey(root: Path, sources: list[FaceSource]) -> list[str]:
                 " usable, by their own pt2d"
             )
     return lines
+
+
+def terms(sources: list[FaceSource]) -> str:
+    """What the pictures may be used for; empty where none is of the official archive."""
+    subsets = {source.subset.removesuffix("_Flip") for source in sources}
+    return TERMS if subsets & OFFICIAL_COUNTS.keys() else ""
 
 
 def read_label(source: FaceSource, data: bytes, points: str = "pts_2d") -> FaceLabel:
@@ -138,6 +147,7 @@ def _scan(folder: Path, root: Path):
         label = labels / f"{picture.stem}_pts.mat"
         yield FaceSource(
             name=f"{folder.name}/{picture.name}",
+            format=NAME,
             picture=picture,
             label=label if label.exists() else picture.with_suffix(".mat"),
             # A flipped twin is the same photo, but not a view with the same points.

@@ -1,8 +1,8 @@
-"""python -m data_prep.prepare --data 300W_LP --out out/tfrecords
+"""python -m data_prep.prepare --data 300W_LP P1/data --format 300w-lp p1 --out out/tfrecords
 
-Crops the faces of a data set, normalises their landmarks to the face box and writes train, val
-and test shards with a manifest, a rejects file and a contact sheet. About 500 pictures of
-450x450 a second on two cores. Exit codes: 0 done, 2 unusable arguments, 3 the data cannot be
+Crops the faces of one or more data sets, normalises their landmarks to the face box and writes
+train, val and test shards with a manifest, a rejects file and a contact sheet. About 500 pictures
+of 450x450 a second on two cores. Exit codes: 0 done, 2 unusable arguments, 3 the data cannot be
 read, 5 too many rejects, 6 the result cannot be written.
 """
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from platform import python_version
@@ -24,8 +25,8 @@ from tqdm import tqdm
 
 from data_prep.config import PrepareConfig, check, settings_of
 from data_prep.crop_record import CropRule, crop_record, detected_pair
+from data_prep.data_sets import DataSet, scan_all
 from data_prep.face_sample import FaceSource
-from data_prep.formats import FORMATS
 from data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
 from data_prep.split import fraction
 from senet_kp.detector import measure_transform
@@ -40,26 +41,24 @@ CHUNK = 64  # pictures a process takes at a time: 0.1 s of work, so that waiting
 def prepare(config: PrepareConfig) -> dict:
     """Write the record folder, or find it done already; return its manifest."""
     check(config)
-    reader = FORMATS[config.format]
-    sources = reader.scan(config.data, config.flips)
-    survey = reader.survey(config.data, sources)
-    print(f"{config.data}: {len(sources):,} pictures", *survey, sep="\n")
-    settings, listing = settings_of(config), _listing(sources)
+    data_sets = scan_all(config)
+    print(*(data_set.survey() for data_set in data_sets), sep="\n")
+    settings, listing = settings_of(config), _listing(data_sets)
     if done := _finished(config.out, settings, listing):
         print(f"{config.out}: holds these records already, nothing to do")
         return done
     with atomic_folder(config.out, ours=MANIFEST) as folder:
         manifest = {"settings": settings, "listing": listing} | _write_records(
-            folder, sources, config
+            folder, data_sets, config
         )
         write_json(folder / MANIFEST, manifest)
     _report(config.out, manifest)
     return manifest
 
 
-def _write_records(folder: Path, sources: list[FaceSource], config: PrepareConfig) -> dict:
-    rule = CropRule(config.box, config.context, config.jpeg_quality, config.format, config.points)
-    scheme = FORMATS[config.format].SCHEME
+def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig) -> dict:
+    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points)
+    sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     ledger = Ledger(folder, config)
     with _pool(config.processes) as pool:
@@ -72,8 +71,8 @@ def _write_records(folder: Path, sources: list[FaceSource], config: PrepareConfi
     sides = ledger.close()
     manifest = {
         "schema": SCHEMA_VERSION,
-        "scheme": scheme.name,
-        "landmark_count": scheme.count,
+        "scheme": config.scheme.name,
+        "landmark_count": config.scheme.count,
         "box": asdict(config.box),
         "stored_px": rule.stored_px,
         "colour": "RGB",
@@ -83,12 +82,7 @@ def _write_records(folder: Path, sources: list[FaceSource], config: PrepareConfi
         "rejects": len(ledger.rejects),
         "mean_shape": ledger.mean_shape(),
         "detector_box": asdict(transform) if transform else None,
-        "source": {
-            "folder": config.data.resolve().name,
-            "format": config.format,
-            "pictures": len(sources),
-            "sha256": sha256_of_lines(f"{n} {h}" for n, h in sorted(ledger.content.items())),
-        },
+        "sources": [data_set.account(config.points, ledger.content) for data_set in data_sets],
         "versions": _versions(),
     }
     return manifest | {"records_sha256": records_hash(manifest)}
@@ -120,8 +114,8 @@ def _start_worker():
     cv2.setNumThreads(1)
 
 
-def _listing(sources: list[FaceSource]) -> str:
-    """A fingerprint of the source folder that costs no reading: names, sizes, times."""
+def _listing(data_sets: list[DataSet]) -> str:
+    """A fingerprint of the source folders that costs no reading: names, sizes, times."""
 
     def line(path: Path):
         try:
@@ -131,7 +125,9 @@ def _listing(sources: list[FaceSource]) -> str:
         return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
     return sha256_of_lines(
-        f"{source.name} {line(source.picture)} {line(source.label)}" for source in sources
+        f"{source.format} {source.name} {line(source.picture)} {line(source.label)}"
+        for data_set in data_sets
+        for source in data_set.sources
     )
 
 

@@ -23,7 +23,7 @@ from tfrecords.shards import SIDES, read_manifest, read_records
 
 
 def config(data, out, **options):
-    return PrepareConfig(**{"data": data, "out": out, "detector_pictures": 0, **options})
+    return PrepareConfig(**{"data": (data,), "out": out, "detector_pictures": 0, **options})
 
 
 @pytest.fixture

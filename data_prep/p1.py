@@ -1,0 +1,122 @@
+"""P1: frames of YouTube Faces videos with 68 points, the layout of Udacity's facial keypoints.
+
+    training_frames_keypoints.csv     one row a picture: its name, then x0, y0, ..., x67, y67
+    training/<Person>_<video><frame>.jpg
+
+The first row is a header. Coordinates are whole pixels, the first pixel's centre at 0. <video>
+and <frame> are a digit each; a person may be seen in several videos.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.face_sample import FaceLabel, FaceSource, Rejected
+from senet_kp.pictures import damage
+from senet_kp.scheme import IBUG68
+from tfrecords.errors import InputError
+
+NAME = "p1"
+SCHEME = IBUG68
+LABELS = (NAME,)  # the only points there are
+TABLE, PICTURES = "training_frames_keypoints.csv", "training"
+TERMS = "P1's pictures, frames of YouTube Faces, are for non-commercial research only"
+_COLUMNS = 1 + 2 * SCHEME.count
+
+
+def scan(root: Path, flips: bool = False) -> list[FaceSource]:
+    """Every picture that the table names, sorted by name; raises InputError without a table.
+
+    `flips` changes nothing: P1 has no mirrored twins.
+    """
+    table = Path(root) / TABLE
+    sources = {}
+    for picture, *values in _rows(table):
+        source = _source(table, picture, values)
+        if sources.setdefault(source.name, source) is not source:
+            raise InputError(f"{table}: names {picture} twice; keep one of the rows")
+    if not sources:
+        raise InputError(f"{table}: holds no picture")
+    return sorted(sources.values(), key=lambda source: source.name)
+
+
+def survey(root: Path, sources: list[FaceSource]) -> list[str]:
+    """Lines that say what was found, and how many pictures have no row."""
+    people = len({source.group for source in sources})
+    rowless = {p.name for p in (Path(root) / PICTURES).glob("*.jpg")} - {
+        source.picture.name for source in sources
+    }
+    lines = [f"  {'P1':<10} {len(sources):>7,} pictures of {people:,} people"]
+    if rowless:
+        lines.append(
+            f"  {'':<10} {len(rowless):,} pictures in {PICTURES}/ have no row in {TABLE} and are"
+            f" left out, {min(rowless)} for one"
+        )
+    return lines
+
+
+def terms(sources: list[FaceSource]) -> str:
+    """What the pictures may be used for."""
+    return TERMS
+
+
+def read_label(source: FaceSource, data: bytes, points: str = NAME) -> FaceLabel:
+    """The label in one row's numbers, `FaceSource.row`; `points` changes nothing.
+
+    Raises Rejected.
+    """
+    where = f"{source.label}: the row of {source.picture.name}"
+    values = data.decode().split(",")
+    if len(values) != 2 * SCHEME.count:
+        raise Rejected("point-count", f"{where} has {len(values)} numbers, not {2 * SCHEME.count}")
+    try:
+        landmarks = np.array(values, np.float64).reshape(-1, 2)
+    except ValueError as error:
+        raise Rejected("not-numbers", f"{where}: {error}") from None
+    if not np.isfinite(landmarks).all():
+        raise Rejected("not-finite", f"{where} holds values that are not finite")
+    return FaceLabel(landmarks, np.ones(SCHEME.count, bool), np.full(3, np.nan))
+
+
+def _source(table: Path, picture: str, values: list[str]) -> FaceSource:
+    name = f"{PICTURES}/{picture}"
+    return FaceSource(
+        name=name,
+        format=NAME,
+        picture=table.with_name(PICTURES) / picture,
+        label=table,
+        row=",".join(values).encode(),
+        photo=name,  # frames of one video may well share their landmarks
+        group=f"P1_{_person(picture)}",
+        subset="P1",
+    )
+
+
+def _person(picture: str) -> str:
+    """Luis_Fonsi of Luis_Fonsi_21.jpg; more digits than two are taken off as well."""
+    return re.sub(r"_?\d+$", "", Path(picture).stem)
+
+
+def _rows(table: Path) -> list[list[str]]:
+    """The table without its header and empty lines; raises InputError for what is no table."""
+    try:
+        data = table.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{table}: {error.strerror}; DATA= names the folder that holds {TABLE} and {PICTURES}/"
+        ) from None
+    if problem := damage(data):
+        raise InputError(f"{table}: {problem[1]}")
+    try:
+        rows = list(csv.reader(data.decode("utf-8-sig").splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: no csv file ({error})") from None
+    header, *rows = rows
+    if len(header) != _COLUMNS:
+        raise InputError(
+            f"{table}: its first line has {len(header)} columns, not {_COLUMNS}:"
+            f" name, x0, y0, ..., x{SCHEME.count - 1}, y{SCHEME.count - 1}"
+        )
+    return [row for row in rows if row]

@@ -1,0 +1,217 @@
+"""Reading P1's table, and several data sets in one record set."""
+
+import csv
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
+
+from data_prep import p1
+from data_prep.config import PrepareConfig
+from data_prep.face_sample import Rejected
+from data_prep.formats import FORMATS
+from data_prep.prepare import prepare
+from senet_kp.evaluate import label_source
+from tfrecords.errors import InputError, UserError
+from tfrecords.shards import SIDES, read_manifest, read_records
+
+HEADER = ["", *map(str, range(136))]
+SIZE = (160, 140)  # height and width, as small as P1's own
+
+
+def write_table(root, rows):
+    with open(root / p1.TABLE, "w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *rows])
+
+
+def make_p1(root, people: int = 20, frames: int = 2):
+    """P1's layout: `people` people, each in two videos of `frames` frames."""
+    (root / p1.PICTURES).mkdir(parents=True)
+    rows = []
+    for person in range(people):
+        for video, frame in np.ndindex(2, frames):
+            name = f"Some_Body-{'abcdefghijklmnopqrstuvwxyz'[person]}_{video}{frame}.jpg"
+            points = np.round(face_points((70, 80), 80, seed=10 * person + video))
+            picture = make_picture(points, SIZE, seed=person)
+            cv2.imwrite(str(root / p1.PICTURES / name), picture[:, :, ::-1])
+            rows.append([name, *points.ravel().tolist()])
+    write_table(root, rows)
+    return root
+
+
+def rows_of(root):
+    with open(root / p1.TABLE, newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return make_p1(tmp_path / "p1")
+
+
+def config(data, out, **options):
+    return PrepareConfig(data=tuple(data), out=out, detector_pictures=0, **options)
+
+
+# --- the format ---
+
+
+def test_coordinates_are_taken_as_they_are(data):
+    source = p1.scan(data)[0]
+    label = p1.read_label(source, source.row)
+    name, *values = rows_of(data)[0]
+    assert source.name == f"training/{name}" and source.picture.exists()
+    np.testing.assert_array_equal(label.landmarks.ravel(), np.array(values, float))
+    assert label.mask.all() and np.isnan(label.pose_deg).all()
+
+
+def test_landmarks_of_the_records_lead_back_to_the_row(data, tmp_path):
+    manifest = prepare(config([data], tmp_path / "out", format=("p1",), processes=1))
+    expected = {f"training/{name}": np.array(v, float) for name, *v in rows_of(data)}
+    for side in SIDES:
+        for record in read_records(tmp_path / "out", manifest, side):
+            back = np.column_stack([record.landmarks, np.ones(68)]) @ record.affine.T
+            assert np.abs(back.ravel() - expected.pop(record.name)).max() < 1e-3
+    assert not expected
+
+
+@pytest.mark.parametrize("name, group", [
+    ("Luis_Fonsi_21.jpg", "P1_Luis_Fonsi"), ("Luis_Fonsi_00.jpg", "P1_Luis_Fonsi"),
+    ("Luis_Fonsi_121.jpg", "P1_Luis_Fonsi"), ("Cher_30.jpg", "P1_Cher"),
+    ("Zafar-ul-Haq_01.jpg", "P1_Zafar-ul-Haq"), ("nobody.jpg", "P1_nobody"),
+])  # fmt: skip
+def test_group_is_the_person_and_each_frame_a_photo(tmp_path, name, group):
+    write_table(tmp_path, [[name, *range(136)]])
+    source = p1.scan(tmp_path)[0]
+    assert (source.group, source.photo, source.subset) == (group, f"training/{name}", "P1")
+
+
+@pytest.mark.parametrize("row, reason", [
+    (range(135), "point-count"), (range(138), "point-count"), ([], "point-count"),
+    (["left", *range(135)], "not-numbers"), (["", *range(135)], "not-numbers"),
+    (["nan", *range(135)], "not-finite"),
+])  # fmt: skip
+def test_unusable_rows_have_a_reason(tmp_path, row, reason):
+    write_table(tmp_path, [["A_00.jpg", *row]])
+    source = p1.scan(tmp_path)[0]
+    with pytest.raises(Rejected, match=r"the row of A_00\.jpg") as caught:
+        p1.read_label(source, source.row)
+    assert caught.value.reason == reason
+
+
+def test_bad_rows_and_missing_pictures_are_set_aside(data, tmp_path):
+    rows = rows_of(data)
+    rows[0] = rows[0][:-1]
+    rows[1][5] = "left"
+    write_table(data, rows)
+    (data / p1.PICTURES / rows[2][0]).unlink()
+    options = {"format": ("p1",), "max_rejects": 0.1}
+    manifest = prepare(config([data], tmp_path / "out", **options))
+    assert sum(side["records"] for side in manifest["sides"].values()) == 77
+    with open(tmp_path / "out" / "rejects.csv", newline="") as file:
+        found = {row["picture"]: row["reason"] for row in csv.DictReader(file)}
+    reasons = ("point-count", "not-numbers", "missing")
+    assert found == {f"training/{row[0]}": r for row, r in zip(rows, reasons, strict=False)}
+
+
+def test_pictures_without_a_row_are_counted(data):
+    assert "no row" not in "\n".join(p1.survey(data, p1.scan(data)))
+    rows = rows_of(data)
+    write_table(data, rows[2:])
+    survey = "\n".join(p1.survey(data, p1.scan(data)))
+    assert "78 pictures of 20 people" in survey and "2 pictures in training/ have no row" in survey
+    assert rows[0][0] in survey
+
+
+@pytest.mark.parametrize("content, words", [
+    (None, "No such file"), (b"", "empty"), (b"a,b,c\n1,2,3\n", "3 columns, not 137"),
+    (b"\n", "0 columns"), (b"\xff\xfe\x00", "no csv file"),
+    (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+    ((",".join(HEADER) + "\n\n").encode(), "holds no picture"),
+    (2 * (",".join(HEADER) + "\na.jpg\n").encode() + b"a.jpg\n", "twice"),
+])  # fmt: skip
+def test_what_is_no_table_is_refused(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / p1.TABLE).write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        p1.scan(tmp_path)
+    assert str(tmp_path / p1.TABLE) in str(caught.value)
+
+
+@pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
+def test_the_real_table():
+    sources = p1.scan(REAL_DATA / "P1_Facial_Keypoints" / "data")
+    assert len(sources) == 3462 and len({source.group for source in sources}) == 347
+    landmarks = np.array([p1.read_label(source, source.row).landmarks for source in sources])
+    assert landmarks.shape == (3462, 68, 2) and (landmarks == np.round(landmarks)).all()
+    corners = landmarks[:, list(p1.SCHEME.outer_eye_corners), 0]
+    assert (corners[:, 0] < corners[:, 1]).all()  # point 36 is at the picture's left
+
+
+# --- several data sets in one record set ---
+
+
+def test_two_data_sets_share_one_record_set(tree, data, tmp_path):
+    both = {"data": [tree, data], "format": ("300w-lp", "p1"), "records_per_shard": 30}
+    hashes = set()
+    for processes in (1, 3):
+        out = tmp_path / str(processes)
+        manifest = prepare(config(out=out, processes=processes, **both))
+        hashes.add(manifest["records_sha256"])
+    assert len(hashes) == 1
+    assert [(s["format"], s["labels"], s["pictures"]) for s in manifest["sources"]] == [
+        ("300w-lp", "pts_2d", 96), ("p1", "p1", 80)]  # fmt: skip
+    assert label_source(manifest) == f"{tree.name} pts_2d, {data.name} p1"
+    groups = {}
+    for side in SIDES:
+        for record in read_records(out, manifest, side):
+            assert groups.setdefault(record.group, (side, record.subset)) == (side, record.subset)
+    assert len(groups) == 48 + 20
+    assert {subset for _, subset in groups.values()} == {"AFW", "P1"}
+
+
+def test_a_second_data_set_changes_no_record_of_the_first(tree, data, records, tmp_path):
+    manifest = prepare(config([data, tree], tmp_path / "out", format=("p1", "300w-lp")))
+    alone = read_manifest(records)
+    assert manifest["sources"][1] == alone["sources"][0]
+    for side in SIDES:
+        kept = [r for r in read_records(tmp_path / "out", manifest, side) if r.subset == "AFW"]
+        for one, other in zip(kept, read_records(records, alone, side), strict=True):
+            assert (one.name, one.jpeg) == (other.name, other.jpeg)
+
+
+def test_a_second_run_finds_nothing_to_do(tree, data, tmp_path, capsys):
+    for _ in range(2):
+        prepare(config([tree, data], tmp_path / "out", format=("300w-lp", "p1")))
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_one_format_serves_all_folders_and_names_must_differ(data, tmp_path):
+    other = make_p1(tmp_path / "other", people=1)
+    with pytest.raises(InputError, match="must differ") as caught:
+        prepare(config([data, other], tmp_path / "out", format=("p1",)))
+    name = "training/Some_Body-a_00.jpg"
+    assert f"{data / name} and {other / name}" in str(caught.value)
+
+
+@pytest.mark.parametrize("folders, formats", [(1, 2), (3, 2), (1, 0)])
+def test_as_many_formats_as_folders(tree, tmp_path, folders, formats):
+    with pytest.raises(UserError, match="one for all, or one for each") as caught:
+        prepare(config([tree] * folders, tmp_path / "out", format=("300w-lp",) * formats))
+    assert caught.value.exit_code == 2
+
+
+def test_different_landmarks_do_not_mix(tree, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(FORMATS["p1"], "SCHEME", replace(p1.SCHEME, name="other68"))
+    with pytest.raises(UserError, match="different landmarks.*other68"):
+        prepare(config([tree, data], tmp_path / "out", format=("300w-lp", "p1")))
+
+
+def test_the_command_line_takes_several(tree, data, tmp_path):
+    command = ("-m", "data_prep.prepare", "--data", tree, data, "--out", tmp_path / "out")
+    result = run_module(*command, "--format", "300w-lp", "p1", "--detector-pictures", "0")
+    assert result.returncode == 0, result.stderr
+    assert "96 pictures" in result.stdout and "80 pictures of 20 people" in result.stdout
+    assert_one_line_error(run_module(*command, "--format", "300w-lp", "coco"), 2, "coco", "p1")
