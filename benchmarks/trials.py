@@ -1,0 +1,128 @@
+"""python -m benchmarks.trials out/run --records out/tfrecords --note "wider path"
+
+Adds finished trainings to the table of trials, benchmarks/trials.csv: what was set otherwise than
+the network's recipe says, the NME on the val side (never the test side: trials choose settings),
+what it cost to train and what it costs to run. About 20 s a run, on an idle machine.
+"""
+
+import csv
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tyro
+
+from benchmarks.measure import interleaved_s
+from export.freeze import frozen_graph
+from senet_kp.backends import OpenCVBackend
+from senet_kp.checkpoints import build_inference_graph, checkpoint_prefix, read_settings
+from senet_kp.crops import load_crops
+from senet_kp.evaluate import scores
+from senet_kp.run_folder import FREE, read_metrics
+from senet_kp.scheme import SCHEMES
+from senet_kp.tf1 import tf
+from senet_kp.train_config import recipe
+from tfrecords.errors import exit_code_of
+from tfrecords.files import atomic_path
+from tfrecords.shards import read_manifest
+
+TABLE = Path(__file__).parent / "trials.csv"
+
+
+@dataclass(frozen=True)
+class TrialsConfig:
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """run folders"""
+    records: Path = Path("out/tfrecords")
+    """record folder they were trained on"""
+    note: str = ""
+    """what no setting says: a change of the network's own code"""
+    table: Path = TABLE
+    """the table"""
+
+
+def trial_row(run: Path, records: Path, note: str) -> dict:
+    """One line of the table."""
+    settings, manifest = read_settings(run), read_manifest(records)
+    crops = load_crops(records, manifest, "val")
+    graph, _ = frozen_graph(settings, manifest, checkpoint_prefix(run), crops.images[:1])
+    engine = OpenCVBackend(graph)
+    points = np.array([engine(image) for image in crops.images])
+    result = scores(points, crops, SCHEMES[manifest["scheme"]])
+    last = read_metrics(run / "metrics.csv")[-1]
+    weights, mflop = network_size(settings["net"], manifest)
+    return {
+        "trial": run.name,
+        "net": settings["net"],
+        "settings": "; ".join(filter(None, [note, *_differences(settings)])),
+        "images": last["images"],
+        "minutes": f"{float(last['minutes']):.0f}",
+        "val_nme": f"{result['nme']:.4f}",
+        **{f"val_nme_{name}": f"{part['nme']:.4f}" for name, part in result["subsets"].items()},
+        "weights": weights,
+        "mflop": round(mflop),
+        "latency_ms": f"{_latency_ms(engine, crops.images[0]):.2f}",
+    }
+
+
+def network_size(net: str, manifest: dict) -> tuple[int, float]:
+    """Weights, and millions of floating-point operations for one face, as TensorFlow counts."""
+    with tf.Graph().as_default() as graph:
+        build_inference_graph(net, manifest)
+        weights = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
+        options = tf.profiler.ProfileOptionBuilder.float_operation() | {"output": "none"}
+        total = tf.profiler.profile(graph, options=options).total_float_ops
+    return weights, total / 1e6
+
+
+def add_rows(table: Path, rows: list[dict]):
+    """Put rows into the table, in the place of older ones of the same name."""
+    old = []
+    if table.exists():
+        with open(table, newline="") as file:
+            old = list(csv.DictReader(file))
+    names = {row["trial"] for row in rows}
+    every = [row for row in old if row["trial"] not in names] + rows
+    columns = list(dict.fromkeys(key for row in every for key in row))
+    with atomic_path(table) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(every)
+
+
+def _differences(settings: dict) -> list[str]:
+    """The settings that differ from the recipe, and the number of steps."""
+    usual = _flat(asdict(recipe(settings["net"])))
+    own = {key: value for key, value in _flat(settings).items() if key in usual}
+    skipped = FREE - {"steps"} | {"net"}
+    return [f"{key} {value}" for key, value in own.items()
+            if value != usual[key] and key not in skipped]  # fmt: skip
+
+
+def _flat(settings: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in settings.items():
+        nested = isinstance(value, dict) and key != "region_weights"
+        flat |= _flat(value, f"{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+def _latency_ms(engine, image) -> float:
+    """Median of 200 faces on one thread."""
+    cv2.setNumThreads(1)
+    return 1000 * float(np.median(interleaved_s({"": lambda: engine(image)}, 200, warmup=20)[""]))
+
+
+def main():
+    config = tyro.cli(TrialsConfig, prog="python -m benchmarks.trials", description=__doc__)
+    rows = [trial_row(run, config.records, config.note) for run in config.runs]
+    add_rows(config.table, rows)
+    for row in rows:
+        print("\n".join(f"{key:>16}: {value}" for key, value in row.items()), end="\n\n")
+    print(config.table)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
