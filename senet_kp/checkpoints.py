@@ -21,6 +21,8 @@ def read_settings(run: Path) -> dict:
         raise ModelError(f"{run}: no training run here; 'make train' makes one") from None
     if settings.get("net") not in NETWORKS:
         raise ModelError(f"{run}: trained a network {settings.get('net')!r} that is not known here")
+    if "average_decay" not in settings:
+        raise ModelError(f"{run}: a run of an older version of this project; train again")
     return settings
 
 

@@ -16,6 +16,11 @@ class Schedule:
     val_nme_in: object = None
     after_validation: object = None
 
+    def observe(self, session, val_nme: float | None):
+        """Take note of a validation's mean NME; None where there is no val side."""
+        if self.after_validation is not None and val_nme is not None:
+            session.run(self.after_validation, {self.val_nme_in: val_nme})
+
 
 def build_schedule(config, step) -> Schedule:
     """The Schedule that `config` asks for, at the step of the int64 tensor `step`."""

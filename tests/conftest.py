@@ -127,3 +127,15 @@ def model(run, records, tmp_path_factory) -> Path:
                             "spread": [0.1, 0.1, 0.1], "pictures": 10, "found": 9}  # fmt: skip
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(records, tmp_path_factory) -> Path:
+    """A whole training of senet_classic on one thread, to compare interrupted ones with."""
+    from runs import config
+
+    from senet_kp.train import train
+
+    run = tmp_path_factory.mktemp("uninterrupted") / "run"
+    assert train(config(records, run)) == 0
+    return run

@@ -1,16 +1,13 @@
 """Training: what it writes, and that stopping, killing and resuming change nothing."""
 
-import csv
 import dataclasses
 import json
 import shutil
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_one_line_error, run_module
+from conftest import assert_one_line_error, run_module
+from runs import command, config, rows, variables
 
 from data_prep.config import PrepareConfig
 from data_prep.prepare import prepare
@@ -19,42 +16,9 @@ from senet_kp.augment import AugmentConfig
 from senet_kp.checkpoints import checkpoint_prefix
 from senet_kp.crops import load_crops
 from senet_kp.facebox import BoxRule
-from senet_kp.run_folder import RunFolder
 from senet_kp.tf1 import tf
 from senet_kp.train import train
-from senet_kp.train_config import recipe
-from tfrecords.errors import CheckError, ModelError, OutputError, UserError
-
-
-def config(records, run, **options):
-    small = {"records": records, "run": run, "steps": 12, "batch_size": 4, "bn_decay": 0.8,
-             "threads": 1, "validate_every_steps": 4, "log_every_steps": 4}  # fmt: skip
-    return dataclasses.replace(recipe(options.get("net", "senet_classic")), **{**small, **options})
-
-
-def variables(run, which="latest"):
-    reader = tf.train.load_checkpoint(checkpoint_prefix(run, which))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def assert_equal_to_the_bit(first, second):
-    a, b = variables(first), variables(second)
-    assert a.keys() == b.keys()
-    assert any(name.endswith("Adam_1") for name in a) and "global_step" in a
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
-def rows(run):
-    with open(run / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(records, tmp_path_factory):
-    run = tmp_path_factory.mktemp("uninterrupted") / "run"
-    assert train(config(records, run)) == 0
-    return run
+from tfrecords.errors import CheckError, OutputError
 
 
 def test_run_folder_holds_what_it_should(run):
@@ -87,102 +51,6 @@ def test_batch_norm_statistics_moved_with_every_step(uninterrupted):
     assert all(np.abs(value).max() > 1e-4 for value in moved.values())
 
 
-def test_stopped_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_path):
-    run = tmp_path / "run"
-    assert train(config(records, run, steps=5)) == 0
-    assert train(config(records, run, steps=12)) == 0
-    assert_equal_to_the_bit(run, uninterrupted)
-    assert train(config(records, run, steps=12)) == 0  # nothing to do
-    assert [row["step"] for row in rows(run)] == ["4", "5", "8", "12"]
-
-
-def command(records, run, *flags):
-    return ["-m", "senet_kp.train", "--net", "senet_classic", "--records", str(records), "--run",
-            str(run), "--steps", "12",
-            "--batch-size", "4", "--bn-decay", "0.8", "--threads", "1", "--validate-every-steps",
-            "4", "--log-every-steps", "1", *flags]  # fmt: skip
-
-
-def start_and_signal(records, run, number, after_step):
-    """Start the command, send it a signal once the step's line is there; its exit code."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", *command(records, run, "--steps", "100000")],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith(f"step {after_step} "):
-            process.send_signal(number)
-            break
-    rest, _ = process.communicate(timeout=120)
-    return process.returncode, "".join(lines) + rest
-
-
-def test_killed_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_path):
-    run = tmp_path / "run"
-    code, _ = start_and_signal(records, run, signal.SIGKILL, 7)
-    assert code == -signal.SIGKILL
-    assert checkpoint_prefix(run, "latest").endswith("ckpt-4")
-    result = run_module(*command(records, run))
-    assert result.returncode == 0, result.stderr
-    assert_equal_to_the_bit(run, uninterrupted)
-    assert [row["step"] for row in rows(run)] == ["4", "8", "12"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_save_and_stop(records, tmp_path, number):
-    run = tmp_path / "run"
-    code, output = start_and_signal(records, run, number, 6)
-    assert code == 130 and "stopped and saved; the same command continues it" in output
-    assert "Traceback" not in output
-    step = int(checkpoint_prefix(run, "latest").rpartition("-")[2])
-    assert step >= 6 and rows(run)[-1]["step"] == str(step)
-
-
-def test_time_limit_saves_and_ends_well(records, tmp_path):
-    run = tmp_path / "run"
-    assert train(config(records, run, steps=100_000, max_minutes=1e-4)) == 0
-    assert checkpoint_prefix(run, "latest").endswith("ckpt-1")
-
-
-def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records, tmp_path):
-    """The default recipe: cosine, weight average, L1; stopped in the middle of the warm-up."""
-    whole, part = tmp_path / "whole", tmp_path / "part"
-    options = {"net": "senet", "steps": 8, "warmup_steps": 6}
-    assert train(config(records, whole, **options)) == 0
-    assert train(config(records, part, **options, max_minutes=1e-4)) == 0
-    assert checkpoint_prefix(part, "latest").endswith("ckpt-1")
-    assert train(config(records, part, **options)) == 0
-    assert_equal_to_the_bit(part, whole)
-    kept = variables(whole)
-    name = "senet/maps/weights"
-    assert np.abs(kept[f"{name}/ExponentialMovingAverage"] - kept[name]).max() > 1e-6
-    assert float(rows(whole)[-1]["learning_rate"]) == pytest.approx(
-        2e-3 * (1 + np.cos(np.pi * 7 / 8)) / 2, rel=1e-4
-    )
-
-
-def test_a_cosine_cannot_be_made_longer_afterwards(records, tmp_path):
-    assert train(config(records, tmp_path / "run", net="senet", steps=1)) == 0
-    with pytest.raises(UserError, match="steps is 1, not 2"):
-        train(config(records, tmp_path / "run", net="senet", steps=2))
-
-
-def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
-    options = {"net": "senet", "steps": 1, "learning_rate": 1e-12, "init_from": str(run),
-               "warmup_steps": 0}  # fmt: skip
-    assert train(config(records, tmp_path / "run", **options)) == 0
-    first, new = variables(run, "best"), variables(tmp_path / "run")
-    assert new["global_step"] == 1
-    name = "senet/maps/weights"
-    np.testing.assert_allclose(new[name], first[f"{name}/ExponentialMovingAverage"], atol=1e-9)
-    settings = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert settings["before"] == json.loads((run / "config.json").read_text())
-    with pytest.raises(ModelError, match="is a run of senet, not senet_classic"):
-        train(config(records, tmp_path / "other", init_from=str(run)))
-
-
 def test_trained_on_val_too_it_has_no_best_and_the_newest_is_taken(records, tmp_path, capsys):
     run = tmp_path / "run"
     assert train(config(records, run, steps=2, train_on_val=True)) == 0
@@ -190,57 +58,6 @@ def test_trained_on_val_too_it_has_no_best_and_the_newest_is_taken(records, tmp_
     every = sides["train"]["records"] + sides["val"]["records"]
     assert f"{every:,} pictures to train, 0 to validate" in capsys.readouterr().out
     assert not (run / "best").exists() and checkpoint_prefix(run, "best").endswith("latest/ckpt-2")
-
-
-def test_plateau_remembers_over_a_stop(records, tmp_path):
-    """Patience 1 and a val NME that cannot get better: the rate falls at every validation."""
-    run = tmp_path / "run"
-    options = {"schedule": "plateau", "plateau_patience": 1, "plateau_factor": 0.5,
-               "plateau_floor": 0.0, "validate_every_steps": 1, "learning_rate": 1e-9}  # fmt: skip
-    for steps in (2, 4):
-        assert train(config(records, run, steps=steps, **options)) == 0
-    kept = variables(run)
-    falls = sum(
-        float(b["val_nme"]) >= min(float(row["val_nme"]) for row in rows(run)[: i + 1])
-        for i, b in enumerate(rows(run)[1:])
-    )
-    assert kept["plateau/learning_rate"] == pytest.approx(1e-9 * 0.5**falls, rel=1e-5)
-
-
-def test_other_settings_in_the_same_folder_are_refused(records, uninterrupted, tmp_path):
-    run = shutil.copytree(uninterrupted, tmp_path / "run")
-    with pytest.raises(UserError, match=r"learning_rate is 0.001, not 0.5; seed is 0, not 7"):
-        train(config(records, run, learning_rate=0.5, seed=7))
-
-
-def test_other_records_in_the_same_folder_are_refused(records, uninterrupted, tmp_path):
-    run = shutil.copytree(uninterrupted, tmp_path / "run")
-    other = shutil.copytree(records, tmp_path / "records")
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps(manifest | {"records_sha256": "0" * 64}))
-    with pytest.raises(UserError, match="records_sha256"):
-        train(config(other, run))
-
-
-def test_checkpoint_of_another_network_is_refused(records, uninterrupted, tmp_path):
-    run = shutil.copytree(uninterrupted, tmp_path / "run")
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.get_variable("other", [3])
-        session.run(tf.global_variables_initializer())
-        RunFolder(run).folder.mkdir(exist_ok=True)
-        shutil.rmtree(run / "latest")
-        (run / "latest").mkdir()
-        tf.train.Saver().save(session, str(run / "latest" / "ckpt"), 12)
-    with pytest.raises(ModelError, match="of another network"):
-        train(config(records, run, steps=20))
-
-
-def test_damaged_checkpoint_is_named(records, uninterrupted, tmp_path):
-    run = shutil.copytree(uninterrupted, tmp_path / "run")
-    data = next((run / "latest").glob("ckpt-12.data*"))
-    data.write_bytes(data.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="ckpt-12"):
-        train(config(records, run, steps=20))
 
 
 def test_truncated_shard_is_named_before_step_1(records, tmp_path):

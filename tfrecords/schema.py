@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrecords.example import BadRecord, Example
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of the manifest and the records
 
 # Feature keys, once.
 JPEG = "image/jpeg"

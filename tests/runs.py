@@ -1,0 +1,41 @@
+"""Small trainings and what they left, for the tests of training."""
+
+import csv
+import dataclasses
+
+import numpy as np
+
+from senet_kp.checkpoints import checkpoint_prefix
+from senet_kp.tf1 import tf
+from senet_kp.train_config import recipe
+
+
+def config(records, run, **options):
+    small = {"records": records, "run": run, "steps": 12, "batch_size": 4, "bn_decay": 0.8,
+             "threads": 1, "validate_every_steps": 4, "log_every_steps": 4}  # fmt: skip
+    return dataclasses.replace(recipe(options.get("net", "senet_classic")), **{**small, **options})
+
+
+def variables(run, which="latest"):
+    reader = tf.train.load_checkpoint(checkpoint_prefix(run, which))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_equal_to_the_bit(first, second):
+    a, b = variables(first), variables(second)
+    assert a.keys() == b.keys()
+    assert any(name.endswith("Adam_1") for name in a) and "global_step" in a
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def rows(run):
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def command(records, run, *flags):
+    return ["-m", "senet_kp.train", "--net", "senet_classic", "--records", str(records), "--run",
+            str(run), "--steps", "12",
+            "--batch-size", "4", "--bn-decay", "0.8", "--threads", "1", "--validate-every-steps",
+            "4", "--log-every-steps", "1", *flags]  # fmt: skip
