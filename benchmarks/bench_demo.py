@@ -1,4 +1,4 @@
-"""python -m benchmarks.bench_demo photo.jpg --model out/senet.pb
+"""python -m benchmarks.bench_demo photo.jpg
 
 From the start of `demo.py` to the written picture, as a whole process, and what the parts cost
 once they are warm. About 20 s.
@@ -27,7 +27,7 @@ from tfrecords.errors import InputError, exit_code_of
 class Config:
     photo: tyro.conf.Positional[Path]
     """a picture with a face"""
-    model: Path = Path("out/senet.pb")
+    model: Path = Path("export/pretrained/senet68.pb")
     """frozen graph"""
     long_side_px: int = 1000
     """the photo is brought to this size first"""

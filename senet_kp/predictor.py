@@ -1,4 +1,4 @@
-"""Landmarks on pictures, in code: `LandmarkPredictor("out/senet.pb").predict("photo.jpg")`."""
+"""Landmarks on pictures, in code: `LandmarkPredictor("senet.pb").predict("photo.jpg")`."""
 
 from dataclasses import dataclass
 from functools import cached_property
