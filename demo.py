@@ -5,6 +5,9 @@
     python demo.py clip.mp4                       a video
     python demo.py 0 --show                       the first camera, until q or Ctrl-C
 
+The model that comes with the project learned from pictures of 300-W and P1, which are for
+non-commercial research only, and so is that model; one trained on your own data (--model) is yours.
+
 Exit codes: 0 done (also when a picture holds no face: a line on stderr says so), 2 unusable
 arguments, 3 an input could not be read, 4 the model could not be used, 6 a result could not be
 written.
@@ -27,6 +30,7 @@ from senet_kp.predictor import Face, LandmarkPredictor
 from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.files import atomic_path
 
+PRETRAINED = Path(__file__).resolve().parent / "export" / "pretrained" / "senet68.pb"
 VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
 
 
@@ -55,8 +59,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("source", nargs="+", help="picture, folder, video or camera number")
     parser.add_argument(
         "--model",
-        default="out/senet.pb",
-        help="frozen graph, its card beside it (default: %(default)s)",
+        default=PRETRAINED,
+        help="frozen graph, its card beside it (default: export/pretrained/senet68.pb)",
     )
     parser.add_argument(
         "--backend",

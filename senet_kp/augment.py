@@ -27,6 +27,8 @@ class AugmentConfig:
     """share of pictures that are mirrored"""
     rotation_deg: float = 12.0
     """standard deviation of the turn in the picture's plane, degrees"""
+    stretch: float = 0.05
+    """standard deviation of the log of the factor that widens a face and lowers it as much"""
     box_jitter: float = 0.6
     """shift and scale of the box, in units of the spread of the detector's boxes in the manifest"""
     brightness: float = 0.1
@@ -108,14 +110,15 @@ def augment(stored, landmarks, mask, random, size_px: int, spread, scheme: Landm
 
 def _box_change(random, spread, config):
     """[2, 2] and [2]: from the new box's coordinates to the old one's, about the centres."""
-    normal = random.standard_normal(4)
+    normal = random.standard_normal(5)
     normal = np.clip(normal, -2.5, 2.5)  # the tails of the detector's boxes are other faces
     angle = math.radians(config.rotation_deg) * normal[0]
     size = math.exp(config.box_jitter * spread[2] * normal[1])
     cos, sin = size * math.cos(angle), size * math.sin(angle)
-    mirror = -1 if random.random() < config.flip else 1
+    wide = math.exp(config.stretch * normal[4])
+    mirror = -wide if random.random() < config.flip else wide
     offset = config.box_jitter * np.array([spread[0] * normal[2], spread[1] * normal[3]])
-    return np.array([[cos * mirror, -sin], [sin * mirror, cos]]), offset
+    return np.array([[cos * mirror, -sin / wide], [sin * mirror, cos / wide]]), offset
 
 
 def _resampled(stored, matrix, offset, size_px: int):

@@ -17,7 +17,7 @@ from tfrecords.shards import read_manifest, read_records
 
 ZEROS = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig)}
 NONE = AugmentConfig(**ZEROS | {"jpeg_quality": 50})
-GEOMETRY = dataclasses.replace(NONE, flip=0.5, rotation_deg=12.0, box_jitter=1.0)
+GEOMETRY = dataclasses.replace(NONE, flip=0.5, rotation_deg=12.0, stretch=0.05, box_jitter=1.0)
 SPREAD = (0.05, 0.05, 0.1)
 
 

@@ -141,7 +141,7 @@ def test_the_readme_takes_its_numbers_from_results():
 def test_numbers_of_the_readme_are_those_a_command_wrote(file, key, shown):
     value = json.loads((ROOT / "benchmarks" / "results" / f"{file}.json").read_text())
     for part in key.split("."):
-        value = value[part]
+        value = value[int(part)] if isinstance(value, list) else value[part]
     number = shown.rstrip(" %").replace(",", "")
     decimals = len(number.partition(".")[2])
     assert f"{value * (100 if '%' in shown else 1):.{decimals}f}" == number

@@ -132,8 +132,8 @@ def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
     options = {"detector_pictures": 0, "test_share": 0.6, "box": BoxRule(size_px=64)}
     manifest = prepare(PrepareConfig(data=(tree,), out=out, **options))
     crops = load_crops(out, manifest, "train")
-    shares = ("flip", "rotation_deg", "box_jitter", "brightness", "contrast", "gamma", "colour",
-              "grey", "blur", "noise", "jpeg", "patches")  # fmt: skip
+    shares = ("flip", "rotation_deg", "stretch", "box_jitter", "brightness", "contrast", "gamma",
+              "colour", "grey", "blur", "noise", "jpeg", "patches")  # fmt: skip
     still = AugmentConfig(**dict.fromkeys(shares, 0.0))
     options = {"batch_size": len(crops), "weight_decay": 0.0, "dropout_keep": 1.0,
                "augment": still, "threads": 2}  # fmt: skip
