@@ -5,7 +5,6 @@ the network's recipe says, the NME on the val side (never the test side: trials 
 what it cost to train and what it costs to run. About 20 s a run, on an idle machine.
 """
 
-import csv
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,12 +19,13 @@ from senet_kp.backends import OpenCVBackend
 from senet_kp.checkpoints import build_inference_graph, checkpoint_prefix, read_settings
 from senet_kp.crops import load_crops
 from senet_kp.evaluate import scores
-from senet_kp.run_folder import FREE, read_metrics
+from senet_kp.graph import weight_count
+from senet_kp.run_folder import FREE
 from senet_kp.scheme import SCHEMES
 from senet_kp.tf1 import tf
 from senet_kp.train_config import recipe
 from tfrecords.errors import exit_code_of
-from tfrecords.files import atomic_path
+from tfrecords.files import read_csv, write_csv
 from tfrecords.shards import read_manifest
 
 TABLE = Path(__file__).parent / "trials.csv"
@@ -51,7 +51,7 @@ def trial_row(run: Path, records: Path, note: str) -> dict:
     engine = OpenCVBackend(graph)
     points = np.array([engine(image) for image in crops.images])
     result = scores(points, crops, SCHEMES[manifest["scheme"]])
-    last = read_metrics(run / "metrics.csv")[-1]
+    last = read_csv(run / "metrics.csv")[-1]
     weights, mflop = network_size(settings["net"], manifest)
     return {
         "trial": run.name,
@@ -71,7 +71,7 @@ def network_size(net: str, manifest: dict) -> tuple[int, float]:
     """Weights, and millions of floating-point operations for one face, as TensorFlow counts."""
     with tf.Graph().as_default() as graph:
         build_inference_graph(net, manifest)
-        weights = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
+        weights = weight_count()
         options = tf.profiler.ProfileOptionBuilder.float_operation() | {"output": "none"}
         total = tf.profiler.profile(graph, options=options).total_float_ops
     return weights, total / 1e6
@@ -79,17 +79,10 @@ def network_size(net: str, manifest: dict) -> tuple[int, float]:
 
 def add_rows(table: Path, rows: list[dict]):
     """Put rows into the table, in the place of older ones of the same name."""
-    old = []
-    if table.exists():
-        with open(table, newline="") as file:
-            old = list(csv.DictReader(file))
     names = {row["trial"] for row in rows}
-    every = [row for row in old if row["trial"] not in names] + rows
+    every = [row for row in read_csv(table) if row["trial"] not in names] + rows
     columns = list(dict.fromkeys(key for row in every for key in row))
-    with atomic_path(table) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(every)
+    write_csv(table, columns, ([row.get(key, "") for key in columns] for row in every))
 
 
 def _differences(settings: dict) -> list[str]:

@@ -1,6 +1,5 @@
 """The account of a preparation: shards, rejects, split, and what the manifest says about them."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from data_prep.split import side_of
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import decode_picture, write_picture
 from tfrecords.errors import CheckError, InputError
-from tfrecords.files import atomic_path
+from tfrecords.files import write_csv
 from tfrecords.schema import decode
 from tfrecords.shards import SIDES, ShardWriter
 
@@ -92,7 +91,7 @@ class Ledger:
     def close(self) -> dict:
         """Finish shards, tables and contact sheet; return the sides for the manifest."""
         self._write_rejects(self.folder / REJECTS)
-        _write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
+        write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
         scheme = self.config.scheme
         pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))
@@ -113,12 +112,7 @@ class Ledger:
         return np.round(self._shape_sum / self._shape_count, 6)
 
     def _write_rejects(self, path: Path):
-        _write_csv(path, ("picture", "reason", "message"), self.rejects)
-
-
-def _write_csv(path: Path, header: tuple, rows: list[tuple]):
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
+        write_csv(path, ("picture", "reason", "message"), self.rejects)
 
 
 def _drawn(record, scheme, config: PrepareConfig) -> np.ndarray:

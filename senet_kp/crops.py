@@ -31,6 +31,10 @@ class Crops:
     def __len__(self) -> int:
         return len(self.names)
 
+    def subset_masks(self) -> dict[str, np.ndarray]:
+        """{subset: [n] bool}, which faces belong to each."""
+        return {name: np.array(self.subsets) == name for name in sorted({*self.subsets})}
+
     def take(self, indices) -> "Crops":
         """The faces at these indices, in their order."""
 

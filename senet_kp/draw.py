@@ -25,6 +25,18 @@ def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lin
     return picture
 
 
+def drawn_face(image, shapes, scheme: LandmarkScheme, enlarged: int, method=cv2.INTER_NEAREST):
+    """A crop [S, S, 3] RGB, `enlarged` times, with the points of (relative [n, 2], colour) pairs.
+
+    Crops are small: at their own size a point hides an eye.
+    """
+    side = len(image) * enlarged
+    picture = cv2.resize(image, (side, side), interpolation=method)
+    for relative, colour in shapes:
+        draw_landmarks(picture, relative * side - 0.5, scheme, colour, lines=False)
+    return picture
+
+
 def draw_box(picture, box, colour=YELLOW):
     """Draw a box [x, y, w, h] (pixels) into an RGB picture."""
     x, y, w, h = np.round(np.asarray(box) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()

@@ -98,13 +98,9 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
             for name, points in scheme.regions.items()
         },
         "subsets": {
-            name: _part(nmes[scored & (np.array(crops.subsets) == name)])
-            for name in sorted(set(crops.subsets))
+            name: _part(nmes[scored & part]) for name, part in crops.subset_masks().items()
         },
-        "yaw_bins": {
-            f"{low}-{high}": _part(nmes[scored & (yaw >= low) & (yaw < high)])
-            for low, high in YAW_BINS_DEG
-        },
+        "yaw_bins": {name: _part(nmes[scored & part]) for name, part in yaw_masks(yaw).items()},
         "yaw_estimated_from_points": int(estimated.sum()),
     }
 
@@ -119,6 +115,11 @@ def yaw_deg(crops: Crops, scheme: LandmarkScheme):
     for index in np.flatnonzero(unknown):
         yaw[index] = estimate_pose_deg(crops.landmarks[index], crops.mask[index], scheme)[1]
     return np.abs(yaw), unknown
+
+
+def yaw_masks(yaw) -> dict[str, np.ndarray]:
+    """{"0-30": [n] bool, ...}: which of the |yaw| [n] fall into each of YAW_BINS_DEG."""
+    return {f"{low}-{high}": (yaw >= low) & (yaw < high) for low, high in YAW_BINS_DEG}
 
 
 def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: str) -> np.ndarray:

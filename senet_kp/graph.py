@@ -86,6 +86,11 @@ def _averages(average):
     return getter
 
 
+def weight_count() -> int:
+    """How many numbers training may change in the default graph."""
+    return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
+
+
 def predict(session, graph: TrainingGraph, images, batch_size: int = 32) -> np.ndarray:
     """Box-relative landmarks [n, N, 2] of uint8 images [n, S, S, 3], by the validation tower."""
     parts = [

@@ -6,8 +6,7 @@ penalty for every coordinate; `sample_loss` averages them.
 
 import math
 
-import numpy as np
-
+from senet_kp.nets.layers import cell_centres
 from senet_kp.tf1 import tf
 
 SMOOTH = 0.01  # smooth L1 is a parabola below this: one pixel in a hundred
@@ -68,8 +67,8 @@ def map_loss(maps, truth, mask, sigma_cells: float = 1.0):
     height, width, count = (int(size) for size in maps.shape[1:])
 
     def log_gaussian(place, cells):
-        centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells
-        return -tf.square((place[..., None] - centres) * (cells / sigma_cells)) / 2  # [B, N, cells]
+        away = (place[..., None] - cell_centres(cells)) * (cells / sigma_cells)
+        return -tf.square(away) / 2  # [B, N, cells]
 
     target = (
         log_gaussian(truth[..., 1], height)[..., :, None]

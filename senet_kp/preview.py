@@ -9,18 +9,17 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import tyro
 
 from senet_kp.augment import AugmentConfig, Augmenter
 from senet_kp.crops import central_crop
-from senet_kp.draw import contact_sheet, draw_landmarks
+from senet_kp.draw import GREEN, contact_sheet, drawn_face
 from senet_kp.pictures import decode_picture, write_picture
 from senet_kp.scheme import SCHEMES
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.shards import read_manifest, read_records
 
-ENLARGED = 2  # so that a point does not hide an eye
+ENLARGED = 2
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,7 @@ def preview(config: PreviewConfig):
 
 
 def _drawn(image, landmarks, mask, scheme):
-    picture = np.ascontiguousarray(image.repeat(ENLARGED, 0).repeat(ENLARGED, 1))
-    points = landmarks * len(picture) - 0.5
-    return draw_landmarks(picture, points[mask > 0], scheme, lines=False)
+    return drawn_face(image, [(landmarks[mask > 0], GREEN)], scheme, ENLARGED)
 
 
 def main():

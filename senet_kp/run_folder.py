@@ -14,7 +14,7 @@ from pathlib import Path
 from senet_kp.checkpoints import reason_of, restore
 from senet_kp.tf1 import tf
 from tfrecords.errors import OutputError, UserError
-from tfrecords.files import atomic_path, naming, write_json
+from tfrecords.files import naming, read_csv, write_csv, write_json
 
 # Settings that a run may change when it is continued: they do not touch what is computed.
 FREE = frozenset(
@@ -66,7 +66,7 @@ class RunFolder:
     @property
     def minutes(self) -> float:
         """How long the run has been trained so far, stops left out."""
-        rows = read_metrics(self.metrics)
+        rows = read_csv(self.metrics)
         return float(rows[-1]["minutes"]) if rows else 0.0
 
     def make_savers(self):
@@ -106,12 +106,9 @@ class RunFolder:
 
     def forget_after(self, step: int):
         """Drop what an interrupted run wrote after its last checkpoint: it will come again."""
-        rows = read_metrics(self.metrics)
+        rows = read_csv(self.metrics)
         if kept := [row for row in rows if int(row["step"]) <= step]:
-            with atomic_path(self.metrics) as temporary, open(temporary, "w", newline="") as file:
-                writer = csv.DictWriter(file, kept[0])
-                writer.writeheader()
-                writer.writerows(kept)
+            write_csv(self.metrics, kept[0], (row.values() for row in kept))
         else:
             self.metrics.unlink(missing_ok=True)
         if self.best and self.best["step"] > step:
@@ -125,11 +122,3 @@ class RunFolder:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-
-
-def read_metrics(path) -> list[dict]:
-    """The rows of a metrics.csv, values as text; none if it is not there."""
-    if not Path(path).exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))

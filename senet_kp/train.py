@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from senet_kp.checkpoints import initial_weights, read_settings, reason_of
 from senet_kp.crops import Crops, load_crops
-from senet_kp.draw import GREEN, RED, contact_sheet, draw_landmarks
-from senet_kp.graph import TrainingGraph, build_training_graph, predict
+from senet_kp.draw import GREEN, RED, contact_sheet, drawn_face
+from senet_kp.graph import TrainingGraph, build_training_graph, predict, weight_count
 from senet_kp.inputs import Batch, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
 from senet_kp.pictures import encode_picture
@@ -66,8 +66,10 @@ def train(config: TrainConfig) -> int:
     tf.get_default_graph().finalize()  # an op made in the loop would now be an error
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
     pictures = sum(manifest["sides"][side]["records"] for side in sides)
-    print(f"{config.net}: {_weights():,} weights, {pictures:,} pictures to train, {len(val):,} to"
-          f" validate, from step {start:,}")  # fmt: skip
+    print(
+        f"{config.net}: {weight_count():,} weights, {pictures:,} pictures to train,"
+        f" {len(val):,} to validate, from step {start:,}"
+    )
     with tf.Session(config=_session_config(config.threads)) as session, _StopSignals() as stop:
         session.run([initialise, start_input])
         if latest:
@@ -143,7 +145,10 @@ def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, s
     error = float(np.nanmean(nme(errors)))
     spread = spread_ratio(predicted, val.landmarks)
     shown = zip(val.images, val.landmarks, predicted[:SHOWN_FACES], strict=False)
-    pictures = [_drawn(*face, scheme) for face in shown]
+    pictures = [
+        drawn_face(image, ((truth, GREEN), (points, RED)), scheme, 2)
+        for image, truth, points in shown
+    ]
     image = tf.Summary.Image(
         encoded_image_string=encode_picture(contact_sheet(pictures, 4), ".png")
     )
@@ -232,10 +237,6 @@ def _self_check(manifest: dict) -> LandmarkScheme:
     return scheme
 
 
-def _weights() -> int:
-    return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
-
-
 def _session_config(threads: int):
     return tf.ConfigProto(
         intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads
@@ -261,14 +262,6 @@ def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
         f"step {step}: the loss is {out['loss']}, from {samples}; the checkpoint before it is"
         f" kept ({folder.latest or 'none yet'}); lower --learning-rate or look at these samples"
     )
-
-
-def _drawn(image, truth, predicted, scheme: LandmarkScheme):
-    """A face at twice its size, the true points green, the predicted ones red."""
-    picture = np.ascontiguousarray(image.repeat(2, 0).repeat(2, 1))
-    for points, colour in ((truth, GREEN), (predicted, RED)):
-        draw_landmarks(picture, points * len(picture) - 0.5, scheme, colour, lines=False)
-    return picture
 
 
 def _add_scalars(events, step: int, values: dict):

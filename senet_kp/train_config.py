@@ -1,12 +1,11 @@
 """What a training can be told: one dataclass, and a recipe for every network."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import cpu_count
 from pathlib import Path
 
 from senet_kp.augment import AugmentConfig
 from senet_kp.losses import LOSSES
-from senet_kp.nets import NETWORKS
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import UserError
 
@@ -97,9 +96,9 @@ RECIPES = {
 
 def recipe(net: str) -> TrainConfig:
     """The defaults for a network; raises UserError for a name that no network has."""
-    if net not in NETWORKS:
-        raise UserError(f"--net {net}: no such network, only {', '.join(NETWORKS)}")
-    return RECIPES.get(net) or replace(TrainConfig(), net=net)
+    if net not in RECIPES:
+        raise UserError(f"--net {net}: no such network, only {', '.join(RECIPES)}")
+    return RECIPES[net]
 
 
 def check(config: TrainConfig, scheme: LandmarkScheme):

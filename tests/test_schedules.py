@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from senet_kp.graph import weight_average
+from senet_kp.nets import NETWORKS
 from senet_kp.schedules import build_optimiser, build_schedule
 from senet_kp.scheme import IBUG68
 from senet_kp.tf1 import tf
@@ -101,6 +102,8 @@ def test_the_classic_recipe_is_the_missions():
     assert (classic.learning_rate, classic.decay_rate, classic.decay_steps) == (1e-3, 0.98, 1000)
     assert (classic.warmup_steps, classic.average_decay, classic.steps) == (0, 0, 150_000)
     assert RECIPES["senet"] == TrainConfig()
+    assert RECIPES.keys() == NETWORKS.keys()
+    assert all(known.net == name for name, known in RECIPES.items())
 
 
 def test_region_weights_become_point_weights():

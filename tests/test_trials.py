@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from benchmarks.trials import add_rows, network_size, trial_row
-from senet_kp.run_folder import read_metrics
+from tfrecords.files import read_csv
 from tfrecords.shards import read_manifest
 
 
@@ -22,7 +22,7 @@ def test_a_row_says_what_was_set_what_it_cost_and_what_it_gave(run, records):
         row["images"] == "192"
         and row["weights"] == network_size("senet", read_manifest(records))[0]
     )
-    best = min(float(line["val_nme"]) for line in read_metrics(run / "metrics.csv"))
+    best = min(float(line["val_nme"]) for line in read_csv(run / "metrics.csv"))
     assert float(row["val_nme"]) == pytest.approx(best, abs=1e-4)
     assert float(row["latency_ms"]) > 0 and "val_nme_AFW" in row
 

@@ -1,6 +1,7 @@
 """Files that are either whole or absent, and the hashes that name their contents."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -57,6 +58,20 @@ def write_json(path, value):
     # Lists of plain values go on one line; a line break never stands inside a JSON string.
     text = re.sub(r"\[\n[^\[\]{}]*\n *\]", _on_one_line, text)
     write_bytes(path, text.encode() + b"\n")
+
+
+def write_csv(path, header, rows):
+    """Write rows of values below a header atomically."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def read_csv(path) -> list[dict]:
+    """The rows of a table by their columns' names, values as text; none if it is not there."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @contextlib.contextmanager

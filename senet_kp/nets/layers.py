@@ -29,7 +29,7 @@ def expectation(maps, offset_x, offset_y, is_training: bool):
     Regression" (2018), the votes beside the cells that of Xiong et al., "A2J" (2019).
     """
     height, width, count = (int(size) for size in maps.shape[1:])
-    x, y = _cell_centres(width)[None, :], _cell_centres(height)[:, None]
+    x, y = cell_centres(width)[None, :], cell_centres(height)[:, None]
     if is_training:
         tf.add_to_collection(MAPS, maps)
         share = tf.reshape(tf.nn.softmax(tf.reshape(maps, [-1, height * width, count]), 1),
@@ -47,7 +47,7 @@ def expectation(maps, offset_x, offset_y, is_training: bool):
     return tf.reshape(_interleaved(x / total, y / total), [-1, 2 * count])
 
 
-def _cell_centres(cells: int) -> np.ndarray:
+def cell_centres(cells: int) -> np.ndarray:
     """Box-relative coordinates of the middles of `cells` cells, by the rule of the face box."""
     return (np.arange(cells, dtype=np.float32) + 0.5) / cells
 

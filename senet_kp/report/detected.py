@@ -73,10 +73,10 @@ def compare_boxes(
     )
     detected = nme(normalised_errors(filled, crops.landmarks, crops.mask, scheme, kind))
     pairs = np.column_stack([detected, nmes])
-    scored, subsets = np.isfinite(nmes), np.array(crops.subsets)
-    parts = {"all": scored} | {name: scored & (subsets == name) for name in sorted({*subsets})}
+    scored = np.isfinite(nmes)
+    parts = {"all": scored} | {name: scored & part for name, part in crops.subset_masks().items()}
     return {
-        str(name): {"faces": int(part.sum()), "found": int((part & found).sum())}
+        name: {"faces": int(part.sum()), "found": int((part & found).sum())}
         | _compared(pairs[part & found], np.array(crops.groups)[part & found], seed)
         for name, part in parts.items()
     }

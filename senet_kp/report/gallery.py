@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from senet_kp.crops import Crops
-from senet_kp.draw import GREEN, RED, draw_landmarks
+from senet_kp.draw import GREEN, RED, drawn_face
 from senet_kp.pictures import encode_picture
 from senet_kp.scheme import LandmarkScheme
 
@@ -49,12 +49,9 @@ def _of_different_groups(order: list[int], groups: list[str]) -> list[int]:
 
 
 def _drawn(crops: Crops, index: int, predicted, scheme: LandmarkScheme):
-    side = crops.images.shape[1] * _ENLARGED
-    picture = cv2.resize(crops.images[index], (side, side), interpolation=cv2.INTER_CUBIC)
     known = crops.mask[index]
-    for points, colour in ((crops.landmarks[index], GREEN), (predicted, RED)):
-        draw_landmarks(picture, points[known] * side - 0.5, scheme, colour, lines=False)
-    return picture
+    shapes = ((crops.landmarks[index][known], GREEN), (predicted[known], RED))
+    return drawn_face(crops.images[index], shapes, scheme, _ENLARGED, cv2.INTER_CUBIC)
 
 
 def _data_uri(picture) -> str:

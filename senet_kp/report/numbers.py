@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.crops import Crops, load_crops, load_stored
-from senet_kp.evaluate import YAW_BINS_DEG, list_conditions, yaw_deg
+from senet_kp.evaluate import list_conditions, yaw_deg, yaw_masks
 from senet_kp.metrics import auc, ced_at, failure_rate, nme, normalised_errors, normaliser
 from senet_kp.model_card import box_rule
 from senet_kp.models import Model, open_model
@@ -118,16 +118,16 @@ def _measure(config, model: Model, predicted, faces: Faces) -> dict:
 
 
 def _by_subset(nmes, crops: Crops, config) -> dict:
-    subsets = np.array(crops.subsets)
-    parts = {"all": np.full(len(crops), True)} | {name: subsets == name for name in set(subsets)}
-    return {str(name): _part(nmes, crops, parts[name], config) for name in sorted(parts)}
+    parts = {"all": np.full(len(crops), True)} | crops.subset_masks()
+    return {name: _part(nmes, crops, parts[name], config) for name in sorted(parts)}
 
 
 def _by_yaw(nmes, faces: Faces, config) -> dict:
     yaw, estimated = yaw_deg(faces.crops, faces.scheme)
-    bins = {f"{low}-{high}": (yaw >= low) & (yaw < high) for low, high in YAW_BINS_DEG}
     return {
-        "yaw_bins": {name: _part(nmes, faces.crops, bins[name], config) for name in bins},
+        "yaw_bins": {
+            name: _part(nmes, faces.crops, part, config) for name, part in yaw_masks(yaw).items()
+        },
         "yaw_estimated_from_points": int(estimated.sum()),
     }
 

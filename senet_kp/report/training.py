@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tfrecords.errors import InputError
+from tfrecords.files import read_csv
 
 SHOWN_ROWS = 400  # a validation each; more points than that no figure can show
 
@@ -12,10 +13,8 @@ def training_curve(run: Path) -> dict:
 
     A long training's rows are thinned out evenly. Raises InputError where there are none.
     """
-    from senet_kp.run_folder import read_metrics  # brings TensorFlow, which nothing else here needs
-
     path = run / "metrics.csv"
-    rows = read_metrics(path)
+    rows = read_csv(path)
     if not rows:
         raise InputError(f"{path}: no training to show; 'make train' writes it")
     every = -(-len(rows) // SHOWN_ROWS)
