@@ -2,15 +2,19 @@
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from senet_kp.frozen_weights import unfolded_weights
 from senet_kp.graph import AVERAGE
-from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE
+from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE, read_card
 from senet_kp.nets import NETWORKS, build_network
 from senet_kp.tf1 import tf
 from tfrecords.errors import InputError, ModelError
+
+UNFOLD_FACES = 256  # that show what batch norm sees
 
 
 def read_settings(run: Path) -> dict:
@@ -68,18 +72,45 @@ def averaged_saver(average_decay: float):
     return tf.train.Saver({f"{v.op.name}{suffix}": v for v in tf.model_variables()})
 
 
-def initial_weights(config):
-    """A function that puts the weights of the run `config.init_from` into a session.
+def initial_settings(start: Path) -> dict:
+    """How what a training starts from was trained: a run folder, or a frozen graph with its card.
 
-    Weights alone, averaged ones where the run has them: step, optimiser and schedule start anew.
-    To be called while the graph can still grow; raises ModelError where the run does not fit.
+    Raises ModelError where there is neither.
     """
-    settings = read_settings(Path(config.init_from))
+    if start.suffix != ".pb":
+        return read_settings(start)
+    card = read_card(start)
+    known = card.get("training", {}).get("settings", {})
+    return known | {"net": card.get("network"), "graph_sha256": card["sha256"]}
+
+
+def initial_weights(config, crops_of):
+    """A function that puts the weights of `config.init_from` into a session.
+
+    Weights alone, averaged ones where a run has them: step, optimiser and schedule start anew.
+    crops_of(n): n training crops [n, S, S, 3], from which a frozen graph's batch norm is made
+    again. To be called while the graph can still grow; raises ModelError for what does not fit.
+    """
+    start = Path(config.init_from)
+    settings = initial_settings(start)
     if settings["net"] != config.net:
-        raise ModelError(f"{config.init_from}: is a run of {settings['net']}, not {config.net}")
-    prefix = checkpoint_prefix(Path(config.init_from))
+        raise ModelError(f"{start}: is a {settings['net']}, not a {config.net}")
+    if start.suffix == ".pb":
+        return partial(_load, unfolded_weights(start, crops_of(UNFOLD_FACES)), start)
     saver = averaged_saver(settings["average_decay"])
-    return lambda session: restore(saver, session, prefix)
+    return partial(restore, saver, prefix=checkpoint_prefix(start))
+
+
+def _load(values: dict, start: Path, session):
+    """Put values into the network's variables; raises ModelError where one is missing."""
+    for variable in tf.model_variables():
+        value = values.get(variable.op.name)
+        if value is None or value.shape != tuple(variable.shape.as_list()):
+            raise ModelError(
+                f"{start}: holds no {variable.op.name} {variable.shape}: a graph of another version"
+                " of the network, or of another number of landmarks"
+            )
+        variable.load(value, session)
 
 
 def build_inference_graph(net: str, manifest: dict):

@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.checkpoints import initial_weights, read_settings, reason_of
+from senet_kp.checkpoints import initial_settings, initial_weights, reason_of
 from senet_kp.crops import Crops, load_crops
 from senet_kp.draw import GREEN, RED, contact_sheet, drawn_face
 from senet_kp.graph import TrainingGraph, build_training_graph, predict, weight_count
@@ -43,7 +43,7 @@ def train(config: TrainConfig) -> int:
     scheme = _self_check(manifest)
     check(config, scheme)
     folder = RunFolder(config.run)
-    before = read_settings(Path(config.init_from)) if config.init_from else None
+    before = initial_settings(Path(config.init_from)) if config.init_from else None
     known = {"records_sha256": manifest["records_sha256"], "before": before}
     folder.open(asdict(config) | known)
     latest = folder.latest
@@ -61,7 +61,13 @@ def train(config: TrainConfig) -> int:
     weights = point_weights(config, scheme) if config.region_weights else None
     graph = build_training_graph(batch, config, manifest["box"]["size_px"], weights)
     folder.make_savers()
-    load_initial = initial_weights(config) if config.init_from and not latest else None
+    load_initial = None
+    if config.init_from and not latest:
+
+        def crops_of(n):
+            return load_crops(config.records, manifest, "train", n).images
+
+        load_initial = initial_weights(config, crops_of)
     initialise = tf.global_variables_initializer()
     tf.get_default_graph().finalize()  # an op made in the loop would now be an error
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)

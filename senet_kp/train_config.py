@@ -22,7 +22,7 @@ class TrainConfig:
     net: str = "senet"
     """network: senet or senet_classic; the defaults below are its recipe"""
     init_from: str = ""
-    """run folder whose weights the training starts from, to go on with a finished run"""
+    """run folder or frozen graph (.pb) whose weights the training starts from"""
     train_on_val: bool = False
     """train on the val side too, once all settings are chosen; the newest checkpoint is the best"""
     steps: int = 40_000

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from senet_kp.tf1 import BATCH_NORM_UPDATES, slim
 
+EPSILON = 1e-5  # of batch norm, added to the variance
+
 
 @dataclass(frozen=True)
 class NetOptions:
@@ -31,7 +33,7 @@ def conv_scope(is_training: bool, options: NetOptions):
             [slim.batch_norm],
             is_training=is_training,
             decay=options.bn_decay,
-            epsilon=1e-5,
+            epsilon=EPSILON,
             scale=True,
             updates_collections=BATCH_NORM_UPDATES,
         ),
