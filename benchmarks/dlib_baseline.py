@@ -16,7 +16,7 @@ import tyro
 from senet_kp.crops import Crops, load_crops
 from senet_kp.dlib_shape import crop_rectangle, enlarged, import_dlib, to_parts
 from senet_kp.evaluate import EvaluateConfig, evaluate, score_table
-from senet_kp.scheme import SCHEMES, LandmarkScheme
+from senet_kp.scheme import LandmarkScheme, scheme_of
 from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.files import atomic_path, write_json
 from tfrecords.shards import read_manifest
@@ -74,7 +74,7 @@ def train_baseline(config: BaselineConfig) -> dict:
     if config.out.suffix != ".dat":
         raise UserError(f"{config.out}: --out ends in .dat, the name that the evaluation goes by")
     manifest = read_manifest(config.records)
-    scheme = SCHEMES[manifest["scheme"]]
+    scheme = scheme_of(manifest)
     crops = load_crops(config.records, manifest, "train", config.faces or None)
     whole = crops.mask.all(axis=1)
     if not whole.any():

@@ -21,7 +21,7 @@ from senet_kp.crops import load_crops
 from senet_kp.evaluate import scores
 from senet_kp.graph import weight_count
 from senet_kp.run_folder import FREE
-from senet_kp.scheme import SCHEMES
+from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import tf
 from senet_kp.train_config import recipe
 from tfrecords.errors import exit_code_of
@@ -50,7 +50,7 @@ def trial_row(run: Path, records: Path, note: str) -> dict:
     graph, _ = frozen_graph(settings, manifest, checkpoint_prefix(run), crops.images[:1])
     engine = OpenCVBackend(graph)
     points = np.array([engine(image) for image in crops.images])
-    result = scores(points, crops, SCHEMES[manifest["scheme"]])
+    result = scores(points, crops, scheme_of(manifest))
     last = read_csv(run / "metrics.csv")[-1]
     weights, mflop = network_size(settings["net"], manifest)
     return {

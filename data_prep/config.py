@@ -5,8 +5,9 @@ from os import cpu_count
 from pathlib import Path
 
 from data_prep.formats import FORMATS
-from senet_kp.facebox import BORDERS, BoxRule
+from senet_kp.facebox import BORDERS, SOURCES, BoxRule
 from senet_kp.scheme import LandmarkScheme
+from senet_kp.schemes import read_scheme
 from tfrecords.errors import UserError
 
 
@@ -18,6 +19,8 @@ class PrepareConfig:
     """how they are laid out, 300w-lp or p1: one for all, or one for each"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
+    scheme: str = ""
+    """landmark scheme: a name or a JSON file; by default the format's own"""
     points: str = "pts_2d"
     """labels of 300w-lp: pts_2d (snapped to the visible contour) or pts_3d (projected from 3-D)"""
     flips: bool = False
@@ -48,9 +51,9 @@ class PrepareConfig:
         return list(zip(self.data, formats, strict=True))
 
     @property
-    def scheme(self) -> LandmarkScheme:
-        """The landmarks that all data sets have."""
-        return FORMATS[self.format[0]].SCHEME
+    def landmark_scheme(self) -> LandmarkScheme:
+        """The landmarks that all data sets have; raises UserError for no such scheme."""
+        return read_scheme(self.scheme) if self.scheme else FORMATS[self.format[0]].SCHEME
 
 
 def check(config: PrepareConfig):
@@ -58,6 +61,7 @@ def check(config: PrepareConfig):
     _check_formats(config)
     rules = (
         (config.points in ("pts_2d", "pts_3d"), "--points is pts_2d or pts_3d"),
+        (config.box.source in SOURCES, f"--box.source is {' or '.join(SOURCES)}"),
         (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
         (config.box.size_px >= 32, "--box.size-px is at least 32"),
         (config.context >= 1, "--context is at least 1"),
@@ -85,6 +89,8 @@ def _check_formats(config: PrepareConfig):
         )
     if unknown := [name for name in config.format if name not in FORMATS]:
         raise UserError(f"--format is {' or '.join(FORMATS)}, not {unknown[0]}")
+    if config.scheme:
+        return
     schemes = {FORMATS[name].SCHEME.name for name in config.format}
     if len(schemes) > 1:
         raise UserError(

@@ -15,6 +15,7 @@ from data_prep.formats import FORMATS
 from senet_kp.detector import MIN_IOU, FaceDetector, iou
 from senet_kp.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
 from senet_kp.pictures import BadPicture, decode_picture, read_picture
+from senet_kp.scheme import LandmarkScheme
 from tfrecords.schema import Record, encode
 
 MIN_BOX_PX = 16.0  # a smaller face has nothing that a 128 px crop could show
@@ -28,6 +29,7 @@ class CropRule:
     context: float
     jpeg_quality: int
     points: str
+    scheme: LandmarkScheme
 
     @property
     def stored_px(self) -> int:
@@ -39,12 +41,14 @@ class CropRule:
 class Cropped:
     """A record and what preparation keeps account of.
 
-    data: the encoded record; relative [N, 2] float32: its landmarks; points_hash: of the landmarks
-    in the picture, to find views that share them; content_hash: of the picture and the label.
+    data: the encoded record; relative [N, 2] float32: its landmarks; mask [N] bool: which are
+    known; points_hash: of the landmarks in the picture, to find views that share them;
+    content_hash: of the picture and the label.
     """
 
     data: bytes
     relative: np.ndarray
+    mask: np.ndarray
     points_hash: bytes
     content_hash: str
 
@@ -61,7 +65,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     """Read, check, crop and encode one face; what is wrong with it comes back as a Reject."""
     try:
         picture_data, label_data = _read(source.picture), _label_data(source)
-        label = FORMATS[source.format].read_label(source, label_data, rule.points)
+        label = _label(source, label_data, rule)
         # BGR, as the JPEG encoder wants it: turning the channels twice costs a tenth of the time.
         picture = decode_picture(picture_data, source.picture, cv2.IMREAD_COLOR_BGR)
         box = _checked_box(label, picture, rule.box)
@@ -81,10 +85,12 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         name=source.name,
         group=source.group,
         subset=source.subset,
+        tags=source.tags,
     )
     return Cropped(
         data=encode(record),
         relative=record.landmarks,
+        mask=label.mask,
         points_hash=hashlib.sha256(np.round(label.landmarks, 3).tobytes()).digest()[:8],
         content_hash=hashlib.sha256(picture_data + label_data).hexdigest(),
     )
@@ -98,8 +104,7 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
 
 def detected_pair(source: FaceSource, rule: CropRule):
     """(detector's box, face box) of one labelled face, or None where the detector missed it."""
-    label = FORMATS[source.format].read_label(source, _label_data(source), rule.points)
-    box = face_box(label.landmarks[label.mask], rule.box)
+    box = _face_box(_label(source, _label_data(source), rule), rule.box)
     detections = [found for found, _ in _detector().detect(read_picture(source.picture))]
     best = max(detections, key=lambda found: iou(found, box), default=None)
     return (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
@@ -108,6 +113,20 @@ def detected_pair(source: FaceSource, rule: CropRule):
 @functools.cache
 def _detector() -> FaceDetector:
     return FaceDetector()  # one a process: loading it takes half a second
+
+
+def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
+    return FORMATS[source.format].read_label(source, data, rule.points, rule.scheme)
+
+
+def _face_box(label: FaceLabel, rule: BoxRule):
+    """The face box by the rule: round the known landmarks, or round the label's own box."""
+    if rule.source == "landmarks":
+        return face_box(label.landmarks[label.mask], rule)
+    if label.box is None:
+        raise Rejected("no-box", "its label gives no box, which --box.source label asks for")
+    corner, size = np.split(np.asarray(label.box, np.float64), 2)
+    return face_box(np.array([corner, corner + size]), rule)
 
 
 def _label_data(source: FaceSource) -> bytes:
@@ -124,7 +143,9 @@ def _read(path) -> bytes:
 
 
 def _checked_box(label: FaceLabel, picture, rule: BoxRule):
-    box = face_box(label.landmarks[label.mask], rule)
+    if not label.mask.any():
+        raise Rejected("no-points", "its label knows none of its landmarks")
+    box = _face_box(label, rule)
     height, width = picture.shape[:2]
     x, y, side, _ = box.tolist()
     if side < MIN_BOX_PX:

@@ -24,6 +24,7 @@ class FaceSource:
     photo:  which original photo and face this is a view of
     group:  which photo or person it belongs to: a group stays on one side of the split
     subset: the part of the data set it comes from
+    tags:   attributes by which it is scored too, such as "occlusion"
     """
 
     name: str
@@ -34,6 +35,7 @@ class FaceSource:
     group: str
     subset: str
     row: bytes | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,10 @@ class FaceLabel:
     landmarks: [N, 2] float64, pixels of the picture, 0-based
     mask:      [N] bool, which of them are known
     pose_deg:  [3] pitch, yaw, roll in degrees, NaN where unknown
+    box:       [x, y, w, h] in pixels, where the data set gives one
     """
 
     landmarks: np.ndarray
     mask: np.ndarray
     pose_deg: np.ndarray
+    box: np.ndarray | None = None

@@ -33,7 +33,8 @@ class Ledger:
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
         self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
         self._sheet: list[bytes] = []
-        self._shape_sum, self._shape_count = 0.0, 0
+        count = config.landmark_scheme.count
+        self._shape_sum, self._shape_count = np.zeros((count, 2)), np.zeros(count, int)
         self._points: dict[tuple[str, bytes], str] = {}  # (photo, landmarks): the view's name
 
     def enter(self, source: FaceSource, result: Cropped | Reject):
@@ -52,8 +53,8 @@ class Ledger:
             self._enter_train(source, result)
 
     def _enter_train(self, source: FaceSource, cropped: Cropped):
-        self._shape_sum = self._shape_sum + cropped.relative.astype(np.float64)
-        self._shape_count += 1
+        self._shape_sum += np.where(cropped.mask[:, None], cropped.relative, 0)
+        self._shape_count += cropped.mask
         if len(self._sheet) < SHEET_PICTURES:
             self._sheet.append(cropped.data)
         if len(self.train_sources) < self.config.detector_pictures:
@@ -92,7 +93,7 @@ class Ledger:
         """Finish shards, tables and contact sheet; return the sides for the manifest."""
         self._write_rejects(self.folder / REJECTS)
         write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
-        scheme = self.config.scheme
+        scheme = self.config.landmark_scheme
         pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))
         sides = {}
@@ -108,8 +109,10 @@ class Ledger:
         return len(every) - len(set(every))
 
     def mean_shape(self):
-        """Mean of the train side's box-relative landmarks, [N, 2]."""
-        return np.round(self._shape_sum / self._shape_count, 6)
+        """Mean of the train side's known box-relative landmarks, [N, 2]; the centre for none."""
+        known = np.maximum(self._shape_count, 1)[:, None]
+        shape = np.where(self._shape_count[:, None], self._shape_sum / known, 0.5)
+        return np.round(shape, 6)
 
     def _write_rejects(self, path: Path):
         write_csv(path, ("picture", "reason", "message"), self.rejects)

@@ -17,7 +17,8 @@ import scipy.io
 
 from data_prep.face_sample import FaceLabel, FaceSource, Rejected
 from senet_kp.pictures import damage
-from senet_kp.scheme import IBUG68
+from senet_kp.scheme import LandmarkScheme
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError
 
 NAME = "300w-lp"
@@ -68,7 +69,7 @@ def terms(sources: list[FaceSource]) -> str:
     return TERMS if subsets & OFFICIAL_COUNTS.keys() else ""
 
 
-def read_label(source: FaceSource, data: bytes, points: str = "pts_2d") -> FaceLabel:
+def read_label(source: FaceSource, data: bytes, points: str, scheme: LandmarkScheme) -> FaceLabel:
     """The label of one picture from its file's bytes; `points` is pts_2d or pts_3d.
 
     Raises Rejected.
@@ -86,16 +87,16 @@ def read_label(source: FaceSource, data: bytes, points: str = "pts_2d") -> FaceL
         raise Rejected("no-points", f"{source.label}: holds no {key}")
     landmarks = np.asarray(values[key], np.float64)
     landmarks = landmarks.T if own else landmarks
-    if landmarks.shape != (SCHEME.count, 2):
+    if landmarks.shape != (scheme.count, 2):
         shape = "x".join(map(str, landmarks.shape))
         raise Rejected(
-            "point-count", f"{source.label}: {key} is {shape}, not {SCHEME.count} points"
+            "point-count", f"{source.label}: {key} is {shape}, not {scheme.count} points"
         )
     if not np.isfinite(landmarks).all():
         raise Rejected("not-finite", f"{source.label}: {key} holds values that are not finite")
     return FaceLabel(
         landmarks - _FIRST_PIXEL,
-        np.ones(SCHEME.count, bool),
+        np.ones(scheme.count, bool),
         _pose_deg(source.picture),
     )
 

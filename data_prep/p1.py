@@ -15,7 +15,8 @@ import numpy as np
 
 from data_prep.face_sample import FaceLabel, FaceSource, Rejected
 from senet_kp.pictures import damage
-from senet_kp.scheme import IBUG68
+from senet_kp.scheme import LandmarkScheme
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError
 
 NAME = "p1"
@@ -62,22 +63,22 @@ def terms(sources: list[FaceSource]) -> str:
     return TERMS
 
 
-def read_label(source: FaceSource, data: bytes, points: str = NAME) -> FaceLabel:
+def read_label(source: FaceSource, data: bytes, points: str, scheme: LandmarkScheme) -> FaceLabel:
     """The label in one row's numbers, `FaceSource.row`; `points` changes nothing.
 
     Raises Rejected.
     """
     where = f"{source.label}: the row of {source.picture.name}"
     values = data.decode().split(",")
-    if len(values) != 2 * SCHEME.count:
-        raise Rejected("point-count", f"{where} has {len(values)} numbers, not {2 * SCHEME.count}")
+    if len(values) != 2 * scheme.count:
+        raise Rejected("point-count", f"{where} has {len(values)} numbers, not {2 * scheme.count}")
     try:
         landmarks = np.array(values, np.float64).reshape(-1, 2)
     except ValueError as error:
         raise Rejected("not-numbers", f"{where}: {error}") from None
     if not np.isfinite(landmarks).all():
         raise Rejected("not-finite", f"{where} holds values that are not finite")
-    return FaceLabel(landmarks, np.ones(SCHEME.count, bool), np.full(3, np.nan))
+    return FaceLabel(landmarks, np.ones(scheme.count, bool), np.full(3, np.nan))
 
 
 def _source(table: Path, picture: str, values: list[str]) -> FaceSource:

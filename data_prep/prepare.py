@@ -57,7 +57,8 @@ def prepare(config: PrepareConfig) -> dict:
 
 
 def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig) -> dict:
-    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points)
+    scheme = config.landmark_scheme
+    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points, scheme)
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     ledger = Ledger(folder, config)
@@ -71,8 +72,7 @@ def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig
     sides = ledger.close()
     manifest = {
         "schema": SCHEMA_VERSION,
-        "scheme": config.scheme.name,
-        "landmark_count": config.scheme.count,
+        "scheme": scheme.facts(),
         "box": asdict(config.box),
         "stored_px": rule.stored_px,
         "colour": "RGB",

@@ -28,7 +28,7 @@ from senet_kp.checkpoints import (
 from senet_kp.crops import load_any_crops, load_crops
 from senet_kp.evaluate import list_conditions, score_table, scores
 from senet_kp.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
-from senet_kp.scheme import SCHEMES
+from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import tf
 from tfrecords.errors import CheckError, UserError, exit_code_of
 from tfrecords.files import write_bytes, write_json
@@ -68,7 +68,7 @@ def freeze(config: FreezeConfig) -> dict:
     test = load_crops(config.records, manifest, "test")
     engine = OpenCVBackend(graph)
     points = np.array([engine(image) for image in test.images])
-    result = scores(points, test, SCHEMES[manifest["scheme"]])
+    result = scores(points, test, scheme_of(manifest))
     result |= {"engine": "opencv"} | list_conditions(manifest, "test")
     write_bytes(config.out, graph)
     card = _card(graph, settings, manifest, prefix, gate, result)
@@ -116,7 +116,7 @@ def _check_statistics(session, prefix: str):
 
 
 def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict, result) -> dict:
-    scheme, rule = SCHEMES[manifest["scheme"]], box_rule(manifest)
+    scheme, rule = scheme_of(manifest), box_rule(manifest)
     sides = {
         side: {k: s[k] for k in ("records", "groups")} for side, s in manifest["sides"].items()
     }
@@ -129,15 +129,15 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
                    "meaning": "x0, y0, x1, y1, ...; 0..1 from the face box's left (top) edge to its"
                    " right (bottom) edge"},
         "box": asdict(rule),
-        "box_meaning": "a square round the landmarks: the centre of their bounding box, moved by"
+        "box_meaning": "a square round the landmarks (or, by its source, round the box that the"
+        " data set gives): the centre of their bounding box, moved by"
         " shift x side, with side = scale x the larger of its width and height; a box [x, y, w, h]"
         " in pixels, the first pixel's centre at 0; pixel i of the input is sampled at"
         " x + (i + 0.5) / size_px x w; outside the picture: padding",
         "detector_box": manifest["detector_box"],
         "detector_box_meaning": "dlib's frontal face box to the face box: centre += shift x side,"
         " then side x= scale",
-        "scheme": {"name": scheme.name, "landmarks": scheme.count,
-                   "lines": [list(line) for line in scheme.lines]},
+        "scheme": scheme.facts(),
         "training": {"settings": settings, "step": int(prefix.rpartition("-")[2]),
                      "records": {"sha256": manifest["records_sha256"], "sides": sides,
                                  "settings": manifest["settings"],

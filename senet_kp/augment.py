@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from senet_kp.pictures import decode_picture
-from senet_kp.scheme import SCHEMES, LandmarkScheme
+from senet_kp.scheme import LandmarkScheme, scheme_of
 
 _LEVELS = np.arange(256, dtype=np.float32) / 255
 _MIDDLE = np.float32(0.5)
@@ -63,7 +63,7 @@ class Augmenter:
     """Decodes and augments records of one manifest."""
 
     def __init__(self, manifest: dict, seed: int, config: AugmentConfig):
-        self.scheme, self.size_px = SCHEMES[manifest["scheme"]], manifest["box"]["size_px"]
+        self.scheme, self.size_px = scheme_of(manifest), manifest["box"]["size_px"]
         detector = manifest["detector_box"]
         self.spread = detector["spread"] if detector else DEFAULT_SPREAD
         self.seed, self.config = seed, config

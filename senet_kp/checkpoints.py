@@ -120,9 +120,9 @@ def build_inference_graph(net: str, manifest: dict):
     """
     size_px = manifest["box"]["size_px"]
     image_in = tf.placeholder(tf.float32, [1, size_px, size_px, 3], name=INPUT_NODE)
-    points = build_network(net, image_in, manifest["landmark_count"], is_training=False)
+    points = build_network(net, image_in, manifest["scheme"]["landmarks"], is_training=False)
     # Not an identity: OpenCV removes those, and the name with them.
-    tf.reshape(points, [1, 2 * manifest["landmark_count"]], name=OUTPUT_NODE)
+    tf.reshape(points, [1, 2 * manifest["scheme"]["landmarks"]], name=OUTPUT_NODE)
     return image_in
 
 

@@ -16,7 +16,7 @@ class Crops:
 
     images [n, S, S, 3] uint8 RGB, landmarks [n, N, 2] box-relative, mask [n, N] bool,
     pose_deg [n, 3] (NaN where unknown), affine [n, 2, 3] box-relative to pixels of the source
-    picture, names, groups and subsets [n].
+    picture, names, groups and subsets [n], tags [n] of any number each.
     """
 
     images: np.ndarray
@@ -27,6 +27,7 @@ class Crops:
     names: list[str]
     groups: list[str]
     subsets: list[str]
+    tags: list[tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -34,6 +35,11 @@ class Crops:
     def subset_masks(self) -> dict[str, np.ndarray]:
         """{subset: [n] bool}, which faces belong to each."""
         return {name: np.array(self.subsets) == name for name in sorted({*self.subsets})}
+
+    def tag_masks(self) -> dict[str, np.ndarray]:
+        """{tag: [n] bool}, which faces carry each."""
+        every = sorted({tag for tags in self.tags for tag in tags})
+        return {tag: np.array([tag in tags for tags in self.tags]) for tag in every}
 
     def take(self, indices) -> "Crops":
         """The faces at these indices, in their order."""
@@ -72,7 +78,7 @@ def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
 
 
 def _crops(records: list[Record], manifest: dict) -> Crops:
-    size_px, count = manifest["box"]["size_px"], manifest["landmark_count"]
+    size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
     images = [central_crop(decode_picture(r.jpeg, r.name), size_px) for r in records]
     return Crops(
         images=np.array(images, np.uint8).reshape(-1, size_px, size_px, 3),
@@ -83,4 +89,5 @@ def _crops(records: list[Record], manifest: dict) -> Crops:
         names=[r.name for r in records],
         groups=[r.group for r in records],
         subsets=[r.subset for r in records],
+        tags=[r.tags for r in records],
     )

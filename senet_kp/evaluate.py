@@ -19,7 +19,7 @@ from senet_kp.crops import Crops, load_crops
 from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normalised_errors
 from senet_kp.models import open_model
 from senet_kp.pose import estimate_pose_deg
-from senet_kp.scheme import SCHEMES, LandmarkScheme
+from senet_kp.scheme import LandmarkScheme, scheme_of
 from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.files import atomic_path, write_json
 from tfrecords.shards import read_manifest
@@ -56,7 +56,7 @@ def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
         raise InputError(f"{config.records}: no faces on the {config.side} side")
     with open_model(config.model, config.records, manifest, config.backend) as model:
         predicted = model.predict(crops.images)
-    scheme = SCHEMES[manifest["scheme"]]
+    scheme = scheme_of(manifest)
     result = scores(predicted, crops, scheme, config.normaliser, config.threshold)
     result |= model.conditions | list_conditions(manifest, config.side)
     return result, face_errors(predicted, crops, scheme, config.normaliser)
@@ -100,6 +100,7 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
         "subsets": {
             name: _part(nmes[scored & part]) for name, part in crops.subset_masks().items()
         },
+        "tags": {name: _part(nmes[scored & part]) for name, part in crops.tag_masks().items()},
         "yaw_bins": {name: _part(nmes[scored & part]) for name, part in yaw_masks(yaw).items()},
         "yaw_estimated_from_points": int(estimated.sum()),
     }
@@ -141,6 +142,7 @@ def score_table(result: dict) -> str:
         (f"AUC to {result['threshold']:.0%}", f"{result['auc']:.3f}"),
         *((name, f"{value:.2%}") for name, value in result["regions"].items()),
         *((name, _shown(part)) for name, part in result["subsets"].items()),
+        *((name, _shown(part)) for name, part in result["tags"].items()),
         *((f"yaw {name}", _shown(part)) for name, part in result["yaw_bins"].items()),
     ]
     return "\n".join([conditions, *(f"  {name:<16}{value:>14}" for name, value in rows)])

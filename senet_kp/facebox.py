@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+SOURCES = ("landmarks", "label")
 BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 
@@ -18,6 +19,8 @@ BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 class BoxRule:
     """How the face box is drawn; kept in every manifest and model card."""
 
+    source: str = "landmarks"
+    """what it is drawn round: landmarks, or label: the box that the data set gives"""
     scale: float = 1.2
     """side of the box over the larger side of the landmarks' bounding box"""
     shift_x: float = 0.0
@@ -31,7 +34,10 @@ class BoxRule:
 
 
 def face_box(landmarks, rule: BoxRule) -> np.ndarray:
-    """The box [x, y, side, side] round landmarks [N, 2] (pixels, valid ones only)."""
+    """The box [x, y, side, side] round landmarks [N, 2] (pixels, valid ones only).
+
+    Where the rule's source is a given box, its corners stand for the landmarks.
+    """
     low, high = np.min(landmarks, axis=0), np.max(landmarks, axis=0)
     side = rule.scale * (high - low).max()
     corner = (low + high) / 2 - side / 2 + side * np.array([rule.shift_x, rule.shift_y])

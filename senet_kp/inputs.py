@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 
 from senet_kp.augment import AugmentConfig, Augmenter
-from senet_kp.scheme import SCHEMES
+from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import tf
 from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, parse_op
 from tfrecords.shards import shard_paths
@@ -43,7 +43,7 @@ def training_batch(
     so a run that starts at step k sees what an uninterrupted one sees from step k on.
     """
     cv2.setNumThreads(1)  # its threads would take turns with TensorFlow's, for tiny pictures
-    scheme = SCHEMES[manifest["scheme"]]
+    scheme = scheme_of(manifest)
     count = sum(manifest["sides"][side]["records"] for side in sides)
     epoch, position = divmod(start_step * batch_size, count)
     paths = [str(path) for side in sides for path in shard_paths(records, manifest, side)]

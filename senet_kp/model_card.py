@@ -8,13 +8,12 @@ import json
 from pathlib import Path
 
 from senet_kp.facebox import BoxRule
-from senet_kp.scheme import SCHEMES, LandmarkScheme
 from tfrecords.errors import ModelError
 from tfrecords.files import sha256_of_file
 
 INPUT_NODE = "image"  # float32 [1, S, S, 3], RGB, 0..255
 OUTPUT_NODE = "landmarks"  # float32 [1, 2N], x0, y0, x1, ..., relative to the face box
-CARD_VERSION = 1
+CARD_VERSION = 2
 
 
 def card_path(model) -> Path:
@@ -36,7 +35,7 @@ def read_card(model) -> dict:
         raise ModelError(f"{path}: not a model card ({error})") from None
     if missing:
         raise ModelError(f"{path}: not a model card, {', '.join(sorted(missing))} missing")
-    if card["card"] != CARD_VERSION or card["scheme"]["name"] not in SCHEMES:
+    if card["card"] != CARD_VERSION:
         raise ModelError(f"{path}: a card of another version of this project")
     if sha256_of_file(model) != card["sha256"]:
         raise ModelError(f"{model}: altered, or not the file that {path} describes")
@@ -46,8 +45,3 @@ def read_card(model) -> dict:
 def box_rule(card: dict) -> BoxRule:
     """The face-box rule of a card or a manifest."""
     return BoxRule(**card["box"])
-
-
-def scheme_of(card: dict) -> LandmarkScheme:
-    """The landmark scheme of a card."""
-    return SCHEMES[card["scheme"]["name"]]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from senet_kp.backends import BACKENDS
 from senet_kp.model_card import read_card
+from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError
 from tfrecords.files import sha256_of_file
 
@@ -62,8 +63,7 @@ def open_model(path: Path, records: Path, manifest: dict, backend: str = "opencv
 
 def _frozen_graph(path: Path, manifest: dict, backend: str) -> Model:
     card = read_card(path)
-    fits = {"box": manifest["box"], "scheme": manifest["scheme"]}
-    if fits != {"box": card["box"], "scheme": card["scheme"]["name"]}:
+    if (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
         raise ModelError(f"{path}: made for another face box or scheme than the records'")
     trained_on = card.get("training", {}).get("records", {}).get("sha256")
     conditions = {
@@ -104,7 +104,7 @@ def _dlib_predictor(path: Path, manifest: dict) -> Model:
     from senet_kp.dlib_shape import DlibShapeBackend, import_dlib  # dlib only where it is needed
 
     run = DlibShapeBackend(path)
-    size_px, count = manifest["box"]["size_px"], manifest["landmark_count"]
+    size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
     if len(run(np.zeros((size_px, size_px, 3), np.uint8))) != count:
         raise ModelError(f"{path}: does not predict the {count} landmarks of the records")
     card = _beside(path)

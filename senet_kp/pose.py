@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from senet_kp.scheme import IBUG68, LandmarkScheme
+from senet_kp.scheme import LandmarkScheme
+from senet_kp.schemes import IBUG68
 
 # The 68 points of a neutral mean head in cm: x to the picture's right, y up, z to the viewer,
 # from between the eyes. Rounded to a millimetre from the mean head of the sample set's renderer.

@@ -9,8 +9,9 @@ import numpy as np
 from senet_kp.backends import BACKENDS
 from senet_kp.detector import MIN_IOU, BoxTransform, FaceDetector, iou
 from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
-from senet_kp.model_card import box_rule, read_card, scheme_of
+from senet_kp.model_card import box_rule, read_card
 from senet_kp.pictures import read_picture
+from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError, UserError
 
 
@@ -36,9 +37,12 @@ def landmarks_near(picture, box, run, rule: BoxRule) -> tuple[np.ndarray, np.nda
     """The face box and the landmarks of a face that a detector's box is near to.
 
     Two passes: the landmarks found in `box` say where the face box really lies, and are found
-    again in that one. Where the two boxes have little in common, the first answer stands.
+    again in that one. Where the two boxes have little in common, the first answer stands, and
+    where face boxes are not made from landmarks.
     """
     first = landmarks_in(picture, box, run, rule)
+    if rule.source != "landmarks":
+        return np.asarray(box, np.float64), first
     better = face_box(first, rule)
     if iou(better, box) < MIN_IOU:
         return np.asarray(box, np.float64), first

@@ -15,7 +15,7 @@ from senet_kp.augment import AugmentConfig, Augmenter
 from senet_kp.crops import central_crop
 from senet_kp.draw import GREEN, contact_sheet, drawn_face
 from senet_kp.pictures import decode_picture, write_picture
-from senet_kp.scheme import SCHEMES
+from senet_kp.scheme import scheme_of
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.shards import read_manifest, read_records
 
@@ -42,7 +42,7 @@ def preview(config: PreviewConfig):
     if config.faces < 1 or config.versions < 1:
         raise UserError("--faces and --versions are at least 1")
     manifest = read_manifest(config.records)
-    scheme = SCHEMES[manifest["scheme"]]
+    scheme = scheme_of(manifest)
     augmenter = Augmenter(manifest, config.seed, config.augment)
     pictures = []
     for record in read_records(config.records, manifest, "train", config.faces):

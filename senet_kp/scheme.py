@@ -1,12 +1,17 @@
-"""Landmark schemes: what every point is called, its mirror twin, and what to draw between them.
+"""A landmark scheme: how many points, their mirror twins, and what to draw between them.
 
-The 68-point scheme is that of iBUG's 300-W (Sagonas et al., "300 faces in-the-wild challenge",
-2016), counted from 0. "Right" and "left" are the viewer's: point 0 is at the picture's left.
+As JSON, in manifests, model cards and files of a user's own:
+
+    {"name": "five", "landmarks": 5, "flip_pairs": [[0, 2], [1, 3]], "outer_eye_corners": [2, 0]}
+
+and, where there is more to say, "eyes", "contour", "regions" and "lines". "Left" is the picture's.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from tfrecords.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,9 @@ class LandmarkScheme:
 
     name: str
     flip: tuple[int, ...]  # flip[i] is the point that i becomes in the mirrored picture
-    outer_eye_corners: tuple[int, int]  # picture's left, picture's right
+    outer_eye_corners: tuple[
+        int, int
+    ]  # picture's left, picture's right; errors over their distance
     eyes: tuple[tuple[int, ...], tuple[int, ...]]  # the points around each eye
     contour: tuple[int, ...]  # points on the outline of the head, which a turned head hides
     regions: dict[str, tuple[int, ...]] = field(repr=False)
@@ -32,47 +39,69 @@ class LandmarkScheme:
         mirrored[..., 0] = 1 - mirrored[..., 0]
         return mirrored
 
+    def facts(self) -> dict:
+        """The scheme as JSON takes it: `scheme_from` makes it again."""
+        return {
+            "name": self.name,
+            "landmarks": self.count,
+            "flip_pairs": [[i, j] for i, j in enumerate(self.flip) if i < j],
+            "outer_eye_corners": list(self.outer_eye_corners),
+            "eyes": [list(eye) for eye in self.eyes],
+            "contour": list(self.contour),
+            "regions": {name: list(points) for name, points in self.regions.items()},
+            "lines": [list(line) for line in self.lines],
+        }
 
-def _pairs(count: int, *swaps: tuple[int, int]) -> tuple[int, ...]:
+
+def scheme_from(facts, where) -> LandmarkScheme:
+    """The scheme that `LandmarkScheme.facts` describes; raises UserError, naming `where`."""
+    try:
+        count, corners = int(facts["landmarks"]), facts["outer_eye_corners"]
+        regions = facts.get("regions") or {"all": range(count)}
+        scheme = LandmarkScheme(
+            name=str(facts["name"]),
+            flip=flip_of(count, *facts["flip_pairs"]),
+            outer_eye_corners=tuple(map(int, corners)),
+            eyes=_points(facts.get("eyes") or [[corner] for corner in corners]),
+            contour=tuple(map(int, facts.get("contour", ()))),
+            regions={name: tuple(map(int, points)) for name, points in regions.items()},
+            lines=_points(facts.get("lines", ())),
+        )
+        problem = _fault(scheme)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        problem = f"{type(error).__name__} {error}"
+    if problem:
+        raise UserError(f"{where}: not a landmark scheme ({problem})")
+    return scheme
+
+
+def scheme_of(described: dict) -> LandmarkScheme:
+    """The scheme of a manifest or a model card."""
+    return scheme_from(described["scheme"], "the manifest or model card")
+
+
+def flip_of(count: int, *pairs) -> tuple[int, ...]:
+    """The flip table of `count` points of which these pairs are mirror twins, the others none."""
     flip = list(range(count))
-    for left, right in swaps:
+    for left, right in pairs:
         flip[left], flip[right] = right, left
     return tuple(flip)
 
 
-def _run(first: int, last: int, closed: bool = False) -> tuple[int, ...]:
-    return (*range(first, last + 1), *((first,) if closed else ()))
+def _points(groups) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(map(int, group)) for group in groups)
 
 
-IBUG68 = LandmarkScheme(
-    name="ibug68",
-    flip=_pairs(
-        68,
-        *((i, 16 - i) for i in range(8)),  # jaw, 8 is the chin
-        *((17 + i, 26 - i) for i in range(5)),  # brows
-        (31, 35), (32, 34),  # nostrils; 27 to 30 and 33 are the middle line
-        (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),  # eyes
-        (48, 54), (49, 53), (50, 52), (55, 59), (56, 58),  # outer lips
-        (60, 64), (61, 63), (65, 67),  # inner lips
-    ),
-    outer_eye_corners=(36, 45),
-    eyes=(_run(36, 41), _run(42, 47)),
-    contour=_run(0, 16),
-    regions={
-        "jaw": _run(0, 16),
-        "brows": _run(17, 26),
-        "nose": _run(27, 35),
-        "eyes": _run(36, 47),
-        "mouth": _run(48, 67),
-    },
-    lines=(
-        _run(0, 16), _run(17, 21), _run(22, 26), _run(27, 30), _run(31, 35),
-        _run(36, 41, closed=True), _run(42, 47, closed=True),
-        _run(48, 59, closed=True), _run(60, 67, closed=True),
-    ),
-)  # fmt: skip
-
-SCHEMES = {scheme.name: scheme for scheme in (IBUG68,)}
+def _fault(scheme: LandmarkScheme) -> str | None:
+    """What no scheme can be, or None."""
+    named = [*scheme.outer_eye_corners, *scheme.contour]
+    for group in (*scheme.eyes, *scheme.regions.values(), *scheme.lines):
+        named += group
+    if scheme.count < 2 or not all(0 <= point < scheme.count for point in named):
+        return f"it names points that are not among its {scheme.count}"
+    if len(scheme.outer_eye_corners) != 2 or len(scheme.eyes) != 2:
+        return "outer_eye_corners and eyes are two each, the picture's left one first"
+    return flip_table_error(scheme)
 
 
 def flip_table_error(scheme: LandmarkScheme, mean_shape=None) -> str | None:

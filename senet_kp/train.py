@@ -26,7 +26,7 @@ from senet_kp.inputs import Batch, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
 from senet_kp.pictures import encode_picture
 from senet_kp.run_folder import RunFolder
-from senet_kp.scheme import SCHEMES, LandmarkScheme, flip_table_error
+from senet_kp.scheme import LandmarkScheme, flip_table_error, scheme_of
 from senet_kp.tf1 import tf
 from senet_kp.train_config import TrainConfig, check, point_weights, recipe
 from tfrecords.errors import INTERRUPTED, CheckError, InputError, exit_code_of
@@ -231,11 +231,7 @@ class _StopSignals:
 
 def _self_check(manifest: dict) -> LandmarkScheme:
     """What must hold before step 1; returns the records' scheme."""
-    if manifest["scheme"] not in SCHEMES:
-        raise InputError(f"no landmark scheme {manifest['scheme']!r}, only {', '.join(SCHEMES)}")
-    scheme = SCHEMES[manifest["scheme"]]
-    if scheme.count != manifest["landmark_count"]:
-        raise InputError(f"{manifest['landmark_count']} landmarks are not {scheme.name}'s")
+    scheme = scheme_of(manifest)
     if (manifest["colour"], manifest["value_range"]) != ("RGB", [0, 255]):
         raise InputError("the records are not RGB 0..255, which every network here takes")
     if error := flip_table_error(scheme, manifest["mean_shape"]):

@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+from hypothesis import settings
 
 from senet_kp.pose import MEAN_LANDMARKS_CM
 
 ROOT = Path(__file__).resolve().parent.parent
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("untimed")
+
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 

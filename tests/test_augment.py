@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from senet_kp.augment import AugmentConfig, augment
 from senet_kp.inputs import training_batch
 from senet_kp.pictures import read_picture
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from tfrecords.shards import read_manifest, read_records
 

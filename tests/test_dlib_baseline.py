@@ -11,7 +11,7 @@ from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline,
 from senet_kp.crops import load_crops
 from senet_kp.dlib_shape import DlibShapeBackend, crop_rectangle, enlarged, from_parts, to_parts
 from senet_kp.metrics import nme, normalised_errors
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError, ModelError
 from tfrecords.shards import read_manifest
 

@@ -15,7 +15,7 @@ from senet_kp.checkpoints import checkpoint_prefix
 from senet_kp.crops import Crops, load_crops
 from senet_kp.evaluate import EvaluateConfig, evaluate, scores
 from senet_kp.model_card import read_card
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from tfrecords.errors import CheckError, InputError, ModelError
 from tfrecords.files import sha256_of_file

@@ -11,7 +11,7 @@ from senet_kp.metrics import (
     point_errors,
     spread_ratio,
 )
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 
 
 def face():

@@ -60,7 +60,7 @@ def config(data, out, **options):
 
 def test_coordinates_are_taken_as_they_are(data):
     source = p1.scan(data)[0]
-    label = p1.read_label(source, source.row)
+    label = p1.read_label(source, source.row, "p1", p1.SCHEME)
     name, *values = rows_of(data)[0]
     assert source.name == f"training/{name}" and source.picture.exists()
     np.testing.assert_array_equal(label.landmarks.ravel(), np.array(values, float))
@@ -97,7 +97,7 @@ def test_unusable_rows_have_a_reason(tmp_path, row, reason):
     write_table(tmp_path, [["A_00.jpg", *row]])
     source = p1.scan(tmp_path)[0]
     with pytest.raises(Rejected, match=r"the row of A_00\.jpg") as caught:
-        p1.read_label(source, source.row)
+        p1.read_label(source, source.row, "p1", p1.SCHEME)
     assert caught.value.reason == reason
 
 
@@ -144,7 +144,9 @@ def test_what_is_no_table_is_refused(tmp_path, content, words):
 def test_the_real_table():
     sources = p1.scan(REAL_DATA / "P1_Facial_Keypoints" / "data")
     assert len(sources) == 3462 and len({source.group for source in sources}) == 347
-    landmarks = np.array([p1.read_label(source, source.row).landmarks for source in sources])
+    landmarks = np.array(
+        [p1.read_label(source, source.row, "p1", p1.SCHEME).landmarks for source in sources]
+    )
     assert landmarks.shape == (3462, 68, 2) and (landmarks == np.round(landmarks)).all()
     corners = landmarks[:, list(p1.SCHEME.outer_eye_corners), 0]
     assert (corners[:, 0] < corners[:, 1]).all()  # point 36 is at the picture's left

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet_kp.pose import MEAN_LANDMARKS_CM, estimate_pose_deg
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 
 ALL = np.ones(68, bool)
 

@@ -40,7 +40,7 @@ def one(root, stem="AFW_1000_1_0"):
 
 
 def read(source, points="pts_2d"):
-    return lp300w.read_label(source, source.label.read_bytes(), points)
+    return lp300w.read_label(source, source.label.read_bytes(), points, lp300w.SCHEME)
 
 
 # --- the format ---

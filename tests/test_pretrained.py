@@ -18,7 +18,7 @@ from senet_kp.metrics import nme, normalised_errors
 from senet_kp.model_card import box_rule, read_card
 from senet_kp.pictures import read_picture
 from senet_kp.predictor import LandmarkPredictor
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_its_card_tells_the_truth_about_helens_test_side():
     for source in lp300w.scan(REAL_DATA / "300W_LP"):
         shares = settings["seed"], settings["test_share"], settings["val_share"]
         if source.subset == "HELEN" and side_of(source.group, *shares) == "test":
-            truth = lp300w.read_label(source, source.label.read_bytes()).landmarks
+            truth = lp300w.read_label(source, source.label.read_bytes(), "pts_2d", IBUG68).landmarks
             box = face_box(truth, rule)
             cut = crop(read_picture(source.picture), box, rule.size_px, rule.padding)
             errors.append(face_nme(run(cut), to_relative(truth, box)))

@@ -26,6 +26,7 @@ def records_of(count):
     return st.builds(
         Record, jpeg=st.binary(max_size=200), landmarks=arrays(count, 2), mask=arrays(count),
         affine=arrays(2, 3), pose=arrays(3), name=names, group=names, subset=names,
+        tags=st.lists(names, max_size=3).map(tuple),
     )  # fmt: skip
 
 
@@ -42,7 +43,8 @@ def example():
     rng = np.random.default_rng(0)
     return Record(b"\xff\xd8 picture \xff\xd9", rng.random((68, 2)).astype(np.float32),
                   np.ones(68, np.float32), np.eye(2, 3, dtype=np.float32),
-                  np.array([1, 2, np.nan], np.float32), "AFW/é_0.jpg", "é", "AFW")  # fmt: skip
+                  np.array([1, 2, np.nan], np.float32), "AFW/é_0.jpg", "é", "AFW",
+                  ("pose", "é"))  # fmt: skip
 
 
 def test_tensorflow_reads_what_we_write(tmp_path):

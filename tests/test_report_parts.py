@@ -20,7 +20,7 @@ from senet_kp.report.detected import compare_boxes, points_in_detected
 from senet_kp.report.gallery import choose
 from senet_kp.report.numbers import _names, _paired
 from senet_kp.report.training import SHOWN_ROWS, training_curve
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import CELEBA5, IBUG68
 from tfrecords.errors import ModelError
 from tfrecords.shards import read_manifest
 
@@ -195,7 +195,7 @@ def test_a_dlib_predictor_is_opened_with_what_stands_beside_it(records, tmp_path
     path.with_suffix(".json").unlink()
     with open_model(path, records, manifest) as model:
         assert model.card is None and not model.conditions["trained_on_these_records"]
-    other = manifest | {"landmark_count": 5}
+    other = manifest | {"scheme": CELEBA5.facts()}
     with pytest.raises(ModelError, match="the 5 landmarks"), open_model(path, records, other):
         pass
 

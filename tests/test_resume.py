@@ -11,11 +11,20 @@ import pytest
 from conftest import ROOT, run_module
 from runs import assert_equal_to_the_bit, command, config, rows, variables
 
-from senet_kp.checkpoints import checkpoint_prefix
+from senet_kp.backends import TensorFlowBackend
+from senet_kp.checkpoints import (
+    checkpoint_prefix,
+    read_settings,
+    restored_session,
+    run_images,
+)
+from senet_kp.crops import load_crops
+from senet_kp.frozen_weights import unfolded_weights
 from senet_kp.run_folder import RunFolder
 from senet_kp.tf1 import tf
 from senet_kp.train import train
 from tfrecords.errors import ModelError, UserError
+from tfrecords.shards import read_manifest
 
 
 def test_stopped_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_path):
@@ -103,8 +112,37 @@ def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
     np.testing.assert_allclose(new[name], first[f"{name}/ExponentialMovingAverage"], atol=1e-9)
     settings = json.loads((tmp_path / "run" / "config.json").read_text())
     assert settings["before"] == json.loads((run / "config.json").read_text())
-    with pytest.raises(ModelError, match="is a run of senet, not senet_classic"):
+    with pytest.raises(ModelError, match="is a senet, not a senet_classic"):
         train(config(records, tmp_path / "other", init_from=str(run)))
+
+
+def test_a_frozen_graph_is_trained_on_from_where_it_was(model, records, tmp_path):
+    """Batch norm is made again: with it the network answers as the graph does."""
+    manifest = read_manifest(records)
+    images = load_crops(records, manifest, "train").images
+    values = unfolded_weights(model, images)
+    layer = "senet/stem1/BatchNorm"
+    assert values[f"{layer}/gamma"] ** 2 == pytest.approx(
+        values[f"{layer}/moving_variance"] + 1e-5, rel=1e-5
+    )
+    options = {"net": "senet", "steps": 1, "learning_rate": 1e-12, "init_from": str(model),
+               "warmup_steps": 0, "average_decay": 0.0, "bn_decay": 0.999999}  # fmt: skip
+    assert train(config(records, tmp_path / "run", **options)) == 0
+    settings = read_settings(tmp_path / "run")
+    assert settings["before"]["net"] == "senet" and len(settings["before"]["graph_sha256"]) == 64
+    prefix = checkpoint_prefix(tmp_path / "run")
+    with restored_session(settings, manifest, prefix) as session:
+        points = run_images(session, images[:8])
+    frozen = TensorFlowBackend(model.read_bytes())
+    expected = np.array([frozen(image) for image in images[:8]])
+    np.testing.assert_allclose(points, expected, atol=2e-5)
+
+
+def test_a_graph_that_does_not_fit_is_refused(model, records, tmp_path):
+    with pytest.raises(ModelError, match="is a senet, not a senet_classic"):
+        train(config(records, tmp_path / "run", init_from=str(model)))
+    with pytest.raises(ModelError, match="gone.pb: no such model file"):
+        train(config(records, tmp_path / "other", net="senet", init_from=str(tmp_path / "gone.pb")))
 
 
 def test_plateau_remembers_over_a_stop(records, tmp_path):

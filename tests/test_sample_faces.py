@@ -23,7 +23,8 @@ from data_prep.sample_faces.traits import (
     random_look,
     random_shape,
 )
-from senet_kp.scheme import IBUG68, flip_table_error
+from senet_kp.scheme import flip_table_error
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import UserError
 
 JAW = list(IBUG68.contour)

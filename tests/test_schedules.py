@@ -9,7 +9,7 @@ import pytest
 from senet_kp.graph import weight_average
 from senet_kp.nets import NETWORKS
 from senet_kp.schedules import build_optimiser, build_schedule
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from senet_kp.train_config import RECIPES, TrainConfig, check, point_weights, recipe
 from tfrecords.errors import UserError

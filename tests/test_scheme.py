@@ -1,10 +1,15 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from senet_kp.pose import MEAN_LANDMARKS_CM
-from senet_kp.scheme import IBUG68, SCHEMES, flip_table_error
+from senet_kp.scheme import flip_table_error, scheme_from, scheme_of
+from senet_kp.schemes import IBUG68, KAGGLE15, SCHEMES, WFLW98, read_scheme
+from tfrecords.errors import InputError, UserError
 
 MEAN_SHAPE = MEAN_LANDMARKS_CM[:, :2] * (1, -1) / 15
 
@@ -48,3 +53,59 @@ def test_self_check_accepts_the_table_and_refuses_others():
     assert "does not mirror" in flip_table_error(wrong, MEAN_SHAPE)
     shifted = dataclasses.replace(IBUG68, flip=(*range(1, 68), 0))
     assert "not its own inverse" in flip_table_error(shifted)
+
+
+def test_values_of_the_other_schemes():
+    assert {name: scheme.count for name, scheme in SCHEMES.items()} == {
+        "ibug68": 68, "kaggle15": 15, "wflw98": 98, "dlib5": 5, "celeba5": 5,
+    }  # fmt: skip
+    assert KAGGLE15.flip == (1, 0, 4, 5, 2, 3, 8, 9, 6, 7, 10, 12, 11, 13, 14)
+    pairs = {0: 32, 16: 16, 33: 46, 37: 42, 38: 50, 41: 47, 54: 54, 55: 59, 60: 72, 64: 68, 65: 75,
+             67: 73, 76: 82, 79: 79, 83: 87, 88: 92, 95: 93, 96: 97}  # fmt: skip
+    assert {i: WFLW98.flip[i] for i in pairs} == pairs
+    assert sum(i == j for i, j in enumerate(WFLW98.flip)) == 10
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+def test_a_scheme_survives_json(scheme):
+    assert scheme_of({"scheme": json.loads(json.dumps(scheme.facts()))}) == scheme
+
+
+@given(st.integers(2, 40), st.data())
+def test_pairs_make_an_involution(count, data):
+    order = data.draw(st.permutations(range(count)))
+    pairs = [order[i : i + 2] for i in range(0, data.draw(st.integers(0, count // 2)) * 2, 2)]
+    facts = {"name": "any", "landmarks": count, "flip_pairs": pairs, "outer_eye_corners": [0, 1]}
+    scheme = scheme_from(facts, "here")
+    assert [scheme.flip[j] for j in scheme.flip] == list(range(count))
+    assert scheme.regions == {"all": tuple(range(count))} and scheme.eyes == ((0,), (1,))
+
+
+def test_a_scheme_of_ones_own_comes_from_a_file(tmp_path):
+    path = tmp_path / "three.json"
+    facts = {"name": "three", "landmarks": 3, "flip_pairs": [[0, 1]], "outer_eye_corners": [0, 1]}
+    path.write_text(json.dumps(facts))
+    assert read_scheme(str(path)).flip == (1, 0, 2)
+    assert read_scheme("wflw98") is WFLW98
+    with pytest.raises(UserError, match="no landmark scheme, only ibug68"):
+        read_scheme("ibug")
+    with pytest.raises(InputError, match="gone.json"):
+        read_scheme(str(tmp_path / "gone.json"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"landmarks": "many"},
+        {"flip_pairs": [[0, 1], [1, 2]]},
+        {"flip_pairs": [[0, 3]]},
+        {"outer_eye_corners": [0]},
+        {"outer_eye_corners": [0, 7]},
+        {"lines": [[0, -1]]},
+        {"regions": {"eyes": [5]}},
+    ],
+)
+def test_what_is_no_scheme_is_refused_in_one_line(wrong):
+    facts = {"name": "three", "landmarks": 3, "flip_pairs": [[0, 1]], "outer_eye_corners": [0, 1]}
+    with pytest.raises(UserError, match="^my.json: not a landmark scheme"):
+        scheme_from(facts | wrong, "my.json")

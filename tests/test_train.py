@@ -16,6 +16,7 @@ from senet_kp.augment import AugmentConfig
 from senet_kp.checkpoints import checkpoint_prefix
 from senet_kp.crops import load_crops
 from senet_kp.facebox import BoxRule
+from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from senet_kp.train import train
 from tfrecords.errors import CheckError, OutputError
@@ -104,9 +105,8 @@ def test_mean_face_collapse_is_warned_of(records, tmp_path, monkeypatch, capsys)
 
 
 def test_wrong_flip_table_stops_before_step_1(records, tmp_path, monkeypatch):
-    scheme = train_module.SCHEMES["ibug68"]
-    wrong = dataclasses.replace(scheme, flip=tuple(range(68)))
-    monkeypatch.setitem(train_module.SCHEMES, "ibug68", wrong)
+    wrong = dataclasses.replace(IBUG68, flip=tuple(range(68)))
+    monkeypatch.setattr(train_module, "scheme_of", lambda manifest: wrong)
     with pytest.raises(CheckError, match="does not mirror the mean shape"):
         train(config(records, tmp_path / "run"))
 

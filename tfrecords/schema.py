@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrecords.example import BadRecord, Example
 
-SCHEMA_VERSION = 2  # of the manifest and the records
+SCHEMA_VERSION = 3  # of the manifest and the records
 
 # Feature keys, once.
 JPEG = "image/jpeg"
@@ -17,6 +17,7 @@ POSE = "pose"
 NAME = "name"
 GROUP = "group"
 SUBSET = "subset"
+TAGS = "tags"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Record:
     affine:    [2, 3] float32, box-relative to pixels of the source picture (0-based)
     pose:      [3] float32, pitch, yaw, roll in degrees, NaN where unknown
     name, group, subset: the source picture, whose photo or person it is, its part of the set
+    tags:      attributes by which it is scored too
     """
 
     jpeg: bytes
@@ -39,6 +41,7 @@ class Record:
     name: str
     group: str
     subset: str
+    tags: tuple[str, ...] = ()
 
 
 def encode(record: Record) -> bytes:
@@ -48,6 +51,8 @@ def encode(record: Record) -> bytes:
     feature[JPEG].bytes_list.value.append(record.jpeg)
     for key, text in ((NAME, record.name), (GROUP, record.group), (SUBSET, record.subset)):
         feature[key].bytes_list.value.append(text.encode())
+    if record.tags:
+        feature[TAGS].bytes_list.value.extend(tag.encode() for tag in record.tags)
     for key, array in (
         (LANDMARKS, record.landmarks),
         (MASK, record.mask),
@@ -86,6 +91,7 @@ def decode(data: bytes, landmark_count: int) -> Record:
         name=data_of(NAME).decode(),
         group=data_of(GROUP).decode(),
         subset=data_of(SUBSET).decode(),
+        tags=tuple(tag.decode() for tag in feature[TAGS].bytes_list.value),
     )
 
 

@@ -115,4 +115,4 @@ def records_hash(manifest: dict) -> str:
 
 
 def _decoded(data: bytes, manifest: dict) -> Record:
-    return decode(data, manifest["landmark_count"])
+    return decode(data, manifest["scheme"]["landmarks"])

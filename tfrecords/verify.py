@@ -52,7 +52,7 @@ def _verify_shard(path: Path, shard: dict, manifest: dict):
         problems.append("altered: its SHA-256 is not the manifest's")
     try:
         for data in read_frames(path):
-            record = decode(data, manifest["landmark_count"])
+            record = decode(data, manifest["scheme"]["landmarks"])
             groups.add(record.group)
             problems += [f"{record.name}: {text}" for text in _record_problems(record)]
             records += 1

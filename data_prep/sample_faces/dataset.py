@@ -24,7 +24,7 @@ from tqdm import tqdm
 from data_prep.sample_faces.identity import View, render_identity
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import read_picture, write_picture
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
 

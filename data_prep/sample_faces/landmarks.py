@@ -3,7 +3,7 @@
 import numpy as np
 
 from data_prep.sample_faces.head import OUTLINE_TOP_Y, Head
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 
 _EYE_PLACES = (
     0.0,

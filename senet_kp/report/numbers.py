@@ -18,7 +18,7 @@ from senet_kp.report.boxes import box_curves
 from senet_kp.report.detected import compare_boxes, detect, find_pictures, points_in_detected
 from senet_kp.report.gallery import choose, draw
 from senet_kp.report.training import training_curve
-from senet_kp.scheme import SCHEMES, LandmarkScheme
+from senet_kp.scheme import LandmarkScheme, scheme_of
 from tfrecords.errors import InputError
 from tfrecords.shards import read_manifest
 
@@ -82,7 +82,7 @@ def collect(config) -> tuple[dict, dict]:
 
 
 def _load_faces(config, manifest: dict) -> Faces:
-    scheme = SCHEMES[manifest["scheme"]]
+    scheme = scheme_of(manifest)
     crops = load_crops(config.records, manifest, config.side)
     lengths = normaliser(crops.landmarks, crops.mask, scheme, config.normaliser)
     usable = np.flatnonzero(np.isfinite(lengths))
