@@ -30,7 +30,7 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample tfrecords preview train short-run eval freeze report demo test lint lock bench clean
+.PHONY: help setup sample tfrecords preview train short-run eval freeze report demo compare test lint lock bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -98,6 +98,9 @@ demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
 	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"
 	@echo "scores:         $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
+
+compare: setup $(RECORDS)/manifest.json  ## train every system on the same pictures, table and plot
+	$(PY) -m benchmarks.compare --records $(RECORDS) --out $(OUT)/compare $(OWN_FLAGS)
 
 test: setup  ## the tests
 	$(PY) -m pytest

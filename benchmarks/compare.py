@@ -1,0 +1,216 @@
+"""python -m benchmarks.compare --records out/tfrecords --out out/compare
+
+Trains every network, and dlib's shape predictor, on the train side of the same records for the same
+number of pictures, scores them on the test side, and times them in turn on one thread. What is
+trained already is kept; a training that was stopped goes on. With --write the table goes into the
+README, numbers and plot into benchmarks/results/.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tyro
+
+from benchmarks.measure import RESULTS, conditions, interleaved_s, summary
+from benchmarks.trials import network_size
+from senet_kp.crops import load_crops
+from senet_kp.evaluate import list_conditions
+from senet_kp.metrics import nme, normalised_errors
+from senet_kp.models import open_model
+from senet_kp.nets import NETWORKS
+from senet_kp.report.bootstrap import estimates
+from senet_kp.scheme import scheme_of
+from tfrecords.errors import UserError, exit_code_of
+from tfrecords.files import atomic_path, read_csv, write_bytes, write_json
+from tfrecords.shards import read_manifest
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- compare:begin -->\n", "<!-- compare:end -->"
+DLIB = "dlib"
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    records: Path = Path("out/tfrecords")
+    """record folder"""
+    out: Path = Path("out/compare")
+    """folder for runs and models"""
+    systems: tuple[str, ...] = (*NETWORKS, DLIB)
+    """what to compare"""
+    images: int = 20_000
+    """pictures that each training sees; dlib: faces and their twins times starting shapes"""
+    batch_size: int = 32
+    """pictures in a step"""
+    repeats: int = 200
+    """timed faces of each system"""
+    seed: int = 0
+    """of the trainings"""
+    write: bool = False
+    """keep table, numbers and plot in the project"""
+
+
+def compare(config: CompareConfig) -> dict:
+    """Train what is missing, score and time everything; raises UserError for no such system."""
+    if unknown := set(config.systems) - {*NETWORKS, DLIB}:
+        raise UserError(f"--systems: no {min(unknown)}, only {', '.join((*NETWORKS, DLIB))}")
+    manifest = read_manifest(config.records)
+    models = {name: _trained(name, config, manifest) for name in config.systems}
+    crops = load_crops(config.records, manifest, "test")
+    rows = {}
+    with ExitStack() as opened:
+        ready = {
+            name: opened.enter_context(open_model(path, config.records, manifest))
+            for name, path in models.items()
+        }
+        for name, model in ready.items():
+            rows[name] = _scored(model, crops, manifest, config.seed) | _size(
+                name, config, manifest
+            )
+        for name, ms in _latencies_ms(ready, crops.images, config.repeats).items():
+            rows[name]["latency_ms"] = summary(ms)
+    return {
+        "conditions": conditions(images=config.images, batch_size=config.batch_size,
+                                 faces=len(crops), repeats=config.repeats, threads_of_latency=1,
+                                 size_px=manifest["box"]["size_px"],
+                                 metric="NME, inter-ocular")
+        | list_conditions(manifest, "test"),
+        "systems": rows,
+    }  # fmt: skip
+
+
+def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
+    """The path of a system's model, trained now if it is not there."""
+    if name == DLIB:
+        return _dlib(config, manifest)
+    run, model = config.out / name, config.out / f"{name}.pb"
+    steps = -(-config.images // config.batch_size)
+    settings = {"records": config.records, "run": run, "net": name, "steps": steps,
+                "batch-size": config.batch_size, "schedule": "cosine", "bn-decay": 0.97,
+                "validate-every-steps": steps, "seed": config.seed}  # fmt: skip
+    _call("senet_kp.train", settings)
+    if not model.exists():
+        _call("export.freeze", {"run": run, "records": config.records, "out": model})
+    return model
+
+
+def _dlib(config: CompareConfig, manifest: dict) -> Path:
+    model = config.out / "dlib.dat"
+    if not model.exists():
+        shapes = max(1, round(config.images / (2 * manifest["sides"]["train"]["records"])))
+        settings = {"records": config.records, "out": model, "seed": config.seed,
+                    "trees.oversampling-amount": shapes}  # fmt: skip
+        began = time.monotonic()
+        _call("benchmarks.dlib_baseline", settings)
+        write_json(config.out / "dlib-time.json", {"seconds": time.monotonic() - began})
+    return model
+
+
+def _call(module: str, settings: dict):
+    flags = [str(text) for name, value in settings.items() for text in (f"--{name}", value)]
+    done = subprocess.run([sys.executable, "-m", module, *flags], check=False)
+    if done.returncode:
+        raise UserError(f"{module} ended with code {done.returncode}; its message stands above")
+
+
+def _scored(model, crops, manifest: dict, seed: int) -> dict:
+    predicted, scheme = model.predict(crops.images), scheme_of(manifest)
+    nmes = nme(normalised_errors(predicted, crops.landmarks, crops.mask, scheme, "inter-ocular"))
+    known = np.isfinite(nmes)
+    groups = np.array(crops.groups)[known]
+    return {"nme": estimates({"nme": np.mean}, nmes[known], groups, seed)["nme"]}
+
+
+def _size(name: str, config: CompareConfig, manifest: dict) -> dict:
+    """Weights and operations of a network, bytes of the model's file, pictures a second trained."""
+    if name == DLIB:
+        seconds = json.loads((config.out / "dlib-time.json").read_text())["seconds"]
+        return {"bytes": (config.out / "dlib.dat").stat().st_size,
+                "images_per_s": config.images / seconds}  # fmt: skip
+    weights, mflop = network_size(name, manifest)
+    last = read_csv(config.out / name / "metrics.csv")[-1]
+    return {
+        "weights": weights,
+        "mflop": mflop,
+        "bytes": (config.out / f"{name}.pb").stat().st_size,
+        "images_per_s": int(last["images"]) / (60 * float(last["minutes"])),
+    }
+
+
+def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each model for single faces, in turn, on one thread."""
+    cv2.setNumThreads(1)
+    faces = {name: cycle(images) for name in models}
+    turns = {name: (lambda m=model, f=faces[name]: m.run(next(f)))
+             for name, model in models.items()}  # fmt: skip
+    seconds = interleaved_s(turns, repeats, warmup=20)
+    return {name: [1000 * s for s in values] for name, values in seconds.items()}
+
+
+def table(result: dict) -> str:
+    """The comparison as a table of Markdown, the most accurate system first."""
+    lines = [
+        "| system | NME (95 % interval) | ms a face | weights | MFLOP | file | pictures/s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in sorted(result["systems"].items(), key=lambda item: item[1]["nme"]["value"]):
+        error, has_layers = row["nme"], "weights" in row
+        interval = (
+            f" ({error['low']:.2%} to {error['high']:.2%})" if error["low"] is not None else ""
+        )
+        weights = f"{row['weights'] / 1e6:.2f} M" if has_layers else ""
+        mflop = f"{row['mflop']:,.0f}" if has_layers else ""
+        lines.append(
+            f"| `{name}` | {error['value']:.2%}{interval} | {row['latency_ms']['median']:.1f} |"
+            f" {weights} | {mflop} | {row['bytes'] / 1e6:.1f} MB | {row['images_per_s']:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def plot(result: dict, path: Path):
+    """Accuracy against latency, a point a system, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4), dpi=120, layout="constrained")
+    for name, row in result["systems"].items():
+        at = row["latency_ms"]["median"], 100 * row["nme"]["value"]
+        axes.plot(*at, "o")
+        axes.annotate(name, at, xytext=(5, 5), textcoords="offset points")
+    axes.set(xscale="log", xlabel="milliseconds a face, one thread", ylabel="NME, %",
+             title=f"{result['conditions']['images']:,} pictures of training each")  # fmt: skip
+    axes.margins(x=0.25, y=0.15)
+    axes.grid(alpha=0.3, which="both")
+    with atomic_path(path, ".png") as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)
+
+
+def with_table(readme: str, text: str) -> str:
+    """The README with its table of systems replaced."""
+    before, rest = readme.split(BEGIN)
+    return before + BEGIN + text + END + rest.split(END)[1]
+
+
+def main():
+    config = tyro.cli(CompareConfig, prog="python -m benchmarks.compare", description=__doc__)
+    result = compare(config)
+    folder = RESULTS if config.write else config.out
+    write_json(folder / "compare.json", result)
+    plot(result, folder / "compare.png")
+    if config.write:
+        write_bytes(README, with_table(README.read_text(), table(result)).encode())
+    print(table(result), f"{folder / 'compare.json'}, {folder / 'compare.png'}", sep="")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
