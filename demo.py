@@ -24,9 +24,11 @@ import cv2
 import numpy as np
 
 from senet_kp.backends import BACKENDS
-from senet_kp.draw import draw_box, draw_landmarks
+from senet_kp.draw import draw_axes, draw_box, draw_landmarks
 from senet_kp.pictures import SUFFIXES, read_picture, write_picture
-from senet_kp.predictor import Face, LandmarkPredictor
+from senet_kp.pose import angles_deg, head_rotation
+from senet_kp.predictor import PASSES, Face, LandmarkPredictor
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.files import atomic_path
 
@@ -40,7 +42,9 @@ def main() -> int:
         print(f"--show: {reason}; the results are written all the same", file=sys.stderr)
         args.show = False
     boxes = read_boxes(args.boxes) if args.boxes else None
-    predictor = LandmarkPredictor(args.model, args.backend)
+    predictor = LandmarkPredictor(args.model, args.backend, args.passes)
+    if args.pose and predictor.scheme != IBUG68:
+        raise UserError(f"--pose: needs the 68 points; the model has {predictor.scheme.name}")
     failures = 0
     with json_lines(args.json) as write_line:
         for source in expand_sources(args.source):
@@ -86,6 +90,18 @@ def parse_arguments() -> argparse.Namespace:
         metavar="DIR",
         help="folder for the drawn pictures (default: %(default)s)",
     )
+    parser.add_argument(
+        "--passes",
+        default=PASSES,
+        type=int,
+        help="how often the network looks at a face that dlib found, each time in the box of the"
+        " points it found before (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pose",
+        action="store_true",
+        help="estimate how heads are turned: draw their axes, write pitch, yaw and roll in degrees",
+    )
     parser.add_argument("--show", action="store_true", help="show a window as well, where possible")
     return parser.parse_args()  # fmt: skip
 
@@ -112,10 +128,10 @@ def process(source: str, predictor: LandmarkPredictor, boxes, args, write_line):
         return
     picture = read_picture(source)
     faces = predict(picture, source, predictor, boxes)
-    write_line(describe(source, None, picture, faces))
+    write_line(describe(source, None, picture, faces, args.pose))
     suffix = ".png" if Path(source).suffix.lower() == ".png" else ".jpg"
     target = args.out / f"{Path(source).stem}-landmarks{suffix}"
-    write_picture(target, draw(picture, faces, predictor))
+    write_picture(target, draw(picture, faces, predictor, args.pose))
     print(f"{source}: {count_of(faces)}, {target}", file=sys.stderr)
     if args.show:
         show(picture, wait_ms=0)
@@ -142,8 +158,10 @@ def process_video(source: str, predictor: LandmarkPredictor, boxes, args, write_
             while ok:
                 picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
                 faces = predict(picture, source, predictor, boxes, quiet=True)
-                write_line(describe(source, number, picture, faces))
-                writer.write(cv2.cvtColor(draw(picture, faces, predictor), cv2.COLOR_RGB2BGR))
+                write_line(describe(source, number, picture, faces, args.pose))
+                writer.write(
+                    cv2.cvtColor(draw(picture, faces, predictor, args.pose), cv2.COLOR_RGB2BGR)
+                )
                 number, seen = number + 1, seen + bool(faces)
                 if args.show and show(picture, wait_ms=1) == ord("q"):
                     break
@@ -162,15 +180,17 @@ def predict(picture, source: str, predictor: LandmarkPredictor, boxes, quiet=Fal
     return faces
 
 
-def draw(picture, faces: list[Face], predictor: LandmarkPredictor):
-    """Boxes and landmarks, drawn into the picture itself."""
+def draw(picture, faces: list[Face], predictor: LandmarkPredictor, pose: bool):
+    """Boxes, landmarks and heads' axes, drawn into the picture itself."""
     for face in faces:
         draw_box(picture, face.box)
         draw_landmarks(picture, face.landmarks, predictor.scheme)
+        if pose and (rotation := rotation_of(face)) is not None:
+            draw_axes(picture, face.landmarks, rotation)
     return picture
 
 
-def describe(source: str, frame: int | None, picture, faces: list[Face]) -> dict:
+def describe(source: str, frame: int | None, picture, faces: list[Face], pose: bool) -> dict:
     """One line of the JSON output; coordinates in pixels, rounded to 0.001."""
     return {
         "source": source,
@@ -182,10 +202,22 @@ def describe(source: str, frame: int | None, picture, faces: list[Face]) -> dict
                 "box": np.round(face.box, 3).tolist(),
                 "score": None if face.score is None else round(face.score, 4),
                 "landmarks": np.round(face.landmarks, 3).tolist(),
+                **({"pose": pose_of(face)} if pose else {}),
             }
             for face in faces
         ],
     }
+
+
+def rotation_of(face: Face):
+    """How the head is turned, [3, 3]; None where its points do not tell."""
+    return head_rotation(face.landmarks, np.ones(len(face.landmarks)), IBUG68)
+
+
+def pose_of(face: Face) -> list[float] | None:
+    """Pitch, yaw and roll in degrees."""
+    rotation = rotation_of(face)
+    return None if rotation is None else np.round(angles_deg(rotation), 2).tolist()
 
 
 def count_of(faces: list[Face]) -> str:

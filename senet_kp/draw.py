@@ -5,7 +5,7 @@ import numpy as np
 
 from senet_kp.scheme import LandmarkScheme
 
-GREEN, RED, YELLOW = (60, 220, 90), (250, 70, 60), (250, 210, 60)  # RGB
+GREEN, RED, YELLOW, BLUE = (60, 220, 90), (250, 70, 60), (250, 210, 60), (70, 130, 250)  # RGB
 _SUBPIXEL_BITS = 4  # OpenCV draws at 1/16 px when told so: points do not snap to whole pixels
 
 
@@ -43,6 +43,21 @@ def draw_box(picture, box, colour=YELLOW):
     thickness = max(1, round(picture.shape[1] / 700))
     corners = ((x, y), (x + w, y + h))
     cv2.rectangle(picture, *corners, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
+
+
+def draw_axes(picture, landmarks, rotation):
+    """Draw a head's axes: right red, up green, forward blue, from the middle of its landmarks.
+
+    landmarks [N, 2] in pixels; rotation [3, 3] as `pose.head_rotation` gives it.
+    """
+    points = np.asarray(landmarks, np.float64)
+    start, length = points.mean(axis=0), np.ptp(points, axis=0).max() / 2
+    ends = start + length * rotation[:2].T * (1, -1)  # pixels count downwards
+    places = np.round(np.vstack([start, ends]) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
+    thickness = max(2, round(length / 40))
+    for end, colour in zip(places[1:], (RED, GREEN, BLUE), strict=True):
+        cv2.line(picture, places[0], end, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     return picture
 
 

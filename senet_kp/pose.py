@@ -36,16 +36,26 @@ _MIN_POINTS = 6
 def estimate_pose_deg(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
     """Pitch, yaw, roll [3] in degrees, in the sense of 300W-LP's Pose_Para.
 
-    landmarks [N, 2] box-relative or in any other unit, mask [N]. Points of the contour are left
-    out: a turned head shows others in their place. NaN for another scheme than the 68 points, and
-    with fewer than six points.
+    landmarks [N, 2] box-relative or in any other unit, mask [N]. NaN where `head_rotation` knows
+    none.
+    """
+    rotation = head_rotation(landmarks, mask, scheme)
+    return np.full(3, np.nan) if rotation is None else angles_deg(rotation)
+
+
+def head_rotation(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray | None:
+    """[3, 3]: the columns are where the head's right, up and forward point to in the picture.
+
+    In a frame with x to the picture's right, y up and z to the viewer. Points of the contour are
+    left out: a turned head shows others in their place. None for another scheme than the 68
+    points, and with fewer than six points.
     """
     known = np.array(mask, bool)
     if scheme.name != IBUG68.name or len(known) != scheme.count:
-        return np.full(3, np.nan)
+        return None
     known[list(scheme.contour)] = False
     if known.sum() < _MIN_POINTS:
-        return np.full(3, np.nan)
+        return None
     points = np.asarray(landmarks, np.float64)[known]
     centre, size = points.mean(axis=0), np.ptp(points, axis=0).max()
     camera = np.diag([_DISTANCE, _DISTANCE, 1.0])
@@ -53,10 +63,12 @@ def estimate_pose_deg(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
     found, turn, _ = cv2.solvePnP(
         MEAN_LANDMARKS_CM[known], points, camera, None, flags=cv2.SOLVEPNP_SQPNP
     )
-    if not found:
-        return np.full(3, np.nan)
     # OpenCV's camera looks along +z with y down; ours is seen from +z with y up.
-    rotation = np.diag([1, -1, -1]) @ cv2.Rodrigues(turn)[0]
+    return np.diag([1, -1, -1]) @ cv2.Rodrigues(turn)[0] if found else None
+
+
+def angles_deg(rotation) -> np.ndarray:
+    """Pitch, yaw, roll [3] of a head's rotation [3, 3]."""
     pitch = np.arctan2(rotation[1, 2], rotation[2, 2])
     yaw = -np.arcsin(np.clip(rotation[0, 2], -1, 1))
     roll = np.arctan2(rotation[0, 1], rotation[0, 0])

@@ -11,7 +11,9 @@ from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture
 from senet_kp.detector import iou
 from senet_kp.facebox import BoxRule, crop, face_box, to_absolute, to_relative
 from senet_kp.pictures import BadPicture, read_picture
+from senet_kp.pose import estimate_pose_deg
 from senet_kp.predictor import LandmarkPredictor, landmarks_near
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import ModelError, UserError
 
 BOX = [120.0, 125.0, 240.0, 240.0]
@@ -55,6 +57,22 @@ def test_the_second_pass_looks_where_the_first_saw_the_face(picture):
     np.testing.assert_allclose(landmarks, to_absolute(shape + 0.01, near))
 
 
+@pytest.mark.parametrize("passes, looks", [(1, 1), (2, 2), (4, 4)])
+def test_the_network_looks_as_often_as_asked(picture, passes, looks):
+    shape, crops = to_relative(face_points((240, 245), 200), [130, 120, 240, 240]), []
+
+    def run(cut):
+        crops.append(cut)
+        return shape
+
+    box = np.array([130.0, 120.0, 240.0, 240.0])
+    landmarks_near(read_picture(picture), box, run, BoxRule(), passes)
+    assert len(crops) == looks
+    crops.clear()  # a box that the data set gave is not to be had from landmarks
+    near, _ = landmarks_near(read_picture(picture), box, run, BoxRule(source="label"), passes)
+    assert len(crops) == 1 and near.tolist() == box.tolist()
+
+
 def test_the_first_answer_stands_where_the_second_box_is_another():
     box, answers = [100.0, 100.0, 80.0, 80.0], []
 
@@ -79,6 +97,21 @@ def test_boxes_json_and_drawing(model, picture, boxes, tmp_path):
     drawn = cv2.imread(str(tmp_path / "face-landmarks.png"))
     changed = np.abs(drawn.astype(int) - cv2.imread(str(picture))).max(axis=2) > 30
     assert drawn.shape == (450, 450, 3) and 300 < changed.sum() < 20_000
+
+
+def test_pose_is_written_and_its_axes_are_drawn(model, picture, boxes, tmp_path):
+    flags = ("--model", model, "--boxes", boxes, "--json", "-")
+    plain = demo(picture, *flags, "--out", tmp_path / "plain")
+    posed = demo(picture, *flags, "--out", tmp_path / "posed", "--pose")
+    assert posed.returncode == 0, posed.stderr
+    faces = json.loads(posed.stdout)["faces"]
+    landmarks = np.array(faces[0]["landmarks"])
+    expected = estimate_pose_deg(landmarks, np.ones(68), IBUG68)
+    np.testing.assert_allclose(faces[0]["pose"], expected, atol=0.1)
+    assert [face.pop("pose") is not None for face in faces] == [True, True]
+    assert faces == json.loads(plain.stdout)["faces"]
+    drawn = [cv2.imread(str(tmp_path / f / "face-landmarks.png")) for f in ("plain", "posed")]
+    assert (drawn[0] != drawn[1]).any()
 
 
 def test_json_points_are_the_networks_output_in_pixels_of_the_picture(model, picture, boxes):
