@@ -14,7 +14,7 @@ from senet_kp.pictures import read_picture
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError, UserError
 
-PASSES = 2  # the second moves the points by 0.8 % of the box on average, a third by 0.4 %
+PASSES = 2  # val NME with dlib's boxes: 4.08 % after one look, 3.92 after two, 3.92 after three
 
 
 @dataclass(frozen=True)
