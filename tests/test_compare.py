@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT, assert_one_line_error, run_module
+from conftest import assert_one_line_error, run_module
 
 from benchmarks import compare as compare_module
 from benchmarks.compare import CompareConfig, compare, plot, table, with_table
@@ -79,9 +79,3 @@ def test_dlib_sees_as_many_pictures(records, tmp_path, monkeypatch):
 def test_an_unknown_system_is_refused(records):
     result = run_module("-m", "benchmarks.compare", "--records", records, "--systems", "mtcnn")
     assert_one_line_error(result, 2, "mtcnn", "dlib")
-
-
-def test_the_readmes_table_is_what_the_command_wrote():
-    written = ROOT / "benchmarks" / "results" / "compare.json"
-    readme = (ROOT / "README.md").read_text()
-    assert with_table(readme, table(json.loads(written.read_text()))) == readme
