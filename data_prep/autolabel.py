@@ -3,8 +3,8 @@
 First labels for pictures of your own, to be looked at and mended: dlib finds the faces, a frozen
 graph or a dlib shape predictor places their points. Writes one `.pts` a face, named after its
 picture (photo.pts, further faces photo_2.pts, ...), and, the least sure face first, review.csv and
-review.png. A picture whose label exists is left alone. About three pictures of 1,000 pixels a
-second.
+review.png. A picture whose label exists is left alone, so that the same command goes on with a
+stopped run.
 Exit codes: 0 done, also where pictures hold no face (rejects.csv); 2 unusable arguments, 3 nothing
 to read, 4 the model cannot be used, 6 the labels cannot be written.
 """
