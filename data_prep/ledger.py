@@ -12,11 +12,11 @@ from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import decode_picture, write_picture
 from tfrecords.errors import CheckError, InputError
 from tfrecords.files import write_csv
+from tfrecords.fingerprints import COLUMNS, SPLIT
 from tfrecords.schema import decode
 from tfrecords.shards import SIDES, ShardWriter
 
 REJECTS = "rejects.csv"
-SPLIT = "split.csv"
 CONTACT_SHEET = "contact_sheet.png"
 SHEET_PICTURES, SHEET_COLUMNS = 40, 8
 
@@ -29,7 +29,7 @@ class Ledger:
         self.writers = {s: ShardWriter(folder, s, config.records_per_shard) for s in SIDES}
         self.groups = {side: set() for side in SIDES}
         self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
-        self.split: list[tuple[str, str, str]] = []  # picture, group, side
+        self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
         self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
         self._sheet: list[bytes] = []
@@ -47,7 +47,8 @@ class Ledger:
         side = side_of(source.group, config.seed, config.test_share, config.val_share)
         self.writers[side].write(result.data)
         self.groups[side].add(source.group)
-        self.split.append((source.name, source.group, side))
+        hashes = result.jpeg_hash, result.picture_hash
+        self.split.append((source.name, source.group, side, *hashes))
         self.content[source.name] = result.content_hash
         if side == "train":
             self._enter_train(source, result)
@@ -92,7 +93,7 @@ class Ledger:
     def close(self) -> dict:
         """Finish shards, tables and contact sheet; return the sides for the manifest."""
         self._write_rejects(self.folder / REJECTS)
-        write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
+        write_csv(self.folder / SPLIT, COLUMNS, self.split)
         scheme = self.config.landmark_scheme
         pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))

@@ -32,8 +32,9 @@ from data_prep.split import fraction
 from senet_kp.detector import measure_transform
 from tfrecords.errors import InputError, exit_code_of
 from tfrecords.files import atomic_folder, sha256_of_lines, write_json
+from tfrecords.fingerprints import read_fingerprints
 from tfrecords.schema import SCHEMA_VERSION
-from tfrecords.shards import MANIFEST, read_manifest, records_hash, shard_paths
+from tfrecords.shards import MANIFEST, SIDES, read_manifest, records_hash, shard_paths
 
 CHUNK = 64  # pictures a process takes at a time: 0.1 s of work, so that waiting does not show
 
@@ -137,6 +138,7 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
         manifest = read_manifest(out)
         for side in manifest["sides"]:
             shard_paths(out, manifest, side)
+        read_fingerprints(out, SIDES)
     except InputError:
         return None
     same = manifest["settings"] == settings and manifest["listing"] == listing
@@ -144,7 +146,7 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
 
 
 def _versions() -> dict:
-    packages = ("numpy", "opencv-python-headless", "scipy")
+    packages = ("numpy", "opencv-python-headless", "scipy", "imagehash")
     return {"python": python_version()} | {name: version(name) for name in packages}
 
 
