@@ -39,12 +39,14 @@ class CropRule:
 class Cropped:
     """A record and what preparation keeps account of.
 
-    data: the encoded record; relative [N, 2] float32: its landmarks; points_hash: of the landmarks
-    in the picture, to find views that share them; content_hash: of the picture and the label.
+    data: the encoded record; relative [N, 2] float32: its landmarks; mask [N] bool: which are
+    known; points_hash: of the landmarks in the picture, to find views that share them;
+    content_hash: of the picture and the label.
     """
 
     data: bytes
     relative: np.ndarray
+    mask: np.ndarray
     points_hash: bytes
     content_hash: str
 
@@ -85,6 +87,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     return Cropped(
         data=encode(record),
         relative=record.landmarks,
+        mask=label.mask,
         points_hash=hashlib.sha256(np.round(label.landmarks, 3).tobytes()).digest()[:8],
         content_hash=hashlib.sha256(picture_data + label_data).hexdigest(),
     )

@@ -10,6 +10,7 @@ from data_prep.face_sample import FaceSource
 from data_prep.split import side_of
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import decode_picture, write_picture
+from senet_kp.shape_statistics import ShapeStatistics
 from tfrecords.errors import CheckError, InputError
 from tfrecords.files import write_csv
 from tfrecords.schema import decode
@@ -33,7 +34,7 @@ class Ledger:
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
         self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
         self._sheet: list[bytes] = []
-        self._shape_sum, self._shape_count = 0.0, 0
+        self.shape = ShapeStatistics()  # of the train side
         self._points: dict[tuple[str, bytes], str] = {}  # (photo, landmarks): the view's name
 
     def enter(self, source: FaceSource, result: Cropped | Reject):
@@ -52,8 +53,7 @@ class Ledger:
             self._enter_train(source, result)
 
     def _enter_train(self, source: FaceSource, cropped: Cropped):
-        self._shape_sum = self._shape_sum + cropped.relative.astype(np.float64)
-        self._shape_count += 1
+        self.shape.add(cropped.relative, cropped.mask)
         if len(self._sheet) < SHEET_PICTURES:
             self._sheet.append(cropped.data)
         if len(self.train_sources) < self.config.detector_pictures:
@@ -106,10 +106,6 @@ class Ledger:
         """How many groups stand on two sides: the proof that none does."""
         every = [group for groups in self.groups.values() for group in groups]
         return len(every) - len(set(every))
-
-    def mean_shape(self):
-        """Mean of the train side's box-relative landmarks, [N, 2]."""
-        return np.round(self._shape_sum / self._shape_count, 6)
 
     def _write_rejects(self, path: Path):
         write_csv(path, ("picture", "reason", "message"), self.rejects)
