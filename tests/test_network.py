@@ -156,10 +156,9 @@ def test_masked_and_weighted_losses_by_hand():
 def test_a_loss_can_be_measured_in_each_labels_own_spread():
     """Errors of 3 and -4 are 1.5 of a spread of 2 and -0.5 of a spread of 8."""
     predicted, truth = np.array([[3, -4]], np.float32), np.zeros((1, 1, 2), np.float32)
+    mask, unit = np.ones((1, 1), np.float32), np.array([[2, 8]], np.float32)
     with tf.Session() as session:
-        loss = session.run(
-            sample_loss("mse", predicted, truth, np.ones((1, 1)), unit=np.array([[2, 8]], "f"))
-        )
+        loss = session.run(sample_loss("mse", predicted, truth, mask, unit=unit))
     np.testing.assert_allclose(loss, [(1.5**2 + 0.5**2) / 2])
 
 
