@@ -19,7 +19,7 @@ from data_prep.pts import write_pts
 from data_prep.sample_faces.identity import render_identity
 from senet_kp.metrics import nme, normalised_errors
 from senet_kp.predictor import Face, LandmarkPredictor
-from senet_kp.scheme import IBUG68
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError, ModelError, UserError
 
 dlib = pytest.importorskip("dlib")

@@ -31,6 +31,7 @@ from senet_kp.evaluate import EvaluateConfig, evaluate
 from senet_kp.facebox import BoxRule, face_box
 from senet_kp.pictures import read_picture
 from senet_kp.report.__main__ import ReportConfig, write_report
+from senet_kp.schemes import IBUG68
 from tfrecords.errors import CheckError, InputError, UserError
 from tfrecords.files import read_csv
 from tfrecords.fingerprints import (
@@ -43,7 +44,7 @@ from tfrecords.fingerprints import (
 )
 from tfrecords.shards import SIDES, read_manifest, read_records
 
-RULE = CropRule(BoxRule(), 1.5, 95, "pts_2d")
+RULE = CropRule(BoxRule(), 1.5, 95, "pts_2d", IBUG68)
 BITS = HASH_SIDE**2
 
 
@@ -150,7 +151,7 @@ def test_300w_lps_copies_of_real_photos_are_known_again():
         points = np.loadtxt(path.read_text().split("{")[1].split("}")[0].strip().splitlines()) - 1
         originals[path.stem] = check_hash(read_picture(path.with_suffix(".jpg")), points)
         source = copies[path.stem]
-        label = read_label(source, source.label.read_bytes())
+        label = read_label(source, source.label.read_bytes(), "pts_2d", IBUG68)
         known[path.stem] = hash_of(read_picture(source.picture), label.landmarks)
     assert len(known) == 12
     for stem, original in originals.items():
