@@ -68,7 +68,7 @@ def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig
         for source, result in zip(bar, crops, strict=True):
             ledger.enter(source, result)
         ledger.check(len(ordered))
-        transform = _measure_detector(pool, ledger.train_sources, rule)
+        transform = _measure_detector(pool, ledger.sides["train"].sources, rule)
     sides = ledger.close()
     manifest = {
         "schema": SCHEMA_VERSION,
