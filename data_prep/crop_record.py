@@ -72,7 +72,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     except BadPicture as error:
         return Reject(error.reason, str(error))
     except Rejected as error:
-        return Reject(error.reason, f"{source.picture}: {error}")
+        return Reject(error.reason, f"{_place(source)}: {error}")
     quality = [cv2.IMWRITE_JPEG_QUALITY, rule.jpeg_quality]
     stored = crop_with_context(picture, box, rule)
     relative = to_relative(label.landmarks, box).astype(np.float32)
@@ -137,16 +137,20 @@ def _label_data(source: FaceSource) -> bytes:
 
 def _picture_data(source: FaceSource) -> bytes:
     """The picture's file, or its cell of the table."""
-    cell = source.cell
-    return (
-        _read(source.picture) if cell is None else _read(source.picture, cell.offset, cell.length)
-    )
+    if source.cell is None:
+        return _read(source.picture)
+    return _read(source.picture, source.cell.offset, source.cell.length)
 
 
 def _picture(source: FaceSource, data: bytes, mode: int) -> np.ndarray:
     if source.cell is None:
         return decode_picture(data, source.picture, mode)
-    return grey_picture(data, source.cell.side_px, f"{source.picture}: {source.name}")
+    return grey_picture(data, source.cell.side_px, _place(source))
+
+
+def _place(source: FaceSource) -> str:
+    """The picture as messages call it."""
+    return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
 
 
 def _read(path, offset: int = 0, length: int = -1) -> bytes:

@@ -97,16 +97,15 @@ def read_label(source: FaceSource, data: bytes, points: str, scheme: LandmarkSch
 
     Raises Rejected.
     """
-    where = f"{source.label}: {source.name}"
     cells = data.decode(errors="replace").split(",")
     if len(cells) != 2 * scheme.count:
-        raise Rejected("point-count", f"{where} has {len(cells)} cells, not {2 * scheme.count}")
+        raise Rejected("point-count", f"its row has {len(cells)} cells, not {2 * scheme.count}")
     try:
         values = np.array([float(cell) if cell.strip() else np.nan for cell in cells])
     except ValueError as error:
-        raise Rejected("not-numbers", f"{where}: {error}") from None
+        raise Rejected("not-numbers", f"its row: {error}") from None
     if np.isinf(values).any():
-        raise Rejected("not-finite", f"{where} holds values that are not finite")
+        raise Rejected("not-finite", "its row holds values that are not finite")
     landmarks = values.reshape(-1, 2)
     known = np.isfinite(landmarks).all(axis=1)
     return FaceLabel(np.where(known[:, None], landmarks, 0), known, np.full(3, np.nan), PICTURE_BOX)

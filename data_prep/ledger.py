@@ -118,7 +118,7 @@ class Ledger:
                 folders = ", ".join(map(str, self.config.data))
                 raise CheckError(
                     f"{folders}: none of the {groups} groups of pictures falls on the"
-                    f" {side} side; add pictures, or change --test-share or --seed"
+                    f" {side} side; add pictures, or change --split, --test-share or --seed"
                 )
 
     def close(self) -> dict:

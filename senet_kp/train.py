@@ -40,10 +40,10 @@ COLLAPSED = 0.1  # predictions that vary this much less than the truth are one m
 def train(config: TrainConfig) -> int:
     """Train to `config.steps`, or until stopped; return the exit code."""
     manifest = read_manifest(config.records)
-    scheme = _self_check(manifest)
-    check(config, scheme)
     sides = ("train", "val") if config.train_on_val else ("train",)
     pictures = sample_count(config.records, manifest, sides, config.missing)
+    scheme = _self_check(manifest)
+    check(config, scheme)
     folder = RunFolder(config.run)
     before = initial_settings(Path(config.init_from)) if config.init_from else None
     known = {"records_sha256": manifest["records_sha256"], "before": before}

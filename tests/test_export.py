@@ -168,7 +168,9 @@ def make_crops(yaw_deg):
     images = np.zeros((3, 128, 128, 3), np.uint8)
     affine = np.tile(np.eye(2, 3), (3, 1, 1))
     names, subsets = ["a", "b", "c"], ["X", "X", "Y"]
-    return Crops(images, landmarks, np.ones((3, 68), bool), pose, affine, names, names, subsets)
+    tags = [("blur",), (), ("blur", "pose")]
+    mask = np.ones((3, 68), bool)
+    return Crops(images, landmarks, mask, pose, affine, names, names, subsets, tags)
 
 
 @pytest.mark.parametrize("yaw_deg, estimated", [((5, -45, 75), 0), ((np.nan,) * 3, 3)])
@@ -178,6 +180,8 @@ def test_yaw_bins_from_labels_or_estimated(yaw_deg, estimated):
     assert [result["yaw_bins"][name]["faces"] for name in ("0-30", "30-60", "60-90")] == [1, 1, 1]
     assert result["yaw_estimated_from_points"] == estimated and result["nme"] == 0
     assert result["subsets"] == {"X": {"faces": 2, "nme": 0.0}, "Y": {"faces": 1, "nme": 0.0}}
+    assert result["tags"] == {"blur": {"faces": 2, "nme": 0.0}, "pose": {"faces": 1, "nme": 0.0}}
+    assert result["yaw_bins_mean"] == 0 and result["rmse_px"] == 0
 
 
 def test_regions_by_hand():
