@@ -4,11 +4,13 @@ from dataclasses import asdict, dataclass, field
 from os import cpu_count
 from pathlib import Path
 
-from data_prep.formats import FORMATS
+from data_prep.formats import FORMATS, labels_of
 from senet_kp.facebox import BORDERS, SOURCES, BoxRule
 from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import read_scheme
 from tfrecords.errors import UserError
+
+SPLITS = ("hash", "official")
 
 
 @dataclass(frozen=True)
@@ -16,13 +18,15 @@ class PrepareConfig:
     data: tuple[Path, ...]
     """folders of the data sets"""
     format: tuple[str, ...] = ("300w-lp",)
-    """how they are laid out, 300w-lp or p1: one for all, or one for each"""
+    """how they are laid out, 300w-lp, p1, kaggle, wflw or aflw2000-3d: one for all, or one for
+    each"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     scheme: str = ""
     """landmark scheme: a name or a JSON file; by default the format's own"""
-    points: str = "pts_2d"
-    """labels of 300w-lp: pts_2d (snapped to the visible contour) or pts_3d (projected from 3-D)"""
+    points: str = ""
+    """which labels: of 300w-lp pts_2d (snapped to the visible contour) or pts_3d (projected from
+    3-D), of aflw2000-3d pt3d_68 or reannotated (or reannotated=FILE.npy); by default the first"""
     flips: bool = False
     """read the _Flip folders too; training flips by itself"""
     box: BoxRule = field(default_factory=BoxRule)
@@ -30,8 +34,10 @@ class PrepareConfig:
     """side of the stored picture over the side of the box: room for augmentation"""
     jpeg_quality: int = 95
     """quality of the stored pictures"""
+    split: str = "hash"
+    """hash (of each group's name), or official: the publishers' test part is tested on"""
     test_share: float = 0.2
-    """share of the groups that are tested on"""
+    """share of the groups that are tested on, of a split by hash; 1 for a set to evaluate on"""
     val_share: float = 0.1
     """share of the other groups that choose the best checkpoint"""
     records_per_shard: int = 1024
@@ -60,7 +66,7 @@ def check(config: PrepareConfig):
     """Raise UserError for a value that makes no sense."""
     _check_formats(config)
     rules = (
-        (config.points in ("pts_2d", "pts_3d"), "--points is pts_2d or pts_3d"),
+        (config.split in SPLITS, f"--split is {' or '.join(SPLITS)}"),
         (config.box.source in SOURCES, f"--box.source is {' or '.join(SOURCES)}"),
         (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
         (config.box.size_px >= 32, "--box.size-px is at least 32"),
@@ -68,7 +74,7 @@ def check(config: PrepareConfig):
         (round(config.box.size_px * config.context) % 2 == config.box.size_px % 2,
          "--context times --box.size-px is as odd or even as --box.size-px, so that the box lies"
          " on whole pixels"),
-        (0 < config.test_share < 1, "--test-share lies between 0 and 1"),
+        (0 < config.test_share <= 1, "--test-share lies above 0 and is at most 1"),
         (0 <= config.val_share < 1, "--val-share lies between 0 and 1"),
         (0 <= config.max_rejects <= 1, "--max-rejects lies between 0 and 1"),
         (1 <= config.jpeg_quality <= 100, "--jpeg-quality lies between 1 and 100"),
@@ -89,6 +95,8 @@ def _check_formats(config: PrepareConfig):
         )
     if unknown := [name for name in config.format if name not in FORMATS]:
         raise UserError(f"--format is {' or '.join(FORMATS)}, not {unknown[0]}")
+    if config.points:
+        _check_points(config)
     if config.scheme:
         return
     schemes = {FORMATS[name].SCHEME.name for name in config.format}
@@ -97,6 +105,13 @@ def _check_formats(config: PrepareConfig):
             f"--format names data with different landmarks ({', '.join(sorted(schemes))}):"
             " prepare them apart"
         )
+
+
+def _check_points(config: PrepareConfig):
+    asked = config.points.partition("=")[0]
+    if all(labels_of(name, config.points) != asked for name in config.format):
+        labels = [label for name in config.format for label in FORMATS[name].LABELS]
+        raise UserError(f"--points of {', '.join(config.format)} is {' or '.join(labels)}")
 
 
 def settings_of(config: PrepareConfig) -> dict:

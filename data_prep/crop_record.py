@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from data_prep.face_sample import FaceLabel, FaceSource, Rejected
-from data_prep.formats import FORMATS
+from data_prep.formats import FORMATS, labels_of
 from senet_kp.detector import MIN_IOU, FaceDetector, iou
 from senet_kp.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
-from senet_kp.pictures import BadPicture, decode_picture, read_picture
+from senet_kp.pictures import BadPicture, decode_picture, grey_picture
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.fingerprints import HASH_SIDE, hash_text
 from tfrecords.schema import Record, encode
@@ -68,15 +68,15 @@ class Reject:
 def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     """Read, check, crop and encode one face; what is wrong with it comes back as a Reject."""
     try:
-        picture_data, label_data = _read(source.picture), _label_data(source)
+        picture_data, label_data = _picture_data(source), _label_data(source)
         label = _label(source, label_data, rule)
         # BGR, as the JPEG encoder wants it: turning the channels twice costs a tenth of the time.
-        picture = decode_picture(picture_data, source.picture, cv2.IMREAD_COLOR_BGR)
+        picture = _picture(source, picture_data, cv2.IMREAD_COLOR_BGR)
         box = _checked_box(label, picture, rule.box)
     except BadPicture as error:
         return Reject(error.reason, str(error))
     except Rejected as error:
-        return Reject(error.reason, f"{source.picture}: {error}")
+        return Reject(error.reason, f"{_place(source)}: {error}")
     quality = [cv2.IMWRITE_JPEG_QUALITY, rule.jpeg_quality]
     stored = crop_with_context(picture, box, rule)
     relative = to_relative(label.landmarks, box).astype(np.float32)
@@ -122,7 +122,8 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
 def detected_pair(source: FaceSource, rule: CropRule):
     """(detector's box, face box) of one labelled face, or None where the detector missed it."""
     box = _face_box(_label(source, _label_data(source), rule), rule.box)
-    detections = [found for found, _ in _detector().detect(read_picture(source.picture))]
+    picture = _picture(source, _picture_data(source), cv2.IMREAD_COLOR_RGB)
+    detections = [found for found, _ in _detector().detect(picture)]
     best = max(detections, key=lambda found: iou(found, box), default=None)
     return (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
 
@@ -133,7 +134,8 @@ def _detector() -> FaceDetector:
 
 
 def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
-    return FORMATS[source.format].read_label(source, data, rule.points, rule.scheme)
+    points = labels_of(source.format, rule.points)
+    return FORMATS[source.format].read_label(source, data, points, rule.scheme)
 
 
 def _face_box(label: FaceLabel, rule: BoxRule):
@@ -150,9 +152,29 @@ def _label_data(source: FaceSource) -> bytes:
     return _read(source.label) if source.row is None else source.row
 
 
-def _read(path) -> bytes:
+def _picture_data(source: FaceSource) -> bytes:
+    """The picture's file, or its cell of the table."""
+    if source.cell is None:
+        return _read(source.picture)
+    return _read(source.picture, source.cell.offset, source.cell.length)
+
+
+def _picture(source: FaceSource, data: bytes, mode: int) -> np.ndarray:
+    if source.cell is None:
+        return decode_picture(data, source.picture, mode)
+    return grey_picture(data, source.cell.side_px, _place(source))
+
+
+def _place(source: FaceSource) -> str:
+    """The picture as messages call it."""
+    return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
+
+
+def _read(path, offset: int = 0, length: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(length)
     except FileNotFoundError:
         raise Rejected("missing", f"{path}: no such file") from None
     except OSError as error:

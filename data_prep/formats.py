@@ -1,10 +1,20 @@
 """The formats on disk, by the name that `--format` takes.
 
-Each is a module with NAME, SCHEME, LABELS (the points to choose from), scan(root, flips),
-survey(root, sources), terms(sources) and read_label(source, data, points, scheme). SCHEME is what
-its labels hold unless `--scheme` says otherwise.
+Each is a module with NAME, SCHEME, LABELS (the points to choose from, the usual ones first),
+recognises(root), scan(root, flips, points), survey(root, sources), terms(sources) and
+read_label(source, data, points, scheme). SCHEME is what its labels hold unless `--scheme` says
+otherwise.
 """
 
-from data_prep import lp300w, p1
+from data_prep import aflw2000, kaggle, lp300w, p1, wflw
 
-FORMATS = {reader.NAME: reader for reader in (lp300w, p1)}
+FORMATS = {reader.NAME: reader for reader in (lp300w, p1, kaggle, wflw, aflw2000)}
+
+
+def labels_of(format: str, points: str) -> str:
+    """The points of a format that `--points` asks for; its usual ones where it has no such.
+
+    What stands behind "=" names the file that they are in.
+    """
+    labels, asked = FORMATS[format].LABELS, points.partition("=")[0]
+    return asked if asked in labels else labels[0]

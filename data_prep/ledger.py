@@ -1,5 +1,6 @@
 """The account of a preparation: shards, rejects, split, and what the manifest says about them."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,46 @@ CONTACT_SHEET = "contact_sheet.png"
 SHEET_PICTURES, SHEET_COLUMNS = 40, 8
 
 
+@dataclass
+class SideAccount:
+    """What is known of one side's records so far.
+
+    complete:            records whose landmarks are all known
+    sources, sheet:      the first faces, which are random ones: where they are, and their records
+    shape:               mean and spread of the known box-relative landmarks
+    """
+
+    complete: int = 0
+    groups: set[str] = field(default_factory=set)
+    sources: list[FaceSource] = field(default_factory=list)
+    sheet: list[bytes] = field(default_factory=list)
+    shape: ShapeStatistics = field(default_factory=ShapeStatistics)
+
+    def enter(self, source: FaceSource, cropped: Cropped, detector_pictures: int):
+        """Take one of the side's faces."""
+        self.groups.add(source.group)
+        self.complete += bool(cropped.mask.all())
+        self.shape.add(cropped.relative, cropped.mask)
+        if len(self.sheet) < SHEET_PICTURES:
+            self.sheet.append(cropped.data)
+        if len(self.sources) < detector_pictures:
+            self.sources.append(source)
+
+
 class Ledger:
-    """Takes the cropped faces in order: shards, rejects, counts, what the manifest needs."""
+    """Takes the cropped faces in order: shards, rejects, counts, what the manifest needs.
+
+    Contact sheet and mean shape are the train side's; a set to evaluate on has none, and they are
+    the test side's. The detector's boxes are measured on the train side alone.
+    """
 
     def __init__(self, folder: Path, config: PrepareConfig):
         self.folder, self.config = folder, config
         self.writers = {s: ShardWriter(folder, s, config.records_per_shard) for s in SIDES}
-        self.groups = {side: set() for side in SIDES}
         self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
         self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
-        self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
-        self._sheet: list[bytes] = []
-        self.shape = ShapeStatistics()  # of the train side
+        self.sides = {side: SideAccount() for side in SIDES}
         self._points: dict[tuple[str, bytes], str] = {}  # (photo, landmarks): the view's name
 
     def enter(self, source: FaceSource, result: Cropped | Reject):
@@ -43,22 +71,23 @@ class Ledger:
             self.rejects.append((source.name, result.reason, result.message))
             return
         self._check_views(source, result)
-        config = self.config
-        side = side_of(source.group, config.seed, config.test_share, config.val_share)
+        side = self._side_of(source)
         self.writers[side].write(result.data)
-        self.groups[side].add(source.group)
+        self.sides[side].enter(source, result, self.config.detector_pictures)
         hashes = result.jpeg_hash, result.picture_hash
         self.split.append((source.name, source.group, side, *hashes))
         self.content[source.name] = result.content_hash
-        if side == "train":
-            self._enter_train(source, result)
 
-    def _enter_train(self, source: FaceSource, cropped: Cropped):
-        self.shape.add(cropped.relative, cropped.mask)
-        if len(self._sheet) < SHEET_PICTURES:
-            self._sheet.append(cropped.data)
-        if len(self.train_sources) < self.config.detector_pictures:
-            self.train_sources.append(source)
+    def _side_of(self, source: FaceSource) -> str:
+        config, test_share = self.config, self.config.test_share
+        if config.split == "official":
+            test_share = float(source.official == "test")  # all of its group, or none
+        return side_of(source.group, config.seed, test_share, config.val_share)
+
+    @property
+    def shown(self) -> SideAccount:
+        """The side that contact sheet and mean shape are of."""
+        return self.sides["train" if self.sides["train"].groups else "test"]
 
     def _check_views(self, source: FaceSource, cropped: Cropped):
         """Two views of one photo show a turned head: their landmarks cannot be the same."""
@@ -80,13 +109,14 @@ class Ledger:
                 f" {self.config.max_rejects:.0%}), the first: {self.rejects[0][2]};"
                 f" all are in {path}"
             )
-        for side in ("train", "test"):
-            if not self.groups[side]:
-                groups = sum(map(len, self.groups.values()))
+        to_evaluate = self.config.test_share == 1 or self.config.split == "official"
+        for side in ("test",) if to_evaluate else ("train", "test"):
+            if not self.sides[side].groups:
+                groups = sum(len(account.groups) for account in self.sides.values())
                 folders = ", ".join(map(str, self.config.data))
                 raise CheckError(
                     f"{folders}: none of the {groups} groups of pictures falls on the"
-                    f" {side} side; add pictures, or change --test-share or --seed"
+                    f" {side} side; add pictures, or change --split, --test-share or --seed"
                 )
 
     def close(self) -> dict:
@@ -94,18 +124,23 @@ class Ledger:
         self._write_rejects(self.folder / REJECTS)
         write_csv(self.folder / SPLIT, COLUMNS, self.split)
         scheme = self.config.landmark_scheme
-        pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
+        records = (decode(data, scheme.count) for data in self.shown.sheet)
+        pictures = [_drawn(record, scheme, self.config) for record in records]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))
-        sides = {}
-        for side, writer in self.writers.items():
-            shards = writer.close()
-            records = sum(shard["records"] for shard in shards)
-            sides[side] = {"records": records, "groups": len(self.groups[side]), "shards": shards}
-        return sides
+        return {side: self._closed(side) for side in SIDES}
+
+    def _closed(self, side: str) -> dict:
+        account, shards = self.sides[side], self.writers[side].close()
+        return {
+            "records": sum(shard["records"] for shard in shards),
+            "complete": account.complete,
+            "groups": len(account.groups),
+            "shards": shards,
+        }
 
     def shared_groups(self) -> int:
         """How many groups stand on two sides: the proof that none does."""
-        every = [group for groups in self.groups.values() for group in groups]
+        every = [group for account in self.sides.values() for group in account.groups]
         return len(every) - len(set(every))
 
     def _write_rejects(self, path: Path):

@@ -8,15 +8,13 @@ turned by synthesis. `pt2d` of every view holds the points of the photo, so it i
 index 0 alone. Coordinates are MATLAB's: the first pixel's centre is 1.
 """
 
-import io
 import re
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
-from data_prep.face_sample import FaceLabel, FaceSource, Rejected
-from senet_kp.pictures import damage
+from data_prep.face_sample import FaceLabel, FaceSource, Rejected, whole_points
+from data_prep.matlab import FIRST_PIXEL, pose_deg, read_variable
 from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError
@@ -27,15 +25,17 @@ LABELS = ("pts_2d", "pts_3d")
 # Pictures in the official archive, without and (the same number again) in the _Flip twin.
 OFFICIAL_COUNTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}
 TERMS = "300W-LP's pictures, those of 300-W, are for non-commercial research only"
-_FIRST_PIXEL = 1  # MATLAB's
 # AFW_134212_2_0, HELEN_100032540_1_0, IBUG_image_008_1_0: photo, face in the photo, pose index.
 # LFPW_image_train_0001_0 has no face number.
 _NAME = re.compile(r"(?P<photo>.+?)(_(?P<face>\d+))?_(?P<pose>\d+)$")
 _FACELESS = "LFPW"
 
 
-def scan(root: Path, flips: bool = False) -> list[FaceSource]:
-    """Every picture of the subsets under `root`, sorted by name; raises InputError for none."""
+def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
+    """Every picture of the subsets under `root`, sorted by name; raises InputError for none.
+
+    `points` changes nothing: one file holds both.
+    """
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; DATA= names the folder that holds {_layout()}")
@@ -82,42 +82,11 @@ def read_label(source: FaceSource, data: bytes, points: str, scheme: LandmarkSch
             f" landmarks/{source.subset}/{source.picture.stem}_pts.mat",
         )
     key = "pt2d" if own else points
-    values = _load_mat(source.label, data, key)
-    if key not in values:
-        raise Rejected("no-points", f"{source.label}: holds no {key}")
-    landmarks = np.asarray(values[key], np.float64)
-    landmarks = landmarks.T if own else landmarks
-    if landmarks.shape != (scheme.count, 2):
-        shape = "x".join(map(str, landmarks.shape))
-        raise Rejected(
-            "point-count", f"{source.label}: {key} is {shape}, not {scheme.count} points"
-        )
-    if not np.isfinite(landmarks).all():
-        raise Rejected("not-finite", f"{source.label}: {key} holds values that are not finite")
-    return FaceLabel(
-        landmarks - _FIRST_PIXEL,
-        np.ones(scheme.count, bool),
-        _pose_deg(source.picture),
+    landmarks = read_variable(source.label, data, key)
+    landmarks = whole_points(
+        landmarks.T if own else landmarks, f"{source.label}: {key}", scheme.count
     )
-
-
-def _pose_deg(picture: Path) -> np.ndarray:
-    """Pitch, yaw, roll in degrees from the picture's own .mat; NaN where it does not say."""
-    try:
-        own = io.BytesIO(picture.with_suffix(".mat").read_bytes())
-        pose = scipy.io.loadmat(own, variable_names=["Pose_Para"])["Pose_Para"]
-        return np.degrees(np.ravel(pose)[:3].astype(np.float64))
-    except Exception:  # the pose is an extra: what is wrong with it costs only the yaw bin
-        return np.full(3, np.nan)
-
-
-def _load_mat(path: Path, data: bytes, key: str) -> dict:
-    if problem := damage(data):
-        raise Rejected(problem[0], f"{path}: {problem[1]}")
-    try:
-        return scipy.io.loadmat(io.BytesIO(data), variable_names=[key])
-    except Exception as error:  # SciPy raises many kinds for a damaged file
-        raise Rejected("bad-mat", f"{path}: no MATLAB file SciPy can read ({error})") from None
+    return FaceLabel(landmarks - FIRST_PIXEL, np.ones(scheme.count, bool), pose_deg(source.picture))
 
 
 def _subset_folders(root: Path, flips: bool) -> list[Path]:

@@ -27,10 +27,10 @@ TERMS = "P1's pictures, frames of YouTube Faces, are for non-commercial research
 _COLUMNS = 1 + 2 * SCHEME.count
 
 
-def scan(root: Path, flips: bool = False) -> list[FaceSource]:
+def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
     """Every picture that the table names, sorted by name; raises InputError without a table.
 
-    `flips` changes nothing: P1 has no mirrored twins.
+    `flips` and `points` change nothing: P1 has no mirrored twins, and one set of points.
     """
     table = Path(root) / TABLE
     sources = {}

@@ -68,7 +68,7 @@ def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig
         for source, result in zip(bar, crops, strict=True):
             ledger.enter(source, result)
         ledger.check(len(ordered))
-        transform = _measure_detector(pool, ledger.train_sources, rule)
+        transform = _measure_detector(pool, ledger.sides["train"].sources, rule)
     sides = ledger.close()
     manifest = {
         "schema": SCHEMA_VERSION,
@@ -80,8 +80,8 @@ def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig
         "sides": sides,
         "groups_on_two_sides": ledger.shared_groups(),
         "rejects": len(ledger.rejects),
-        "mean_shape": ledger.shape.mean(),
-        "shape_spread": ledger.shape.spread(),
+        "mean_shape": ledger.shown.shape.mean(),
+        "shape_spread": ledger.shown.shape.spread(),
         "detector_box": asdict(transform) if transform else None,
         "sources": [data_set.account(config.points, ledger.content) for data_set in data_sets],
         "versions": _versions(),

@@ -102,12 +102,13 @@ def _write_sides(folder: Path, every: Iterator[Record], config: CrossvalConfig, 
     """The shards of both sides, and what the manifest says about them."""
     writers = {side: ShardWriter(folder, side, RECORDS_PER_SHARD) for side in ("train", "val")}
     groups = {side: set() for side in writers}
-    shape = ShapeStatistics()
+    complete, shape = dict.fromkeys(writers, 0), ShapeStatistics()
     for record in every:
         is_val = fold_of(record.group, config.fold_seed, config.folds) == fold
         side = "val" if is_val else "train"
         writers[side].write(encode(record))
         groups[side].add(record.group)
+        complete[side] += bool(record.mask.all())
         if side == "train":
             shape.add(record.landmarks, record.mask)
     for side, found in groups.items():
@@ -120,7 +121,8 @@ def _write_sides(folder: Path, every: Iterator[Record], config: CrossvalConfig, 
     for side, writer in writers.items():
         shards = writer.close()
         records = sum(shard["records"] for shard in shards)
-        sides[side] = {"records": records, "groups": len(groups[side]), "shards": shards}
+        sides[side] = {"records": records, "complete": complete[side],
+                       "groups": len(groups[side]), "shards": shards}  # fmt: skip
     return {
         "sides": sides,
         "groups_on_two_sides": len(groups["train"] & groups["val"]),

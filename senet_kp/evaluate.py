@@ -18,7 +18,16 @@ import tyro
 from senet_kp.backends import BACKENDS
 from senet_kp.contamination import check_overlap
 from senet_kp.crops import Crops, load_crops
-from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normalised_errors
+from senet_kp.metrics import (
+    NORMALISERS,
+    auc,
+    balanced_mean,
+    ced,
+    failure_rate,
+    nme,
+    normalised_errors,
+    rmse,
+)
 from senet_kp.models import open_model
 from senet_kp.pose import estimate_pose_deg
 from senet_kp.scheme import LandmarkScheme, scheme_of
@@ -26,6 +35,8 @@ from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.files import atomic_path, write_json
 from tfrecords.shards import read_manifest
 
+# Upper ends belong to a bin, as where AFLW2000-3D was first scored by them: Zhu et al., "Face
+# Alignment Across Large Poses" (2016).
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 
 
@@ -73,7 +84,7 @@ def list_conditions(manifest: dict, side: str) -> dict:
     """What every score on one side of a record folder must say of its faces."""
     return {
         "side": side,
-        "box_source": "landmarks",
+        "box_source": manifest["box"]["source"],
         "label_source": label_source(manifest),
         "records_sha256": manifest["records_sha256"],
     }
@@ -85,10 +96,15 @@ def label_source(manifest: dict) -> str:
 
 
 def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular", threshold=0.08):
-    """Everything about predictions [n, N, 2] on n faces, as a dictionary of plain numbers."""
+    """Everything about predictions [n, N, 2] on n faces, as a dictionary of plain numbers.
+
+    None where no face can say. Raises InputError where none has what the normaliser needs.
+    """
     errors = normalised_errors(predicted, crops.landmarks, crops.mask, scheme, kind)
     nmes = nme(errors)
     scored = np.isfinite(nmes)
+    if not scored.any():
+        raise InputError(f"none of the {len(crops):,} faces has the landmarks that {kind} needs")
     yaw, estimated = yaw_deg(crops, scheme)
     return {
         "metric": "NME",
@@ -100,15 +116,17 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
         "threshold": threshold,
         "failure_rate": failure_rate(nmes[scored], threshold),
         "auc": auc(nmes[scored], threshold),
+        "rmse_px": crops.images.shape[1] * rmse(predicted, crops.landmarks, crops.mask),
         "regions": {
-            name: float(np.nanmean(nme(errors[:, list(points)])))
-            for name, points in scheme.regions.items()
+            name: _mean(nme(errors[:, list(points)])) for name, points in scheme.regions.items()
         },
         "subsets": {
             name: _part(nmes[scored & part]) for name, part in crops.subset_masks().items()
         },
         "tags": {name: _part(nmes[scored & part]) for name, part in crops.tag_masks().items()},
         "yaw_bins": {name: _part(nmes[scored & part]) for name, part in yaw_masks(yaw).items()},
+        "yaw_bins_mean": yaw_bins_mean(nmes[scored], yaw[scored]),
+        "yaw_in_no_bin": yaw_in_no_bin(yaw[scored]),
         "yaw_estimated_from_points": int(estimated.sum()),
     }
 
@@ -116,18 +134,43 @@ def scores(predicted, crops: Crops, scheme: LandmarkScheme, kind="inter-ocular",
 def yaw_deg(crops: Crops, scheme: LandmarkScheme):
     """|yaw| [n] of each face and whether it was estimated [n].
 
-    It is the label's where that knows, else estimated from the true points.
+    It is the label's where that knows, else estimated from the true points, NaN where these do
+    not tell it.
     """
     yaw = crops.pose_deg[:, 1].astype(np.float64)
     unknown = ~np.isfinite(yaw)
     for index in np.flatnonzero(unknown):
         yaw[index] = estimate_pose_deg(crops.landmarks[index], crops.mask[index], scheme)[1]
-    return np.abs(yaw), unknown
+    return np.abs(yaw), unknown & np.isfinite(yaw)
 
 
 def yaw_masks(yaw) -> dict[str, np.ndarray]:
     """{"0-30": [n] bool, ...}: which of the |yaw| [n] fall into each of YAW_BINS_DEG."""
-    return {f"{low}-{high}": (yaw >= low) & (yaw < high) for low, high in YAW_BINS_DEG}
+    bins = yaw_bin(yaw)
+    return {f"{low}-{high}": bins == i for i, (low, high) in enumerate(YAW_BINS_DEG)}
+
+
+def yaw_bin(yaw) -> np.ndarray:
+    """[n] which of YAW_BINS_DEG each |yaw| [n] falls into; their number for none of them."""
+    return np.digitize(yaw, [high for _, high in YAW_BINS_DEG], right=True)
+
+
+def yaw_bins_mean(nmes, yaw) -> float | None:
+    """The mean of the bins' mean NMEs, so that none counts more for its many faces.
+
+    None where a bin holds no face: what is left is no balance of all poses.
+    """
+    bins = yaw_bin(yaw)
+    inside = bins < len(YAW_BINS_DEG)
+    if len(set(bins[inside])) < len(YAW_BINS_DEG):
+        return None
+    return balanced_mean(nmes[inside], bins[inside])
+
+
+def yaw_in_no_bin(yaw) -> dict[str, int]:
+    """How many faces have a |yaw| [n] above the bins, and how many one that is not known."""
+    end = YAW_BINS_DEG[-1][1]
+    return {f"above_{end}": int((yaw > end).sum()), "unknown": int(np.isnan(yaw).sum())}
 
 
 def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: str) -> np.ndarray:
@@ -140,18 +183,22 @@ def score_table(result: dict) -> str:
     """The scores for people to read."""
     conditions = (
         f"{result['side']} side, {result['faces']:,} faces, {result['normaliser']},"
-        f" boxes from {result['box_source']}, {result['engine']}"
+        f" boxes from {result['box_source']}, labels {result['label_source']}, {result['engine']}"
     )
     rows = [
         ("NME", f"{result['nme']:.2%}"),
         ("median", f"{result['nme_median']:.2%}"),
         (f"failures > {result['threshold']:.0%}", f"{result['failure_rate']:.1%}"),
         (f"AUC to {result['threshold']:.0%}", f"{result['auc']:.3f}"),
-        *((name, f"{value:.2%}") for name, value in result["regions"].items()),
+        ("RMSE", f"{result['rmse_px']:.3f} px"),
+        *((name, _percent(value)) for name, value in result["regions"].items()),
         *((name, _shown(part)) for name, part in result["subsets"].items()),
         *((name, _shown(part)) for name, part in result["tags"].items()),
         *((f"yaw {name}", _shown(part)) for name, part in result["yaw_bins"].items()),
-    ]
+        ("mean of yaw bins", _percent(result["yaw_bins_mean"])),
+        *((f"yaw {name.replace('_', ' ')}", f"{count} in no bin")
+          for name, count in result["yaw_in_no_bin"].items() if count),
+    ]  # fmt: skip
     return "\n".join([conditions, *(f"  {name:<16}{value:>14}" for name, value in rows)])
 
 
@@ -178,6 +225,15 @@ def plot_ced(path, curves: dict, threshold: float, normaliser_name: str):
 
 def _part(nmes) -> dict:
     return {"faces": len(nmes), "nme": float(nmes.mean()) if len(nmes) else None}
+
+
+def _mean(nmes) -> float | None:
+    known = nmes[np.isfinite(nmes)]
+    return float(known.mean()) if len(known) else None
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
 
 
 def _shown(part: dict) -> str:

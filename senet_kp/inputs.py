@@ -8,9 +8,13 @@ import cv2
 from senet_kp.augment import AugmentConfig, Augmenter
 from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import tf
-from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, parse_op
+from tfrecords.errors import InputError
+from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, complete_op, parse_op
 from tfrecords.shards import shard_paths
 
+# What becomes of landmarks that are not known: they do not count; faces that lack any are left
+# out; or the mean shape's stand in and count as known.
+MISSING = ("mask", "drop", "mean")
 SHUFFLE_RECORDS = 4096  # at 15 KB a record 60 MB; records lie in random order on disk already
 PREFETCH_BATCHES = 4
 
@@ -35,24 +39,32 @@ def training_batch(
     seed: int,
     config: AugmentConfig,
     threads: int,
+    missing: str = "mask",
 ):
     """The Batch of the next step, and the op that starts the pipeline at `start_step`.
 
-    Every epoch is a permutation of the sides' records, drawn from (seed, epoch); a sample's
+    Every epoch is a permutation of the sides' records (with missing="drop", of those whose
+    landmarks are all known, which the manifest counts), drawn from (seed, epoch); a sample's
     augmentation is drawn from (seed, its name, epoch). Nothing depends on threads or on history,
     so a run that starts at step k sees what an uninterrupted one sees from step k on.
+    Raises InputError where the sides hold nothing to train on.
     """
     cv2.setNumThreads(1)  # its threads would take turns with TensorFlow's, for tiny pictures
     scheme = scheme_of(manifest)
-    count = sum(manifest["sides"][side]["records"] for side in sides)
+    count = sample_count(records, manifest, sides, missing)
     epoch, position = divmod(start_step * batch_size, count)
     paths = [str(path) for side in sides for path in shard_paths(records, manifest, side)]
-    data = tf.data.Dataset.range(epoch, 1 << 40).flat_map(lambda e: _epoch(paths, seed, e))
+    wanted = (lambda record: complete_op(record, scheme.count)) if missing == "drop" else None
+    data = tf.data.Dataset.range(epoch, 1 << 40).flat_map(lambda e: _epoch(paths, seed, e, wanted))
     data = data.skip(position)  # before any decoding: at most one epoch of reading
     augmenter = Augmenter(manifest, seed, config)
 
     def parsed(serialized, epochs):
         batch = parse_op(serialized, scheme.count)
+        if missing == "mean":
+            known = batch[MASK][..., None] > 0
+            batch[LANDMARKS] = tf.where_v2(known, batch[LANDMARKS], manifest["mean_shape"])
+            batch[MASK] = tf.ones_like(batch[MASK])
         fields = (batch[JPEG], batch[LANDMARKS], batch[MASK], batch[NAME])
         size_px = manifest["box"]["size_px"]
         image, landmarks, mask = tf.numpy_function(
@@ -69,12 +81,29 @@ def training_batch(
     return _timed_batch(iterator), iterator.initializer
 
 
-def _epoch(paths: list[str], seed: int, epoch):
-    """The (serialized record, epoch) pairs of one epoch, in that epoch's own order."""
+def sample_count(records: Path, manifest: dict, sides: tuple[str, ...], missing: str) -> int:
+    """How many faces of these sides an epoch has; raises InputError for none."""
+    counted = "complete" if missing == "drop" else "records"
+    count = sum(manifest["sides"][side][counted] for side in sides)
+    if not count:
+        what = "no face that has all its landmarks" if missing == "drop" else "no face"
+        raise InputError(
+            f"{records}: {what} on the {' or '.join(sides)} side to train on; a set to evaluate on"
+            " has none"
+        )
+    return count
+
+
+def _epoch(paths: list[str], seed: int, epoch, wanted=None):
+    """The (serialized record, epoch) pairs of one epoch, in that epoch's own order.
+
+    wanted: an op that says of a record whether it is taken; all are without.
+    """
     seed = seed * 1_000_003 + epoch
     files = tf.data.Dataset.from_tensor_slices(paths)
     files = files.shuffle(len(paths), seed=seed, reshuffle_each_iteration=False)
     records = tf.data.TFRecordDataset(files)
+    records = records.filter(wanted) if wanted else records
     records = records.shuffle(SHUFFLE_RECORDS, seed=seed, reshuffle_each_iteration=False)
     return records.map(lambda serialized: (serialized, epoch))
 

@@ -77,12 +77,37 @@ def ced_at(nmes, errors) -> np.ndarray:
     return np.searchsorted(np.sort(nmes), errors, side="right") / len(nmes)
 
 
-def spread_ratio(predicted, truth) -> float:
+def rmse(predicted, truth, mask) -> float:
+    """Root mean squared error over all known coordinates of [n, N, 2], in their unit.
+
+    Every coordinate counts once, whichever face it is of; NaN without any. Kaggle's "Facial
+    Keypoints Detection" is scored by it, in pixels.
+    """
+    known = np.asarray(mask, bool)
+    difference = (np.asarray(predicted, np.float64) - truth)[known]
+    return float(np.sqrt(np.mean(difference**2))) if known.any() else float("nan")
+
+
+def balanced_mean(values, bins) -> float:
+    """The mean over the bins of each one's mean, from values [n] and whole numbers bins [n]."""
+    count = np.bincount(bins)
+    total = np.bincount(bins, weights=values)
+    return float(np.mean(total[count > 0] / count[count > 0]))
+
+
+def spread_ratio(predicted, truth, mask) -> float:
     """How much predictions [n, N, 2] vary between faces, relative to the truth.
 
-    Near 0 the network answers every face with the mean face; a trained one is near 1.
+    Near 0 the network answers every face with the mean face; a trained one is near 1. Of each
+    point the faces count that know it, by mask [n, N].
     """
-    return float(np.std(predicted, axis=0).mean() / max(np.std(truth, axis=0).mean(), 1e-12))
+    mask = np.asarray(mask, bool)
+    known = mask[:, mask.any(axis=0), None]
+
+    def spread(points):
+        return np.std(np.asarray(points)[:, mask.any(axis=0)], axis=0, where=known).mean()
+
+    return float(spread(predicted) / max(spread(truth), 1e-12))
 
 
 def _extent(points) -> np.ndarray:

@@ -52,6 +52,24 @@ def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.nd
     return picture
 
 
+def grey_picture(text: bytes, side_px: int, name) -> np.ndarray:
+    """[side_px, side_px, 3] uint8 from the grey values 0..255 in a text, row by row.
+
+    Raises BadPicture; `name` is what the message calls it.
+    """
+    try:
+        values = np.array([int(value) for value in text.split()])
+    except ValueError:
+        raise BadPicture(name, "unreadable", "grey values that are no whole numbers") from None
+    if len(values) != side_px * side_px:
+        expected = f"{side_px}x{side_px}"
+        raise BadPicture(name, "pixel-count", f"{len(values):,} grey values, not {expected}")
+    if values.min() < 0 or values.max() > 255:
+        raise BadPicture(name, "unreadable", "grey values outside 0..255")
+    grey = values.astype(np.uint8).reshape(side_px, side_px, 1)
+    return np.repeat(grey, 3, axis=2)
+
+
 def damage(data: bytes) -> tuple[str, str] | None:
     """Reason code and message for bytes that a decoder would take or refuse without a word."""
     if not data:

@@ -16,7 +16,7 @@ from senet_kp.crops import central_crop
 from senet_kp.draw import GREEN, contact_sheet, drawn_face
 from senet_kp.pictures import decode_picture, write_picture
 from senet_kp.scheme import scheme_of
-from tfrecords.errors import UserError, exit_code_of
+from tfrecords.errors import InputError, UserError, exit_code_of
 from tfrecords.shards import read_manifest, read_records
 
 ENLARGED = 2
@@ -51,6 +51,8 @@ def preview(config: PreviewConfig):
         fields = (record.jpeg, record.landmarks, record.mask, record.name.encode())
         for epoch in range(config.versions):
             pictures.append(_drawn(*augmenter.sample(*fields, epoch), scheme))
+    if not pictures:
+        raise InputError(f"{config.records}: no face on the train side to draw")
     write_picture(config.out, contact_sheet(pictures, 1 + config.versions))
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from senet_kp.checkpoints import initial_settings, initial_weights, reason_of
 from senet_kp.crops import Crops, load_crops
 from senet_kp.graph import TrainingGraph, build_training_graph, predict, weight_count
-from senet_kp.inputs import Batch, training_batch
+from senet_kp.inputs import Batch, sample_count, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
 from senet_kp.nets import STANDARDISED, TRUNKS
 from senet_kp.run_folder import RunFolder
@@ -44,6 +44,8 @@ COLLAPSED = 0.1  # predictions that vary this much less than the truth are one m
 def train(config: TrainConfig) -> int:
     """Train to `config.steps`, or until stopped; return the exit code."""
     manifest = read_manifest(config.records)
+    sides = ("train", "val") if config.train_on_val else ("train",)
+    pictures = sample_count(config.records, manifest, sides, config.missing)
     scheme = _self_check(manifest)
     check(config, scheme)
     if config.net in STANDARDISED and "shape_spread" not in manifest:
@@ -61,10 +63,9 @@ def train(config: TrainConfig) -> int:
         return 0
     tf.reset_default_graph()
     tf.set_random_seed(config.seed)
-    sides = ("train", "val") if config.train_on_val else ("train",)
     batch, start_input = training_batch(
         config.records, manifest, sides, config.batch_size, start, config.seed, config.augment,
-        config.threads,
+        config.threads, config.missing,
     )  # fmt: skip
     weights = point_weights(config, scheme) if config.region_weights else None
     graph = build_training_graph(batch, config, manifest, weights)
@@ -79,7 +80,6 @@ def train(config: TrainConfig) -> int:
     initialise = tf.global_variables_initializer()
     tf.get_default_graph().finalize()  # an op made in the loop would now be an error
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
-    pictures = sum(manifest["sides"][side]["records"] for side in sides)
     print(
         f"{config.net}: {weight_count():,} weights, {pictures:,} pictures to train,"
         f" {len(val):,} to validate, from step {start:,}"
@@ -159,14 +159,19 @@ def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, s
         return None
     predicted = predict(session, graph, val.images)
     errors = normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular")
-    error = float(np.nanmean(nme(errors)))
-    spread = spread_ratio(predicted, val.landmarks)
+    nmes = nme(errors)
+    scored = np.isfinite(nmes)
+    if not scored.any():
+        bar.write(f"step {step}: none of {len(val)} val faces has both outer eye corners")
+        return None
+    error = float(nmes[scored].mean())
+    spread = spread_ratio(predicted, val.landmarks, val.mask)
     png = write_predictions(run, val, predicted, scheme)
     image = tf.Summary.Image(encoded_image_string=png)
     value = tf.Summary.Value(tag="val/faces", image=image)
     events.add_summary(tf.Summary(value=[value]), step)
     _add_scalars(events, step, {"val/nme": error, "val/spread": spread})
-    bar.write(f"step {step} val_nme {error:.4%} of {len(val)} faces, spread {spread:.2f}")
+    bar.write(f"step {step} val_nme {error:.4%} of {scored.sum()} faces, spread {spread:.2f}")
     if spread < COLLAPSED:
         bar.write(
             f"warning: the predictions vary {spread:.0%} as much as the labels: the network answers"

@@ -6,6 +6,7 @@ from os import cpu_count
 from pathlib import Path
 
 from senet_kp.augment import AugmentConfig
+from senet_kp.inputs import MISSING
 from senet_kp.losses import LOSSES
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import UserError
@@ -34,6 +35,9 @@ class TrainConfig:
     """vgg16: train the trunk that --init-from brings too; a trunk from scratch always is"""
     train_on_val: bool = False
     """train on the val side too, once all settings are chosen; the newest checkpoint is the best"""
+    missing: str = "mask"
+    """landmarks that are not known: mask (they do not count), drop (faces that lack any are left
+    out) or mean (the mean shape's stand in and count)"""
     steps: int = 40_000
     """steps in all"""
     batch_size: int = 32
@@ -145,7 +149,9 @@ def recipe(net: str) -> TrainConfig:
 def check(config: TrainConfig, scheme: LandmarkScheme):
     """Raise UserError for a value that makes no sense."""
     recipe(config.net)
-    choices = (("loss", LOSSES), ("schedule", SCHEDULES), ("optimiser", OPTIMISERS))
+    choices = (
+        ("loss", LOSSES), ("schedule", SCHEDULES), ("optimiser", OPTIMISERS), ("missing", MISSING),
+    )  # fmt: skip
     for name, known in choices:
         if getattr(config, name) not in known:
             raise UserError(f"--{name} is one of {', '.join(known)}")

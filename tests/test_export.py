@@ -179,6 +179,8 @@ def test_yaw_bins_from_labels_or_estimated(yaw_deg, estimated):
     assert [result["yaw_bins"][name]["faces"] for name in ("0-30", "30-60", "60-90")] == [1, 1, 1]
     assert result["yaw_estimated_from_points"] == estimated and result["nme"] == 0
     assert result["subsets"] == {"X": {"faces": 2, "nme": 0.0}, "Y": {"faces": 1, "nme": 0.0}}
+    assert result["tags"] == {"blur": {"faces": 2, "nme": 0.0}, "pose": {"faces": 1, "nme": 0.0}}
+    assert result["yaw_bins_mean"] == 0 and result["rmse_px"] == 0
 
 
 def test_regions_by_hand():

@@ -9,6 +9,7 @@ from senet_kp.metrics import (
     nme,
     normaliser,
     point_errors,
+    rmse,
     spread_ratio,
 )
 from senet_kp.schemes import IBUG68
@@ -73,8 +74,27 @@ def test_failure_rate_auc_and_curve_by_hand():
 
 def test_spread_of_a_mean_face_is_zero_and_of_the_truth_one():
     truth = np.random.default_rng(0).random((50, 68, 2))
-    assert spread_ratio(truth, truth) == pytest.approx(1)
-    assert spread_ratio(np.broadcast_to(truth.mean(0), truth.shape), truth) == pytest.approx(0)
+    every = np.ones((50, 68))
+    assert spread_ratio(truth, truth, every) == pytest.approx(1)
+    mean_face = np.broadcast_to(truth.mean(0), truth.shape)
+    assert spread_ratio(mean_face, truth, every) == pytest.approx(0)
+
+
+def test_missing_points_do_not_spread():
+    """Zeros in their place would make the truth vary, and every network look like a mean face."""
+    truth = np.random.default_rng(0).normal(0.5, 0.02, (50, 68, 2))
+    mask = np.ones((50, 68), bool)
+    mask[::2, 10:] = False
+    mask[:, 67] = False
+    unknown = np.where(mask[..., None], truth, 0)
+    assert spread_ratio(truth, unknown, mask) == pytest.approx(1)
+
+
+def test_rmse_by_hand():
+    truth, mask = np.zeros((2, 2, 2)), np.array([[1, 1], [1, 0]])
+    predicted = np.array([[[3, 0], [0, 1]], [[1, 1], [99, 99]]])
+    assert rmse(predicted, truth, mask) == pytest.approx(np.sqrt((9 + 1 + 1 + 1) / 6))
+    assert np.isnan(rmse(predicted, truth, np.zeros((2, 2))))
 
 
 def test_unknown_normaliser_is_named():

@@ -269,7 +269,7 @@ def test_unusable_folders_are_named(tmp_path, make, words):
 
 @pytest.mark.parametrize("flags", [
     ["--box.padding", "mirror"], ["--context", "0.5"], ["--context", "1.51"], ["--points", "p"],
-    ["--format", "coco"], ["--test-share", "1"], ["--no-such-flag", "1"],
+    ["--format", "coco"], ["--test-share", "1.1"], ["--split", "even"], ["--no-such-flag", "1"],
 ])  # fmt: skip
 def test_senseless_flags_exit_with_2(tree, tmp_path, flags):
     result = run_module("-m", "data_prep.prepare", "--data", tree, "--out", tmp_path / "o", *flags)

@@ -95,6 +95,14 @@ def decode(data: bytes, landmark_count: int) -> Record:
     )
 
 
+def complete_op(serialized, landmark_count: int):
+    """Scalar bool op: whether all landmarks of one record, a scalar string, are known."""
+    import tensorflow.compat.v1 as tf  # here, as below
+
+    mask = tf.io.FixedLenFeature([landmark_count], tf.float32)
+    return tf.reduce_all(tf.io.parse_single_example(serialized, {MASK: mask})[MASK] > 0)
+
+
 def parse_op(serialized, landmark_count: int) -> dict:
     """Graph ops for the features that training reads, by feature key, from strings [B]."""
     import tensorflow.compat.v1 as tf  # here, so that preparation and the demo do without it

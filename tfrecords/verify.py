@@ -7,6 +7,7 @@ or prints the counts and exits 0. About 20,000 records a second.
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -30,22 +31,23 @@ def verify(folder) -> tuple[list[str], dict]:
     problems, groups, counts = [], {}, {}
     shards = [(side, shard) for side, s in manifest["sides"].items() for shard in s["shards"]]
     for side, shard in tqdm(shards, unit="shard", disable=None):
-        found, records, shard_groups = _verify_shard(folder / shard["name"], shard, manifest)
+        found, counted, shard_groups = _verify_shard(folder / shard["name"], shard, manifest)
         problems += [f"{shard['name']}: {problem}" for problem in found]
-        counts[side] = counts.get(side, 0) + records
+        counts.setdefault(side, Counter()).update(counted)
         groups.setdefault(side, set()).update(shard_groups)
     problems += _count_problems(manifest, counts, groups)
     counted = {
-        side: {"records": counts[side], "groups": len(groups[side])} for side in sorted(counts)
+        side: {"records": counts[side]["records"], "groups": len(groups[side])}
+        for side in sorted(counts)
     }
     return problems, counted
 
 
 def _verify_shard(path: Path, shard: dict, manifest: dict):
-    """Problems of one shard, how many records could be read, and their groups."""
+    """Problems of one shard, how many records could be read and are complete, their groups."""
+    problems, counted, groups = [], Counter(records=0, complete=0), set()
     if not path.exists():
-        return ["missing"], 0, set()
-    problems, records, groups = [], 0, set()
+        return ["missing"], counted, groups
     if path.stat().st_size != shard["bytes"]:
         problems.append(f"has {path.stat().st_size} bytes, not {shard['bytes']}")
     elif sha256_of_file(path) != shard["sha256"]:
@@ -55,12 +57,13 @@ def _verify_shard(path: Path, shard: dict, manifest: dict):
             record = decode(data, manifest["scheme"]["landmarks"])
             groups.add(record.group)
             problems += [f"{record.name}: {text}" for text in _record_problems(record)]
-            records += 1
+            counted["records"] += 1
+            counted["complete"] += bool(record.mask.all())
     except BadRecord as error:
         problems.append(str(error))
-    if records != shard["records"]:
-        problems.append(f"{records} readable records, not {shard['records']}")
-    return problems, records, groups
+    if counted["records"] != shard["records"]:
+        problems.append(f"{counted['records']} readable records, not {shard['records']}")
+    return problems, counted, groups
 
 
 def _record_problems(record):
@@ -77,8 +80,11 @@ def _record_problems(record):
 
 def _count_problems(manifest, counts, groups):
     for side, stated in manifest["sides"].items():
-        if counts.get(side, 0) != stated["records"]:
-            yield f"{side}: {counts.get(side, 0)} records, not {stated['records']}"
+        counted = counts.get(side, Counter())
+        if counted["records"] != stated["records"]:
+            yield f"{side}: {counted['records']} records, not {stated['records']}"
+        if counted["complete"] != stated["complete"]:
+            yield f"{side}: {counted['complete']} with all landmarks, not {stated['complete']}"
         if len(groups.get(side, ())) != stated["groups"]:
             yield f"{side}: {len(groups.get(side, ()))} groups, not {stated['groups']}"
     sides = sorted(groups)

@@ -1,5 +1,6 @@
 """What is left of a model's accuracy with dlib's boxes, on whole pictures as the demo sees them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,23 @@ from senet_kp.detector import MIN_IOU, BoxTransform, FaceDetector, iou
 from senet_kp.facebox import BoxRule, affine_box, to_relative
 from senet_kp.metrics import nme, normalised_errors
 from senet_kp.models import Model
-from senet_kp.pictures import read_picture
+from senet_kp.pictures import SUFFIXES, read_picture
 from senet_kp.predictor import landmarks_near
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import InputError
 
 
+def file_of(name: str) -> str | None:
+    """The file in a face's name, which a number may follow; None for a row of a table."""
+    file = re.sub(r"#\d+$", "", name)
+    return file if Path(file).suffix.lower() in SUFFIXES else None
+
+
 def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
-    """The file of each picture name, below one of the roots; raises InputError for none."""
+    """The file of each face's name, below one of the roots; raises InputError for none."""
     paths = []
-    for name in names:
+    for name in map(file_of, names):
         found = [root / name for root in roots if (root / name).is_file()]
         if not found:
             folders = ", ".join(map(str, roots))

@@ -10,13 +10,35 @@ import numpy as np
 
 from senet_kp.contamination import check_overlap
 from senet_kp.crops import Crops, load_crops, load_stored
-from senet_kp.evaluate import list_conditions, yaw_deg, yaw_masks
-from senet_kp.metrics import auc, ced_at, failure_rate, nme, normalised_errors, normaliser
+from senet_kp.evaluate import (
+    YAW_BINS_DEG,
+    list_conditions,
+    yaw_bin,
+    yaw_bins_mean,
+    yaw_deg,
+    yaw_in_no_bin,
+    yaw_masks,
+)
+from senet_kp.metrics import (
+    auc,
+    balanced_mean,
+    ced_at,
+    failure_rate,
+    nme,
+    normalised_errors,
+    normaliser,
+)
 from senet_kp.model_card import box_rule
 from senet_kp.models import Model, open_model
 from senet_kp.report import bootstrap
 from senet_kp.report.boxes import box_curves
-from senet_kp.report.detected import compare_boxes, detect, find_pictures, points_in_detected
+from senet_kp.report.detected import (
+    compare_boxes,
+    detect,
+    file_of,
+    find_pictures,
+    points_in_detected,
+)
 from senet_kp.report.gallery import choose, draw
 from senet_kp.report.training import training_curve
 from senet_kp.scheme import LandmarkScheme, scheme_of
@@ -25,6 +47,7 @@ from tfrecords.shards import read_manifest
 
 CED_STEPS = 160  # of the curve's error axis, which ends at twice the threshold
 NO_DATA = "Not measured: this needs the original pictures, and --data did not name their folders."
+NO_PICTURES = "Not measured: the faces lie in a table, not in pictures around them."
 NO_TRANSFORM = "Not measured: how dlib's boxes lie to the face boxes is not known for this model."
 
 
@@ -98,7 +121,9 @@ def _load_faces(config, manifest: dict) -> Faces:
     rng = np.random.default_rng(config.seed)
     boxed = _some(rng, len(crops), config.box_faces)
     stored = load_stored(config.records, manifest, config.side, usable[boxed])
-    searched = _some(rng, len(crops), config.detector_faces if config.data else 0)
+    in_pictures = np.flatnonzero([file_of(name) is not None for name in crops.names])
+    limit = config.detector_faces if config.data else 0
+    searched = in_pictures[_some(rng, len(in_pictures), limit)]
     paths = find_pictures([crops.names[i] for i in searched], config.data)
     detections = detect(paths) if paths else []
     return Faces(crops, scheme, manifest, left_out, boxed, stored, searched, paths, detections)
@@ -113,6 +138,9 @@ def _measure(config, model: Model, predicted, faces: Faces) -> dict:
         "conditions": model.conditions,
         "nmes": nmes,
         "scores": _by_subset(nmes, crops, config),
+        "tags": {
+            name: _part(nmes, crops, part, config) for name, part in crops.tag_masks().items()
+        },
         **_by_yaw(nmes, faces, config),
         **_by_point(errors, faces, config.seed),
         "ced": ced_at(nmes, _ced_errors(config.threshold)),
@@ -133,8 +161,25 @@ def _by_yaw(nmes, faces: Faces, config) -> dict:
         "yaw_bins": {
             name: _part(nmes, faces.crops, part, config) for name, part in yaw_masks(yaw).items()
         },
+        "yaw_bins_mean": _yaw_bins_mean(nmes, yaw, faces, config.seed),
+        "yaw_in_no_bin": yaw_in_no_bin(yaw),
         "yaw_estimated_from_points": int(estimated.sum()),
     }
+
+
+def _yaw_bins_mean(nmes, yaw, faces: Faces, seed: int) -> dict | None:
+    """The balanced mean of the bins with its interval; None where a bin holds no face.
+
+    A resample without any face of a bin counts the others.
+    """
+    if yaw_bins_mean(nmes, yaw) is None:
+        return None
+    bins = yaw_bin(yaw)
+    inside = bins < len(YAW_BINS_DEG)
+    values = np.column_stack([nmes, bins])[inside]
+    statistics = {"mean": lambda drawn: balanced_mean(drawn[:, 0], drawn[:, 1].astype(int))}
+    groups = np.array(faces.crops.groups)[inside]
+    return bootstrap.estimates(statistics, values, groups, seed)["mean"]
 
 
 def _by_point(errors, faces: Faces, seed: int) -> dict:
@@ -171,6 +216,8 @@ def _detected(config, model: Model, faces: Faces, nmes) -> dict:
     """The scores with dlib's boxes, or under "note" why there are none."""
     if not config.data:
         return {"note": NO_DATA}
+    if not len(faces.searched):
+        return {"note": NO_PICTURES}
     if not model.detector_box:
         return {"note": NO_TRANSFORM}
     crops, rule = faces.crops.take(faces.searched), box_rule(faces.manifest)

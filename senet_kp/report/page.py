@@ -118,8 +118,12 @@ def _score_cells(part: dict) -> list[Html]:
 
 
 def _subsets(numbers: dict) -> Html | None:
-    names = [name for name in numbers["models"][0]["scores"] if name != "all"]
-    return _parts_table(numbers, "scores", names, "subset")
+    first = numbers["models"][0]
+    subsets = [name for name in first["scores"] if name != "all"]
+    tables = [_parts_table(numbers, "scores", subsets, "subset")]
+    if first["tags"]:
+        tables.append(_parts_table(numbers, "tags", list(first["tags"]), "attribute"))
+    return joined(*tables)
 
 
 def _parts_table(numbers: dict, key: str, names: list[str], what: str) -> Html:
@@ -195,10 +199,23 @@ def _yaw(numbers: dict) -> Html:
         f"The yaw of {first['yaw_estimated_from_points']:,} of {numbers['conditions']['faces']:,}"
         " faces is not in their labels, and was estimated from their true points."
     )
+    outside = [f"{count:,} faces {name.replace('_', ' ')}"
+               for name, count in first["yaw_in_no_bin"].items() if count]  # fmt: skip
+    if outside:
+        note += f" In no bin: {', '.join(outside)}."
     return joined(
         _parts_table(numbers, "yaw_bins", list(first["yaw_bins"]), "|yaw|, degrees"),
+        *([_yaw_bins_mean(numbers)] if first["yaw_bins_mean"] else []),
         paragraph(note, class_="soft"),
     )
+
+
+def _yaw_bins_mean(numbers: dict) -> Html:
+    rows = [
+        [model_name(model["name"], index), with_interval(model["yaw_bins_mean"], percent)]
+        for index, model in enumerate(numbers["models"])
+    ]
+    return table("Balanced mean of the yaw bins", ["model", "mean of the bins' NME, %"], rows)
 
 
 def _boxes(numbers: dict) -> Html:
