@@ -168,7 +168,8 @@ def make_crops(yaw_deg):
     images = np.zeros((3, 128, 128, 3), np.uint8)
     affine = np.tile(np.eye(2, 3), (3, 1, 1))
     names, subsets = ["a", "b", "c"], ["X", "X", "Y"]
-    return Crops(images, landmarks, np.ones((3, 68), bool), pose, affine, names, names, subsets)
+    mask, tags = np.ones((3, 68), bool), [("blur",), (), ("blur", "pose")]
+    return Crops(images, landmarks, mask, pose, affine, names, names, subsets, tags)
 
 
 @pytest.mark.parametrize("yaw_deg, estimated", [((5, -45, 75), 0), ((np.nan,) * 3, 3)])
@@ -189,6 +190,8 @@ def test_regions_by_hand():
     assert result["regions"]["mouth"] == pytest.approx(0.1)
     assert result["regions"]["eyes"] == 0
     assert result["nme"] == pytest.approx(0.1 * 20 / 68)
+    assert {name: part["faces"] for name, part in result["tags"].items()} == {"blur": 2, "pose": 1}
+    assert result["tags"]["pose"]["nme"] == pytest.approx(0.1 * 20 / 68)
     assert result["failure_rate"] == 1.0 and result["auc"] == 0.0
 
 

@@ -44,6 +44,7 @@ def make_crops(count: int, groups=None, subsets=None) -> Crops:
         names=names,
         groups=groups or names,
         subsets=subsets or ["A"] * count,
+        tags=[()] * count,
     )
 
 
