@@ -11,6 +11,7 @@ STEPS  ?=
 MINUTES ?=
 FLAGS  ?=
 MODELS ?=
+NAME   ?=
 
 # FLAGS go to the stage that was asked for, not to those that run before it.
 OWN_FLAGS = $(if $(filter $@,$(MAKECMDGOALS)),$(FLAGS))
@@ -30,14 +31,14 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample tfrecords preview train short-run eval freeze report demo compare test lint lock bench clean
+.PHONY: help setup sample data tfrecords preview train short-run eval freeze report demo compare test lint lock bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder FORMAT=300w-lp|p1 OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo"
-	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
+	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage' NAME=data-set"
 
 setup: $(READY)  ## the environment: .venv with exact versions
 
@@ -52,6 +53,9 @@ $(READY): $(LOCK)
 
 sample: setup  ## render the built-in sample set in the layout of 300W-LP
 	$(PY) -m data_prep.sample_faces --out $(OUT)/sample
+
+data: setup  ## fetch NAME=300w-lp|aflw2000-3d|p1 into data/
+	$(PY) -m data_prep.download $(NAME) --out data $(OWN_FLAGS)
 
 tfrecords: setup $(if $(DATA),,sample)  ## crop the faces, write train, val and test records
 	$(PY) -m data_prep.prepare --data $(SOURCE) --format $(FORMAT) --out $(RECORDS) $(OWN_FLAGS)

@@ -25,7 +25,7 @@ import numpy as np
 
 from senet_kp.backends import BACKENDS
 from senet_kp.draw import draw_axes, draw_box, draw_landmarks
-from senet_kp.pictures import SUFFIXES, read_picture, write_picture
+from senet_kp.pictures import pictures_in, read_picture, write_picture
 from senet_kp.pose import angles_deg, head_rotation
 from senet_kp.predictor import PASSES, Face, LandmarkPredictor
 from senet_kp.schemes import IBUG68
@@ -110,12 +110,7 @@ def expand_sources(sources: list[str]):
     """Files and camera numbers, folders replaced by the pictures in them."""
     for source in sources:
         if Path(source).is_dir():
-            pictures = sorted(p for p in Path(source).iterdir() if p.suffix.lower() in SUFFIXES)
-            if not pictures:
-                raise InputError(
-                    f"{source}: a folder without pictures ({', '.join(sorted(SUFFIXES))})"
-                )
-            yield from map(str, pictures)
+            yield from map(str, pictures_in(source))
         else:
             yield source
 

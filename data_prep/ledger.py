@@ -10,13 +10,14 @@ from data_prep.face_sample import FaceSource
 from data_prep.split import side_of
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import decode_picture, write_picture
+from senet_kp.shape_statistics import ShapeStatistics
 from tfrecords.errors import CheckError, InputError
 from tfrecords.files import write_csv
+from tfrecords.fingerprints import COLUMNS, SPLIT
 from tfrecords.schema import decode
 from tfrecords.shards import SIDES, ShardWriter
 
 REJECTS = "rejects.csv"
-SPLIT = "split.csv"
 CONTACT_SHEET = "contact_sheet.png"
 SHEET_PICTURES, SHEET_COLUMNS = 40, 8
 
@@ -29,12 +30,11 @@ class Ledger:
         self.writers = {s: ShardWriter(folder, s, config.records_per_shard) for s in SIDES}
         self.groups = {side: set() for side in SIDES}
         self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
-        self.split: list[tuple[str, str, str]] = []  # picture, group, side
+        self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
         self.train_sources: list[FaceSource] = []  # the first ones, which are random ones
         self._sheet: list[bytes] = []
-        count = config.landmark_scheme.count
-        self._shape_sum, self._shape_count = np.zeros((count, 2)), np.zeros(count, int)
+        self.shape = ShapeStatistics()  # of the train side
         self._points: dict[tuple[str, bytes], str] = {}  # (photo, landmarks): the view's name
 
     def enter(self, source: FaceSource, result: Cropped | Reject):
@@ -47,14 +47,14 @@ class Ledger:
         side = side_of(source.group, config.seed, config.test_share, config.val_share)
         self.writers[side].write(result.data)
         self.groups[side].add(source.group)
-        self.split.append((source.name, source.group, side))
+        hashes = result.jpeg_hash, result.picture_hash
+        self.split.append((source.name, source.group, side, *hashes))
         self.content[source.name] = result.content_hash
         if side == "train":
             self._enter_train(source, result)
 
     def _enter_train(self, source: FaceSource, cropped: Cropped):
-        self._shape_sum += np.where(cropped.mask[:, None], cropped.relative, 0)
-        self._shape_count += cropped.mask
+        self.shape.add(cropped.relative, cropped.mask)
         if len(self._sheet) < SHEET_PICTURES:
             self._sheet.append(cropped.data)
         if len(self.train_sources) < self.config.detector_pictures:
@@ -92,7 +92,7 @@ class Ledger:
     def close(self) -> dict:
         """Finish shards, tables and contact sheet; return the sides for the manifest."""
         self._write_rejects(self.folder / REJECTS)
-        write_csv(self.folder / SPLIT, ("picture", "group", "side"), self.split)
+        write_csv(self.folder / SPLIT, COLUMNS, self.split)
         scheme = self.config.landmark_scheme
         pictures = [_drawn(decode(data, scheme.count), scheme, self.config) for data in self._sheet]
         write_picture(self.folder / CONTACT_SHEET, contact_sheet(pictures, SHEET_COLUMNS))
@@ -107,12 +107,6 @@ class Ledger:
         """How many groups stand on two sides: the proof that none does."""
         every = [group for groups in self.groups.values() for group in groups]
         return len(every) - len(set(every))
-
-    def mean_shape(self):
-        """Mean of the train side's known box-relative landmarks, [N, 2]; the centre for none."""
-        known = np.maximum(self._shape_count, 1)[:, None]
-        shape = np.where(self._shape_count[:, None], self._shape_sum / known, 0.5)
-        return np.round(shape, 6)
 
     def _write_rejects(self, path: Path):
         write_csv(path, ("picture", "reason", "message"), self.rejects)

@@ -28,12 +28,12 @@ from data_prep.crop_record import CropRule, crop_record, detected_pair
 from data_prep.data_sets import DataSet, scan_all
 from data_prep.face_sample import FaceSource
 from data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
-from data_prep.split import fraction
 from senet_kp.detector import measure_transform
 from tfrecords.errors import InputError, exit_code_of
-from tfrecords.files import atomic_folder, sha256_of_lines, write_json
+from tfrecords.files import atomic_folder, fraction, sha256_of_lines, write_json
+from tfrecords.fingerprints import read_fingerprints
 from tfrecords.schema import SCHEMA_VERSION
-from tfrecords.shards import MANIFEST, read_manifest, records_hash, shard_paths
+from tfrecords.shards import MANIFEST, SIDES, read_manifest, records_hash, shard_paths
 
 CHUNK = 64  # pictures a process takes at a time: 0.1 s of work, so that waiting does not show
 
@@ -80,7 +80,8 @@ def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig
         "sides": sides,
         "groups_on_two_sides": ledger.shared_groups(),
         "rejects": len(ledger.rejects),
-        "mean_shape": ledger.mean_shape(),
+        "mean_shape": ledger.shape.mean(),
+        "shape_spread": ledger.shape.spread(),
         "detector_box": asdict(transform) if transform else None,
         "sources": [data_set.account(config.points, ledger.content) for data_set in data_sets],
         "versions": _versions(),
@@ -137,6 +138,7 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
         manifest = read_manifest(out)
         for side in manifest["sides"]:
             shard_paths(out, manifest, side)
+        read_fingerprints(out, SIDES)
     except InputError:
         return None
     same = manifest["settings"] == settings and manifest["listing"] == listing
@@ -144,7 +146,7 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
 
 
 def _versions() -> dict:
-    packages = ("numpy", "opencv-python-headless", "scipy")
+    packages = ("numpy", "opencv-python-headless", "scipy", "imagehash")
     return {"python": python_version()} | {name: version(name) for name in packages}
 
 

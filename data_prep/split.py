@@ -1,6 +1,6 @@
 """Which side a group of pictures goes to."""
 
-import hashlib
+from tfrecords.files import fraction
 
 
 def side_of(group: str, seed: int, test_share: float, val_share: float) -> str:
@@ -13,9 +13,3 @@ def side_of(group: str, seed: int, test_share: float, val_share: float) -> str:
     if fraction(group, seed, "test") < test_share:
         return "test"
     return "val" if fraction(group, seed, "val") < val_share else "train"
-
-
-def fraction(name: str, seed: int, purpose: str) -> float:
-    """A number in [0, 1) that depends on the three arguments and on nothing else."""
-    digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64

@@ -27,6 +27,8 @@ class AugmentConfig:
     """share of pictures that are mirrored"""
     rotation_deg: float = 12.0
     """standard deviation of the turn in the picture's plane, degrees"""
+    scale: float = 0.0
+    """a face becomes up to this share larger or smaller, evenly spread: 0.2 for 0.8 to 1.2"""
     stretch: float = 0.05
     """standard deviation of the log of the factor that widens a face and lowers it as much"""
     box_jitter: float = 0.6
@@ -114,6 +116,8 @@ def _box_change(random, spread, config):
     normal = np.clip(normal, -2.5, 2.5)  # the tails of the detector's boxes are other faces
     angle = math.radians(config.rotation_deg) * normal[0]
     size = math.exp(config.box_jitter * spread[2] * normal[1])
+    if config.scale:
+        size /= random.uniform(1 - config.scale, 1 + config.scale)
     cos, sin = size * math.cos(angle), size * math.sin(angle)
     wide = math.exp(config.stretch * normal[4])
     mirror = -wide if random.random() < config.flip else wide

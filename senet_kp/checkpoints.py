@@ -10,9 +10,10 @@ import numpy as np
 from senet_kp.frozen_weights import unfolded_weights
 from senet_kp.graph import AVERAGE
 from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE, read_card
-from senet_kp.nets import NETWORKS, build_network
+from senet_kp.nets import NETWORKS, TRUNKS, build_network
 from senet_kp.tf1 import tf
 from tfrecords.errors import InputError, ModelError
+from tfrecords.files import sha256_of_file, sha256_of_lines
 
 UNFOLD_FACES = 256  # that show what batch norm sees
 
@@ -73,10 +74,13 @@ def averaged_saver(average_decay: float):
 
 
 def initial_settings(start: Path) -> dict:
-    """How what a training starts from was trained: a run folder, or a frozen graph with its card.
+    """How what a training starts from was trained: a run folder, a frozen graph with its card, or
+    slim's checkpoint of a trunk, of which nothing but its hash is known.
 
-    Raises ModelError where there is neither.
+    Raises ModelError where there is none of them.
     """
+    if files := _checkpoint_files(start):
+        return {"trunk_sha256": sha256_of_lines(map(sha256_of_file, files))}
     if start.suffix != ".pb":
         return read_settings(start)
     card = read_card(start)
@@ -93,12 +97,32 @@ def initial_weights(config, crops_of):
     """
     start = Path(config.init_from)
     settings = initial_settings(start)
+    if "trunk_sha256" in settings:
+        return partial(restore, _trunk_saver(config.net, start), prefix=str(start))
     if settings["net"] != config.net:
         raise ModelError(f"{start}: is a {settings['net']}, not a {config.net}")
     if start.suffix == ".pb":
         return partial(_load, unfolded_weights(start, crops_of(UNFOLD_FACES)), start)
     saver = averaged_saver(settings["average_decay"])
     return partial(restore, saver, prefix=checkpoint_prefix(start))
+
+
+def _checkpoint_files(start: Path) -> list[Path]:
+    """What holds the values of a checkpoint with this prefix, of either format; none if not one."""
+    if start.is_file() and start.suffix != ".pb":
+        return [start]
+    return sorted(start.parent.glob(f"{start.name}.data-*"))
+
+
+def _trunk_saver(net: str, start: Path):
+    """A Saver that reads the trunk's variables by the names that slim gives them."""
+    if net not in TRUNKS:
+        raise ModelError(
+            f"{start}: a checkpoint can be the trunk of {', '.join(TRUNKS)} alone, not of {net}"
+        )
+    inside = f"{net}/{TRUNKS[net]}/"
+    trunk = [v for v in tf.model_variables() if v.op.name.startswith(inside)]
+    return tf.train.Saver({v.op.name.removeprefix(f"{net}/"): v for v in trunk})
 
 
 def _load(values: dict, start: Path, session):

@@ -3,7 +3,8 @@
 Scores a frozen graph, a training run's best checkpoint or a dlib shape predictor on one side of a
 record folder, with the face boxes of the records. Prints a table, writes JSON and the curve of
 cumulative errors.
-Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 4 the model cannot be used.
+Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 4 the model cannot be used,
+5 the model was trained on some of the faces.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 import tyro
 
 from senet_kp.backends import BACKENDS
+from senet_kp.contamination import check_overlap
 from senet_kp.crops import Crops, load_crops
 from senet_kp.metrics import NORMALISERS, auc, ced, failure_rate, nme, normalised_errors
 from senet_kp.models import open_model
@@ -41,6 +43,10 @@ class EvaluateConfig:
     """NME above which a face counts as failed, and where the area under the curve ends"""
     backend: str = "opencv"
     """opencv or tensorflow, for a frozen graph"""
+    trained_on: tuple[Path, ...] = ()
+    """record folders that the model was trained on, where they are not the scored ones"""
+    allow_overlap: bool = False
+    """score faces too that the model was trained on"""
     json: str = ""
     """where the numbers go, - for standard output; beside the model if empty"""
     ced: str = ""
@@ -55,10 +61,11 @@ def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
     if not len(crops):
         raise InputError(f"{config.records}: no faces on the {config.side} side")
     with open_model(config.model, config.records, manifest, config.backend) as model:
+        (overlap,) = check_overlap([model], config, manifest)
         predicted = model.predict(crops.images)
     scheme = scheme_of(manifest)
     result = scores(predicted, crops, scheme, config.normaliser, config.threshold)
-    result |= model.conditions | list_conditions(manifest, config.side)
+    result |= model.conditions | list_conditions(manifest, config.side) | {"overlap": overlap}
     return result, face_errors(predicted, crops, scheme, config.normaliser)
 
 

@@ -6,12 +6,16 @@ import numpy as np
 
 from senet_kp.losses import map_loss, sample_loss
 from senet_kp.nets import build_network
-from senet_kp.nets.layers import MAPS
+from senet_kp.nets.layers import MAPS, UNITS
 from senet_kp.nets.options import NetOptions
 from senet_kp.schedules import Schedule, build_optimiser, build_schedule
 from senet_kp.tf1 import BATCH_NORM_UPDATES, tf
+from senet_kp.train_config import trains_trunk
 
 AVERAGE = "ExponentialMovingAverage"  # what a variable's average is called after its name
+# A box is as high as most faces, so that the chin hardly moves in it: measured in its own spread,
+# one pixel of it would outweigh all other points.
+MIN_SPREAD = 0.01
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,16 @@ class TrainingGraph:
     val_landmarks: object  # [n, N, 2], averaged weights and moving statistics
 
 
-def build_training_graph(batch, config, size_px: int, point_weights=None) -> TrainingGraph:
+def build_training_graph(batch, config, manifest: dict, point_weights=None) -> TrainingGraph:
     """Loss, optimiser, schedule, batch norm and weight average tied to the step, validation."""
     step = tf.train.get_or_create_global_step()
     count = int(batch.landmarks.shape[1])
-    options = NetOptions(
-        weight_decay=config.weight_decay,
-        bn_decay=config.bn_decay,
-        dropout_keep=config.dropout_keep,
-        dropout_seed=tf.stack([tf.cast(config.seed, tf.int64), step]),
-    )
+    options = net_options(config, manifest, step)
     predicted = build_network(config.net, tf.cast(batch.image, tf.float32), count, True, options)
-    losses = sample_loss(config.loss, predicted, batch.landmarks, batch.mask, point_weights)
+    unit = [tf.reshape(spread, [count, 2]) for spread in tf.get_collection(UNITS)] or [1.0]
+    losses = sample_loss(
+        config.loss, predicted, batch.landmarks, batch.mask, point_weights, unit[0]
+    )
     if config.map_loss:
         for maps in tf.get_collection(MAPS):
             losses += config.map_loss * map_loss(maps, batch.landmarks, batch.mask)
@@ -54,6 +56,7 @@ def build_training_graph(batch, config, size_px: int, point_weights=None) -> Tra
     if average:
         with tf.control_dependencies([train_op]):
             train_op = average.apply(tf.model_variables())  # batch norm's statistics as well
+    size_px = manifest["box"]["size_px"]
     image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
         val_points = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
@@ -70,6 +73,20 @@ def build_training_graph(batch, config, size_px: int, point_weights=None) -> Tra
     )
 
 
+def net_options(config, manifest: dict, step) -> NetOptions:
+    """What a network of this training is told, at the step of the int64 tensor `step`."""
+    spread = np.ravel(manifest.get("shape_spread", 1.0))
+    return NetOptions(
+        weight_decay=config.weight_decay,
+        bn_decay=config.bn_decay,
+        dropout_keep=config.dropout_keep,
+        dropout_seed=tf.stack([tf.cast(config.seed, tf.int64), step]),
+        train_trunk=trains_trunk(config),
+        label_mean=np.ravel(manifest["mean_shape"]),
+        label_spread=np.maximum(spread, MIN_SPREAD),
+    )
+
+
 def weight_average(decay: float, step=None):
     """The moving average of the weights, quicker in the first steps; None with decay 0."""
     return tf.train.ExponentialMovingAverage(decay, step, name=AVERAGE) if decay else None
@@ -78,12 +95,12 @@ def weight_average(decay: float, step=None):
 def _averages(average):
     """A getter that hands a network the averages of its variables."""
 
-    def getter(get, name, *args, **kwargs):
-        variable = get(name, *args, **kwargs)
+    def averaged_getter(getter, name, *args, **kwargs):  # called by these names
+        variable = getter(name, *args, **kwargs)
         averaged = average.average(variable) if average else None
         return variable if averaged is None else averaged
 
-    return getter
+    return averaged_getter
 
 
 def weight_count() -> int:

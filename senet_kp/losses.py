@@ -45,14 +45,16 @@ def wing(difference):
 LOSSES = {"mse": mse, "l1": l1, "smooth_l1": smooth_l1, "wing": wing}
 
 
-def sample_loss(name: str, predicted, truth, mask, point_weights=None):
+def sample_loss(name: str, predicted, truth, mask, point_weights=None, unit=1.0):
     """[B] mean penalty of each sample over its valid coordinates, by the loss of that name.
 
     predicted [B, 2N], truth [B, N, 2], mask [B, N] 0 or 1, point_weights [N] or None for ones;
-    the mean is weighted by both. A sample without a valid point counts as 0.
+    the mean is weighted by both. A sample without a valid point counts as 0. unit: a number or
+    [N, 2], what differences are measured in: the spread of standardised labels.
     """
     weights = mask if point_weights is None else mask * point_weights
-    error = LOSSES[name](tf.reshape(predicted, tf.shape(truth)) - truth) * weights[..., None]
+    difference = (tf.reshape(predicted, tf.shape(truth)) - truth) / unit
+    error = LOSSES[name](difference) * weights[..., None]
     total = tf.reduce_sum(weights, 1)
     return tf.math.divide_no_nan(tf.reduce_sum(error, [1, 2]), 2 * total)
 

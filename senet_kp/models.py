@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.backends import BACKENDS
+from senet_kp.contamination import trained_records
 from senet_kp.model_card import read_card
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError
@@ -26,6 +27,7 @@ class Model:
     conditions:   what every score of it must say: engine, model, versions, ...
     card:         how it was made; None where that is not known
     detector_box: from dlib's box to its face box, the fields of a BoxTransform; None if unknown
+    trained_on:   SHA-256 of the records it learned from: the sides; empty if unknown
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Model:
     conditions: dict
     card: dict | None
     detector_box: dict | None
+    trained_on: dict[str, tuple[str, ...]]
 
     def predict(self, images) -> np.ndarray:
         """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError for what is no number."""
@@ -65,16 +68,16 @@ def _frozen_graph(path: Path, manifest: dict, backend: str) -> Model:
     card = read_card(path)
     if (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
         raise ModelError(f"{path}: made for another face box or scheme than the records'")
-    trained_on = card.get("training", {}).get("records", {}).get("sha256")
+    trained_on = trained_records(card.get("training", {}).get("settings"))
     conditions = {
         "engine": backend,
         "model": str(path),
         "model_sha256": card["sha256"],
-        "trained_on_these_records": trained_on == manifest["records_sha256"],
+        "trained_on_these_records": manifest["records_sha256"] in trained_on,
         "versions": _versions(tensorflow=backend == "tensorflow"),
     }
     run = BACKENDS[backend](path.read_bytes(), path)
-    return Model(path, run, conditions, card, card.get("detector_box"))
+    return Model(path, run, conditions, card, card.get("detector_box"), trained_on)
 
 
 @contextmanager
@@ -95,7 +98,8 @@ def _training_run(path: Path, records: Path, manifest: dict):
         def run(image):
             return checkpoints.run_images(session, image[None])[0]
 
-        yield Model(path, run, conditions, settings, manifest["detector_box"])
+        trained_on = trained_records(settings)
+        yield Model(path, run, conditions, settings, manifest["detector_box"], trained_on)
 
 
 def _dlib_predictor(path: Path, manifest: dict) -> Model:
@@ -107,20 +111,20 @@ def _dlib_predictor(path: Path, manifest: dict) -> Model:
     size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
     if len(run(np.zeros((size_px, size_px, 3), np.uint8))) != count:
         raise ModelError(f"{path}: does not predict the {count} landmarks of the records")
-    card = _beside(path)
-    trained_on = card and card.get("records_sha256")
+    card = card_beside(path)
+    trained_on = trained_records(card)
     conditions = {
         "engine": "dlib",
         "model": str(path),
         "model_sha256": sha256_of_file(path),
-        "trained_on_these_records": trained_on == manifest["records_sha256"],
+        "trained_on_these_records": manifest["records_sha256"] in trained_on,
         "versions": _versions() | {"dlib": import_dlib().__version__},
     }
-    return Model(path, run, conditions, card, manifest["detector_box"])
+    return Model(path, run, conditions, card, manifest["detector_box"], trained_on)
 
 
-def _beside(path: Path) -> dict | None:
-    """What a predictor's training left beside it; None where there is nothing of the kind."""
+def card_beside(path: Path) -> dict | None:
+    """What a dlib predictor's training left beside it; None where there is nothing of the kind."""
     try:
         card = json.loads(path.with_suffix(".json").read_text())
     except (OSError, ValueError):

@@ -31,6 +31,14 @@ def read_picture(path) -> np.ndarray:
     return decode_picture(data, path)
 
 
+def pictures_in(folder) -> list[Path]:
+    """The pictures right in a folder, sorted by name; raises InputError where there is none."""
+    found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"{folder}: a folder without pictures ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
 def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
     """`read_picture` for bytes already read; `path` only names them in errors."""
     if problem := damage(data):

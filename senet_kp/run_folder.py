@@ -4,6 +4,8 @@ config.json     the settings and the hash of the records
 latest/         the newest checkpoint, ckpt-<step>, and the one before
 best/           the checkpoint with the lowest validation NME so far, and best.json
 metrics.csv     a row per validation
+curves.png      loss, learning rate and validation NME over the steps, drawn at every validation
+predictions.png validation faces with their true points (green) and predicted ones (red), as well
 events.*        for TensorBoard
 """
 
@@ -57,6 +59,11 @@ class RunFolder:
     def latest(self) -> str | None:
         """Prefix of the newest checkpoint, or None."""
         return tf.train.latest_checkpoint(str(self.folder / "latest"))
+
+    @property
+    def step(self) -> int:
+        """Steps done when the newest checkpoint was written, 0 without one."""
+        return int(self.latest.rpartition("-")[2]) if self.latest else 0
 
     @property
     def best(self) -> dict | None:

@@ -47,6 +47,7 @@ with _quiet():
         ops.Tensor = tf.Tensor
 
     import tf_slim as slim
+    import tf_slim.nets  # noqa: F401, so that there is slim.nets
 
 tf.logging.set_verbosity(tf.logging.ERROR)  # the next line would announce its deprecation
 tf.disable_v2_behavior()

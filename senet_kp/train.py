@@ -10,7 +10,6 @@ checkpoint does not fit, 5 the loss is no longer finite, 6 no place to write, 13
 import signal
 import sys
 import time
-from argparse import ArgumentParser
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,20 +19,25 @@ from tqdm import tqdm
 
 from senet_kp.checkpoints import initial_settings, initial_weights, reason_of
 from senet_kp.crops import Crops, load_crops
-from senet_kp.draw import GREEN, RED, contact_sheet, drawn_face
 from senet_kp.graph import TrainingGraph, build_training_graph, predict, weight_count
 from senet_kp.inputs import Batch, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
-from senet_kp.pictures import encode_picture
+from senet_kp.nets import STANDARDISED, TRUNKS
 from senet_kp.run_folder import RunFolder
+from senet_kp.run_pictures import write_curves, write_predictions
 from senet_kp.scheme import LandmarkScheme, flip_table_error, scheme_of
 from senet_kp.tf1 import tf
-from senet_kp.train_config import TrainConfig, check, point_weights, recipe
+from senet_kp.train_config import (
+    TrainConfig,
+    check,
+    point_weights,
+    recipe_of_command_line,
+    trains_trunk,
+)
 from tfrecords.errors import INTERRUPTED, CheckError, InputError, exit_code_of
 from tfrecords.shards import read_manifest
 
 VAL_FACES = 1000  # more would not change the choice of a checkpoint, only cost time
-SHOWN_FACES = 8
 COLLAPSED = 0.1  # predictions that vary this much less than the truth are one mean face
 
 
@@ -42,12 +46,16 @@ def train(config: TrainConfig) -> int:
     manifest = read_manifest(config.records)
     scheme = _self_check(manifest)
     check(config, scheme)
+    if config.net in STANDARDISED and "shape_spread" not in manifest:
+        raise InputError(
+            f"{config.records}: records of an older version, whose manifest does not know the"
+            " spread of the labels; remove them and make them again"
+        )
     folder = RunFolder(config.run)
     before = initial_settings(Path(config.init_from)) if config.init_from else None
     known = {"records_sha256": manifest["records_sha256"], "before": before}
     folder.open(asdict(config) | known)
-    latest = folder.latest
-    start = int(latest.rpartition("-")[2]) if latest else 0
+    latest, start = folder.latest, folder.step
     if start >= config.steps:
         print(f"{config.run}: all {config.steps:,} steps are done already, nothing to do")
         return 0
@@ -59,7 +67,7 @@ def train(config: TrainConfig) -> int:
         config.threads,
     )  # fmt: skip
     weights = point_weights(config, scheme) if config.region_weights else None
-    graph = build_training_graph(batch, config, manifest["box"]["size_px"], weights)
+    graph = build_training_graph(batch, config, manifest, weights)
     folder.make_savers()
     load_initial = None
     if config.init_from and not latest:
@@ -76,6 +84,8 @@ def train(config: TrainConfig) -> int:
         f"{config.net}: {weight_count():,} weights, {pictures:,} pictures to train,"
         f" {len(val):,} to validate, from step {start:,}"
     )
+    if config.net in TRUNKS:
+        print(_trunk_line(config))
     with tf.Session(config=_session_config(config.threads)) as session, _StopSignals() as stop:
         session.run([initialise, start_input])
         if latest:
@@ -115,13 +125,14 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
             _log(bar, events, step, values, val_nme)
         planned = step % config.validate_every_steps == 0
         if planned or last:
-            val_nme = _validate(session, graph, val, scheme, bar, events, step)
+            val_nme = _validate(session, graph, val, scheme, bar, events, step, config.run)
             if val_nme is not None and val_nme < (folder.best or {"val_nme": np.inf})["val_nme"]:
                 folder.save_best(session, step, val_nme)
             if planned:  # an early stop's validation must not bend the schedule
                 graph.schedule.observe(session, val_nme)
             minutes = minutes_before + (time.monotonic() - began) / 60
             folder.add_metrics(_row(step, config, out, val_nme, minutes))
+            write_curves(config.run)
             folder.save_latest(session, step)
             meter.restart()
         if last:
@@ -142,7 +153,7 @@ def _run_step(session, fetches: dict, records: Path) -> dict:
         ) from None
 
 
-def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, step: int):
+def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, step: int, run):
     """Mean inter-ocular NME of the val side, drawn and logged; None without a val side."""
     if not len(val):
         return None
@@ -150,14 +161,8 @@ def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, s
     errors = normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular")
     error = float(np.nanmean(nme(errors)))
     spread = spread_ratio(predicted, val.landmarks)
-    shown = zip(val.images, val.landmarks, predicted[:SHOWN_FACES], strict=False)
-    pictures = [
-        drawn_face(image, ((truth, GREEN), (points, RED)), scheme, 2)
-        for image, truth, points in shown
-    ]
-    image = tf.Summary.Image(
-        encoded_image_string=encode_picture(contact_sheet(pictures, 4), ".png")
-    )
+    png = write_predictions(run, val, predicted, scheme)
+    image = tf.Summary.Image(encoded_image_string=png)
     value = tf.Summary.Value(tag="val/faces", image=image)
     events.add_summary(tf.Summary(value=[value]), step)
     _add_scalars(events, step, {"val/nme": error, "val/spread": spread})
@@ -245,6 +250,13 @@ def _session_config(threads: int):
     )
 
 
+def _trunk_line(config: TrainConfig) -> str:
+    if not config.init_from:
+        return f"{config.net}: the trunk starts from scratch and is trained"
+    kept = "is trained on" if trains_trunk(config) else "is kept; --train-trunk trains it too"
+    return f"{config.net}: the trunk comes from {config.init_from} and {kept}"
+
+
 def _row(step: int, config: TrainConfig, out: dict, val_nme, minutes: float) -> dict:
     return {
         "step": step,
@@ -280,9 +292,7 @@ def _farewell(step: int, config: TrainConfig, folder: RunFolder) -> str:
 
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # a log file should be as new as a screen
-    net = ArgumentParser(add_help=False, allow_abbrev=False)
-    net.add_argument("--net", default=TrainConfig.net)
-    default = recipe(net.parse_known_args()[0].net)  # every network has defaults of its own
+    default = recipe_of_command_line()
     config = tyro.cli(
         TrainConfig, prog="python -m senet_kp.train", description=__doc__, default=default
     )

@@ -73,6 +73,17 @@ def test_box_jitter_has_the_spread_of_the_detector():
     np.testing.assert_allclose(moved.std(0), [0.025, 0.025], rtol=0.15)
 
 
+def test_scale_is_even_between_its_ends():
+    stored, points, mask = sample()
+    config = dataclasses.replace(NONE, scale=0.2)
+    shapes = [run_augment((stored, points, mask), config, seed)[1] for seed in range(400)]
+    sizes = np.array([np.ptp(shape, axis=0) / np.ptp(points, axis=0) for shape in shapes])
+    assert sizes.min() == pytest.approx(0.8, abs=0.01)
+    assert sizes.max() == pytest.approx(1.2, abs=0.01)
+    np.testing.assert_allclose(sizes.mean(0), 1, atol=0.02)
+    assert sizes.std() == pytest.approx(0.4 / 12**0.5, rel=0.1)  # of an even spread
+
+
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "colour", "grey", "blur",
                                   "noise", "jpeg", "patches"])  # fmt: skip
 def test_each_strength_changes_the_picture_and_nothing_else(name):

@@ -18,6 +18,7 @@ from data_prep.face_sample import Rejected
 from data_prep.prepare import prepare
 from data_prep.split import side_of
 from senet_kp.crops import load_crops
+from senet_kp.shape_statistics import ShapeStatistics
 from tfrecords.errors import CheckError, InputError, UserError
 from tfrecords.shards import SIDES, read_manifest, read_records
 
@@ -171,6 +172,22 @@ def test_landmarks_lie_on_the_dots_of_the_stored_crop(records):
         pixels = np.round(landmarks * 128 - 0.5).astype(int)
         values = image[pixels[:, 1], pixels[:, 0]].max(axis=1)
         assert (values < 100).mean() > 0.9, "the dots are dark, the background is not"
+
+
+def test_mean_and_spread_are_those_of_the_train_sides_known_points(records):
+    manifest = read_manifest(records)
+    shapes = np.array([r.landmarks for r in read_records(records, manifest, "train")])
+    np.testing.assert_allclose(manifest["mean_shape"], shapes.mean(0), atol=1e-6)
+    np.testing.assert_allclose(manifest["shape_spread"], shapes.std(0), atol=1e-6)
+
+
+def test_mean_and_spread_by_hand():
+    """The first point is known twice, at 0.2 and 0.6; the second once, the third never."""
+    statistics = ShapeStatistics()
+    statistics.add([[0.2, 0.5], [0.7, 0.8], [9, 9]], [True, True, False])
+    statistics.add([[0.6, 0.5], [9, 9], [9, 9]], [1, 0, 0])
+    np.testing.assert_allclose(statistics.mean(), [[0.4, 0.5], [0.7, 0.8], [0.5, 0.5]])
+    np.testing.assert_allclose(statistics.spread(), [[0.2, 0], [0, 0], [0, 0]], atol=1e-6)
 
 
 def test_context_1_stores_the_plain_crop(tree, tmp_path):

@@ -93,7 +93,7 @@ def test_paired_comparison_by_hand():
 
 
 def fake_model(run) -> Model:
-    return Model(Path("fake.pb"), run, {}, None, None)
+    return Model(Path("fake.pb"), run, {}, None, None, {})
 
 
 def test_a_model_that_never_looks_is_off_by_the_shift():

@@ -11,7 +11,14 @@ from senet_kp.nets import NETWORKS
 from senet_kp.schedules import build_optimiser, build_schedule
 from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
-from senet_kp.train_config import RECIPES, TrainConfig, check, point_weights, recipe
+from senet_kp.train_config import (
+    RECIPES,
+    TrainConfig,
+    check,
+    point_weights,
+    recipe,
+    trains_trunk,
+)
 from tfrecords.errors import UserError
 
 
@@ -104,6 +111,29 @@ def test_the_classic_recipe_is_the_missions():
     assert RECIPES["senet"] == TrainConfig()
     assert RECIPES.keys() == NETWORKS.keys()
     assert all(known.net == name for name, known in RECIPES.items())
+
+
+def test_the_recipe_of_inception():
+    """Turns are clipped at 2.5 standard deviations: 6 degrees are at most 15."""
+    net = recipe("inception")
+    assert (net.optimiser, net.learning_rate, net.loss) == ("adam", 3e-3, "mse")
+    assert (net.schedule, net.plateau_factor, net.plateau_patience, net.plateau_floor) == (
+        "plateau", 0.8, 25, 1e-5,
+    )  # fmt: skip
+    off = dict.fromkeys(("stretch", "box_jitter", "brightness", "gamma", "colour", "grey",
+                         "noise", "jpeg", "patches"), 0.0)  # fmt: skip
+    expected = {"flip": 0.5, "rotation_deg": 6.0, "scale": 0.2, "contrast": 0.2, "blur": 0.8}
+    shares = {key: value for key, value in vars(net.augment).items() if key in expected | off}
+    assert shares == expected | off
+
+
+def test_the_recipes_of_vgg16_and_plain_cnn():
+    vgg, plain = recipe("vgg16"), recipe("plain_cnn")
+    assert (vgg.loss, vgg.optimiser, vgg.dropout_keep) == ("l1", "adam", 0.5)
+    assert (plain.loss, plain.optimiser) == ("mse", "adam")
+    assert trains_trunk(vgg)
+    assert not trains_trunk(dataclasses.replace(vgg, init_from="vgg_16.ckpt"))
+    assert trains_trunk(dataclasses.replace(vgg, init_from="vgg_16.ckpt", train_trunk=True))
 
 
 def test_region_weights_become_point_weights():

@@ -15,11 +15,14 @@ from senet_kp import train as train_module
 from senet_kp.augment import AugmentConfig
 from senet_kp.checkpoints import checkpoint_prefix
 from senet_kp.crops import load_crops
+from senet_kp.draw import GREEN, RED
 from senet_kp.facebox import BoxRule
+from senet_kp.pictures import read_picture
 from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from senet_kp.train import train
 from tfrecords.errors import CheckError, OutputError
+from tfrecords.shards import read_manifest
 
 
 def test_run_folder_holds_what_it_should(run):
@@ -37,6 +40,20 @@ def test_run_folder_holds_what_it_should(run):
             tags |= {value.tag for value in event.summary.value}
     assert {"train/loss", "train/learning_rate", "train/gradient_norm", "train/weight_norm",
             "val/nme", "val/faces"} <= tags  # fmt: skip
+
+
+def test_run_folder_shows_its_curves_and_its_predictions(run, records):
+    """Faces of 128 px at twice their size, four in a row, between gaps of 4 px."""
+    faces = min(read_manifest(records)["sides"]["val"]["records"], 8)
+    rows_of_faces = -(-faces // 4)
+    expected = (rows_of_faces * 260 + 4, 4 * 260 + 4, 3)
+    sheet = read_picture(run / "predictions.png")
+    assert sheet.shape == expected
+    red, green = (
+        (np.abs(sheet - np.int16(colour)).max(axis=2) < 30).sum() for colour in (RED, GREEN)
+    )
+    assert red > 100 and green > 100  # points of both kinds
+    assert read_picture(run / "curves.png").shape == (800, 700, 3)
 
 
 def test_learning_rate_is_exponential_in_the_step(uninterrupted):

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and the hashes that name their contents."""
+"""Files that are either whole or absent, and the hashes of contents and names."""
 
 import contextlib
 import csv
@@ -115,6 +115,12 @@ def sha256_of_lines(lines) -> str:
     for line in lines:
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def fraction(name: str, seed: int, purpose: str) -> float:
+    """A number in [0, 1) that depends on the three arguments and on nothing else."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _on_one_line(found) -> str:

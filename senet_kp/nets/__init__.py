@@ -4,12 +4,23 @@ Each is a function `(image, outputs, is_training, options) -> [B, outputs]` that
 a variable scope of its own name and runs nothing. Input: float32 [B, S, S, 3], RGB, 0..255.
 """
 
+from senet_kp.nets.inception import inception
 from senet_kp.nets.options import NetOptions
+from senet_kp.nets.plain_cnn import plain_cnn
 from senet_kp.nets.senet import senet
 from senet_kp.nets.senet_classic import senet_classic
+from senet_kp.nets.vgg16 import TRUNK, vgg16
 from senet_kp.tf1 import tf
 
-NETWORKS = {"senet": senet, "senet_classic": senet_classic}
+NETWORKS = {
+    "senet": senet,
+    "senet_classic": senet_classic,
+    "inception": inception,
+    "vgg16": vgg16,
+    "plain_cnn": plain_cnn,
+}
+STANDARDISED = ("plain_cnn",)  # learn labels of mean 0 and spread 1, as the manifest knows them
+TRUNKS = {"vgg16": TRUNK}  # networks with a trunk of slim's own, and the scope that holds it
 
 
 def build_network(name: str, image, landmark_count: int, is_training: bool, options=None):

@@ -1,11 +1,17 @@
-"""Layers that networks share: the squeeze-and-excitation gate and the expectation head."""
+"""Layers that networks share: the squeeze-and-excitation gate, heads, grey and standard values."""
 
 import numpy as np
 
+from senet_kp.nets.options import NetOptions
 from senet_kp.tf1 import slim, tf
 
 MAPS = "maps"  # the collection of logits [B, H, W, N] that `losses.map_loss` looks at
+UNITS = "units"  # the collection of label spreads [2N] in which the loss measures differences
 SQUEEZE = 16  # the gate's hidden layer is this much narrower than the block
+LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601, the grey of JPEG and OpenCV
+# Points start as one face. At full size the last layer's random weights are noise that training has
+# to take back point by point, and that dropout turns into a noisy loss for thousands of steps.
+SMALL = slim.variance_scaling_initializer(factor=1e-4)
 
 
 def se_gate(net):
@@ -19,6 +25,43 @@ def se_gate(net):
         gate = slim.fully_connected(gate, width // SQUEEZE, scope="down")
         gate = slim.fully_connected(gate, width, activation_fn=tf.nn.sigmoid, scope="up")
         return tf.reshape(gate, [-1, 1, 1, width], name="gate")
+
+
+def grey(image):
+    """[B, H, W, 1] from RGB [B, H, W, 3], in the same range: constant weights, none to train."""
+    return tf.nn.conv2d(image, np.float32(LUMA).reshape(1, 1, 3, 1), 1, "VALID", name="grey")
+
+
+def flat(net):
+    """[B, H * W * C] from [B, H, W, C] of a known size, which is all that OpenCV flattens right."""
+    return tf.reshape(net, [-1, int(np.prod(net.shape.as_list()[1:]))], name="flat")
+
+
+def dropout(net, is_training: bool, options: NetOptions):
+    """Dropout that depends on its seed alone, and is no op at all in use."""
+    if not is_training:
+        return net
+    rate = 1 - options.dropout_keep
+    return tf.nn.experimental.stateless_dropout(net, rate, options.dropout_seed)
+
+
+def unstandardised(net, is_training: bool, options: NetOptions):
+    """[B, 2N] box-relative landmarks from standardised ones: times the labels' spread, plus mean.
+
+    Both are kept as variables, so that a checkpoint goes with the labels it was trained on.
+    """
+    mean, spread = (
+        slim.model_variable(
+            f"label_{name}",
+            [int(net.shape[1])],
+            initializer=tf.constant_initializer(np.broadcast_to(value, net.shape[1:])),
+            trainable=False,
+        )
+        for name, value in (("mean", options.label_mean), ("spread", options.label_spread))
+    )
+    if is_training:
+        tf.add_to_collection(UNITS, spread)
+    return net * spread + mean
 
 
 def expectation(maps, offset_x, offset_y, is_training: bool):

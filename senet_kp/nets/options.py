@@ -17,6 +17,12 @@ class NetOptions:
     dropout_seed: object = (0, 0)
     """two integers (or a tensor [2]); training passes (seed, step), so that a resumed run drops
     what the uninterrupted one would have dropped"""
+    train_trunk: bool = True
+    """false keeps the layers that came from another network's checkpoint as they are"""
+    label_mean: object = 0.0
+    """[2N], what networks with standardised labels start with; a checkpoint brings its own"""
+    label_spread: object = 1.0
+    """[2N], standard deviations, see label_mean"""
 
 
 def conv_scope(is_training: bool, options: NetOptions):

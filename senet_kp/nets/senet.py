@@ -5,7 +5,7 @@ maps are small, and a point is the expectation of a 32x32 map with a vote in eve
 nothing has to learn coordinates by heart.
 """
 
-from senet_kp.nets.layers import expectation, se_gate
+from senet_kp.nets.layers import SMALL, expectation, se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
@@ -63,8 +63,7 @@ def top_down(levels):
 def points(net, count: int, is_training: bool):
     """[B, 2N] from [B, H, W, C]: a map for each point, and in every cell a vote for its place."""
     plain = {"activation_fn": None, "normalizer_fn": None}
-    small = slim.variance_scaling_initializer(factor=1e-4)
     maps = slim.conv2d(net, count, 1, **plain, scope="maps")
-    x, y = (slim.conv2d(net, count, 1, **plain, weights_initializer=small, scope=f"vote_{axis}")
+    x, y = (slim.conv2d(net, count, 1, **plain, weights_initializer=SMALL, scope=f"vote_{axis}")
             for axis in "xy")  # fmt: skip
     return expectation(maps, x, y, is_training)

@@ -4,14 +4,11 @@ The squeeze-and-excitation gate is that of Hu et al., "Squeeze-and-Excitation Ne
 1.0 M weights, about 80 MFLOP at 128x128.
 """
 
-from senet_kp.nets.layers import se_gate
+from senet_kp.nets.layers import SMALL, dropout, se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
 WIDTHS = (64, 128, 128, 256, 512)
-# Points start as one face. At full size the last layer's random weights are noise that training has
-# to take back point by point, and that dropout turns into a noisy loss for thousands of steps.
-SMALL = slim.variance_scaling_initializer(factor=1e-4)
 
 
 def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
@@ -24,9 +21,7 @@ def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
             net = se_bottleneck(net, width, scope=f"block{number}")
         net = tf.reduce_mean(net, [1, 2], name="mean")
         net = slim.fully_connected(net, 1024, scope="dense")
-        if is_training:
-            rate = 1 - options.dropout_keep
-            net = tf.nn.experimental.stateless_dropout(net, rate, options.dropout_seed)
+        net = dropout(net, is_training, options)
         return slim.fully_connected(
             net, outputs, activation_fn=None, weights_initializer=SMALL, scope="points"
         )

@@ -5,7 +5,7 @@ numbers, out/report.json: scores with intervals by subset, yaw, region and point
 box costs, and with --data what is left with dlib's boxes on the whole pictures. The first model
 is compared with each of the others. About a minute a model for 1,000 faces.
 Exit codes: 0 done, 2 unusable arguments, 3 the records or pictures cannot be read, 4 a model
-cannot be used, 6 the report cannot be written.
+cannot be used, 5 a model was trained on some of the faces, 6 the report cannot be written.
 """
 
 import sys
@@ -39,6 +39,10 @@ class ReportConfig:
     """NME above which a face counts as failed, and where the area under the curve ends"""
     backend: str = "opencv"
     """opencv or tensorflow, for frozen graphs"""
+    trained_on: tuple[Path, ...] = ()
+    """record folders that the models were trained on, where they are not the scored ones"""
+    allow_overlap: bool = False
+    """score faces too that a model was trained on"""
     box_faces: int = 200
     """faces, drawn at random, whose boxes are moved and scaled"""
     detector_faces: int = 2000

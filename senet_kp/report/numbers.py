@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from senet_kp.contamination import check_overlap
 from senet_kp.crops import Crops, load_crops, load_stored
 from senet_kp.evaluate import list_conditions, yaw_deg, yaw_masks
 from senet_kp.metrics import auc, ced_at, failure_rate, nme, normalised_errors, normaliser
@@ -51,7 +52,8 @@ class Faces:
 def collect(config) -> tuple[dict, dict]:
     """All numbers, and the drawn faces as JPEG by picture name.
 
-    Raises InputError for records or pictures and ModelError for models that cannot be used.
+    Raises InputError for records or pictures and ModelError for models that cannot be used, and
+    CheckError for a model that was trained on the faces.
     """
     manifest = read_manifest(config.records)
     training = training_curve(config.run) if config.run else None
@@ -60,11 +62,14 @@ def collect(config) -> tuple[dict, dict]:
             opened.enter_context(open_model(path, config.records, manifest, config.backend))
             for path in config.models
         ]
+        overlaps = check_overlap(models, config, manifest)
         faces = _load_faces(config, manifest)
         predicted = [model.predict(faces.crops.images) for model in models]
         measured = [
-            {"name": name} | _measure(config, model, points, faces)
-            for name, model, points in zip(_names(config.models), models, predicted, strict=True)
+            {"name": name, "overlap": overlap} | _measure(config, model, points, faces)
+            for name, model, points, overlap in zip(
+                _names(config.models), models, predicted, overlaps, strict=True
+            )
         ]
     crops = faces.crops
     gallery = choose(measured[0]["nmes"], crops)

@@ -84,20 +84,25 @@ def _summary(numbers: dict) -> Html:
         f" Failed: NME over {threshold}. AUC: mean height of the curve of cumulative errors up to"
         f" {threshold}.",
     ]
-    if strangers := [
-        model["name"]
-        for model in numbers["models"]
-        if not model["conditions"]["trained_on_these_records"]
-    ]:
-        notes.append(
-            f"Not known to have been trained on these records: {', '.join(strangers)}. Some of"
-            " these faces may have been in the training."
-        )
+    notes += [note for model in numbers["models"] if (note := _overlap_note(model))]
     return joined(
         paragraph(_said(conditions) + ".", class_="soft"),
         table("Scores of every model", ["model", *_SCORE_HEADS], rows),
         *(paragraph(note, class_="soft") for note in notes),
     )
+
+
+def _overlap_note(model: dict) -> str | None:
+    """What must be said of a model that has seen, or may have seen, the faces in its training."""
+    overlap = model["overlap"]
+    if overlap["faces"]:
+        return f"{model['name']} was trained on {overlap['faces']:,} of these faces."
+    if overlap["not_compared_with"]:
+        return (
+            f"The records that {model['name']} was trained on were not at hand (--trained-on), and"
+            " may hold some of these faces."
+        )
+    return None
 
 
 _SCORE_HEADS = ("NME, %", "median, %", "failed, %", "AUC")
@@ -298,7 +303,10 @@ def _models(numbers: dict) -> Html:
     for index, model in enumerate(numbers["models"]):
         parts += [
             tag("h3", model_name(model["name"], index)),
-            facts(f"Conditions of {model['name']}", model["conditions"]),
+            facts(
+                f"Conditions of {model['name']}",
+                model["conditions"] | {"overlap": model["overlap"]},
+            ),
         ]
         if model["card"]:
             card = facts(f"Model card of {model['name']}", model["card"])

@@ -1,0 +1,304 @@
+"""Labels for pictures without: the files, the order of doubt, what a second run does."""
+
+import csv
+import shutil
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT, assert_one_line_error, run_module
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from data_prep import autolabel as command
+from data_prep.autolabel import AutolabelConfig, autolabel
+from data_prep.labellers import VARIANTS, DlibLabeller, open_labeller, spread_percent
+from data_prep.pts import write_pts
+from data_prep.sample_faces.identity import render_identity
+from senet_kp.metrics import nme, normalised_errors
+from senet_kp.predictor import Face, LandmarkPredictor
+from senet_kp.schemes import IBUG68
+from tfrecords.errors import InputError, ModelError, UserError
+
+dlib = pytest.importorskip("dlib")
+MODEL = ROOT / "export" / "pretrained" / "senet68.pb"
+
+
+def read_points(path) -> np.ndarray:
+    """The points of a .pts file as they stand in it."""
+    head, _, rest = path.read_text().partition("{\n")
+    version, count = head.splitlines()
+    points = np.array([line.split() for line in rest.removesuffix("}\n").splitlines()], float)
+    assert version == "version: 1" and count == f"n_points:  {len(points)}"
+    return points
+
+
+def read_table(path) -> list[dict]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path, picture):
+    cv2.imwrite(str(path), picture[..., ::-1])
+
+
+@pytest.fixture(scope="module")
+def views():
+    """Two rendered photos: [(RGB picture, points [68, 2])]."""
+    photos = [render_identity(11, identity, 1)[0] for identity in range(2)]
+    return [(np.ascontiguousarray(v.image[..., ::-1]), v.points_2d) for v in photos]
+
+
+@pytest.fixture
+def photos(views, tmp_path):
+    """A folder with two faces, a picture without one, and no picture."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, (picture, _) in zip(("anna", "bert"), views, strict=True):
+        write(folder / f"{name}.png", picture)
+    write(folder / "empty.png", np.full((120, 160, 3), 128, np.uint8))
+    (folder / "junk.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def config(photos, tmp_path):
+    return AutolabelConfig((photos,), MODEL, tmp_path / "labels")
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+# --- .pts ---
+
+
+def test_the_file_is_ibugs_to_the_letter(tmp_path):
+    write_pts(tmp_path / "a.pts", [[0, 0], [29.25, 103.5]])
+    text = "version: 1\nn_points:  2\n{\n1.000000 1.000000\n30.250000 104.500000\n}\n"
+    assert (tmp_path / "a.pts").read_text() == text
+    with pytest.raises(ValueError, match="b.pts.*not finite"):
+        write_pts(tmp_path / "b.pts", [[np.nan, 0]])
+    assert files(tmp_path) == ["a.pts"]
+
+
+@given(arrays(float, (5, 2), elements=st.floats(-1e4, 1e4)))
+def test_points_survive_their_file(tmp_path_factory, points):
+    path = tmp_path_factory.mktemp("pts") / "a.pts"
+    write_pts(path, points)
+    np.testing.assert_allclose(read_points(path) - 1, points, atol=1e-6)
+
+
+# --- how sure ---
+
+
+class Scripted:
+    """Answers every box with one shape in it, and the mirrored picture with its mirror."""
+
+    scheme = IBUG68
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def place(self, picture, box):
+        shape = self.shape if picture[0, 0, 0] == 0 else IBUG68.mirror(self.shape)
+        return shape * box[2:] + box[:2]
+
+
+def test_spread_by_hand():
+    shape = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
+    shape[[36, 45]] = (0.3, 0.4), (0.7, 0.4)
+    picture = np.zeros((100, 200, 3), np.uint8)
+    picture[:, 100:] = 1  # so that the mirrored one is told from it
+    labeller, box = Scripted(shape), np.array([30.0, 10.0, 80.0, 80.0])
+    face = Face(box, 1.0, labeller.place(picture, box))
+    # Four shifts by 0.04 sides, two scales by 0.06 about the box's centre, and the mirror, which
+    # answers alike. Eyes are 0.4 sides apart.
+    from_centre = np.linalg.norm(shape - 0.5, axis=1).mean()
+    expected = 100 * (4 * 0.04 + 2 * 0.06 * from_centre + 0) / 7 / 0.4
+    assert len(VARIANTS) == 6
+    assert spread_percent(labeller, picture, face) == pytest.approx(expected)
+
+
+def test_an_answer_that_only_the_mirror_changes_is_no_sure_one():
+    """Points that stay where they are in the picture's pixels, mirrored or not: off by 2 x 20."""
+    fixed = np.tile([[70.0, 50.0]], (68, 1))
+    fixed[[36, 45]] = (60.0, 50.0), (80.0, 50.0)
+    labeller = SimpleNamespace(scheme=IBUG68, place=lambda picture, box: fixed)
+    picture = np.zeros((100, 181, 3), np.uint8)  # its middle is 90
+    face = Face(np.array([30.0, 10.0, 80.0, 80.0]), 1.0, fixed)
+    assert spread_percent(labeller, picture, face) == pytest.approx(100 * 40 / 7 / 20)
+
+
+# --- the whole ---
+
+
+def test_every_face_gets_a_label_and_every_other_picture_a_reason(config, photos, views):
+    done = autolabel(config)
+    assert done == {"faces": 2, "pictures": 2, "rejects": 2, "skipped": 0}
+    out = config.out
+    assert files(out) == ["anna.pts", "bert.pts", "rejects.csv", "review.csv", "review.png",
+                          "review/anna.jpg", "review/bert.jpg"]  # fmt: skip
+    predictor = LandmarkPredictor(MODEL)
+    for name, (_, truth) in zip(("anna", "bert"), views, strict=True):
+        found = read_points(out / f"{name}.pts") - 1
+        (face,) = predictor.predict(photos / f"{name}.png")
+        np.testing.assert_allclose(found, face.landmarks, atol=1e-5)
+        mask = np.ones((1, 68), bool)
+        assert nme(normalised_errors(found[None], truth[None], mask, IBUG68, "inter-ocular")) < 0.09
+    rejects = {row["picture"].split("/")[-1]: row for row in read_table(out / "rejects.csv")}
+    assert {k: row["reason"] for k, row in rejects.items()} == {
+        "empty.png": "no-face", "junk.jpg": "unreadable",
+    }  # fmt: skip
+    assert all(name in row["message"] for name, row in rejects.items())
+
+
+def test_the_least_sure_face_comes_first_in_table_and_sheet(config):
+    autolabel(config)
+    rows = read_table(config.out / "review.csv")
+    spreads = [float(row["spread_percent"]) for row in rows]
+    assert len(rows) == 2 and spreads == sorted(spreads, reverse=True) and min(spreads) > 0.1
+    sheet = cv2.imread(str(config.out / "review.png"))
+    first, second = (cv2.imread(str(config.out / "review" / row["label"].replace("pts", "jpg")))
+                     for row in rows)  # fmt: skip
+    assert first.shape == (192, 192, 3)
+    assert np.abs(sheet[4:196, 4:196].astype(int) - first).max() == 0
+    assert np.abs(sheet[4:196, 200:392].astype(int) - second).max() == 0
+
+
+def test_a_label_that_exists_is_left_alone_until_told_otherwise(config, capsys):
+    autolabel(config)
+    label = config.out / "anna.pts"
+    review = (config.out / "review.csv").read_text()
+    label.write_text("mended by hand")
+    done = autolabel(config)
+    assert done["faces"] == 0 and done["skipped"] == 2 and label.read_text() == "mended by hand"
+    assert (config.out / "review.csv").read_text() == review
+    label.unlink()
+    assert autolabel(config)["faces"] == 1 and label.exists()
+    assert (config.out / "review.csv").read_text() == review
+    label.write_text("mended by hand")
+    again = AutolabelConfig(config.pictures, MODEL, config.out, overwrite=True)
+    assert autolabel(again)["faces"] == 2 and len(read_points(label)) == 68
+    assert (config.out / "review.csv").read_text() == review
+
+
+def test_a_killed_run_is_gone_on_with(config, monkeypatch):
+    calls = []
+
+    def killed(path, landmarks):
+        calls.append(path.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write_pts(path, landmarks)
+
+    monkeypatch.setattr(command, "write_pts", killed)
+    with pytest.raises(KeyboardInterrupt):
+        autolabel(config)
+    assert [name for name in files(config.out) if name.endswith(".pts")] == ["anna.pts"]
+    with open(config.out / "review.csv", "a") as file:
+        file.write("carl.p")  # a row of which no more was written
+    assert autolabel(config)["faces"] == 1 and calls == ["anna.pts", "bert.pts", "bert.pts"]
+    rows = read_table(config.out / "review.csv")
+    assert sorted(row["label"] for row in rows) == ["anna.pts", "bert.pts"]
+
+
+def test_further_faces_are_numbered_and_take_no_other_pictures_name(config, photos, views):
+    both = np.concatenate([picture for picture, _ in views], axis=1)
+    for path in photos.iterdir():
+        path.unlink()
+    write(photos / "pair.png", both)
+    assert autolabel(config)["faces"] == 2
+    first, second = (read_points(config.out / f"pair{end}.pts") for end in ("", "_2"))
+    assert abs(first[:, 0].mean() - second[:, 0].mean()) > views[0][0].shape[1] / 2
+    shutil.rmtree(config.out)
+    write(photos / "pair_2.png", views[1][0])
+    assert autolabel(config)["rejects"] == 1
+    assert [name for name in files(config.out) if name.endswith(".pts")] == [
+        "pair.pts", "pair_2.pts",
+    ]  # fmt: skip
+    assert read_points(config.out / "pair_2.pts")[:, 0].max() < views[1][0].shape[1]
+    (row,) = read_table(config.out / "rejects.csv")
+    assert row["reason"] == "name-taken" and "pair_2.pts" in row["message"]
+
+
+def test_the_command(photos, tmp_path):
+    flags = ("-m", "data_prep.autolabel", photos / "anna.png", "--model", MODEL, "--out")
+    result = run_module(*flags, tmp_path / "out")
+    assert result.returncode == 0 and "1 faces of 1 pictures" in result.stdout, result.stderr
+    again = run_module(*flags, tmp_path / "out")
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+    gone = run_module(*flags[:-2], tmp_path / "gone.pb", "--out", tmp_path / "new")
+    assert_one_line_error(gone, 4, "gone.pb")
+    assert not (tmp_path / "new").exists()
+
+
+def test_pictures_that_cannot_be_named_apart_are_refused(config, photos, tmp_path):
+    shutil.copy(photos / "anna.png", photos / "anna.bmp")
+    with pytest.raises(InputError, match="anna.bmp and .*anna.png: would have one label"):
+        autolabel(config)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="a folder without pictures"):
+        autolabel(AutolabelConfig((tmp_path / "none",), MODEL, config.out))
+    with pytest.raises(UserError, match="no picture"):
+        autolabel(AutolabelConfig((), MODEL, config.out))
+    assert not config.out.exists()
+
+
+# --- dlib's shape predictors ---
+
+
+def train_predictor(path, views, points):
+    """A predictor that has seen these pictures in dlib's own rectangles, some points of each."""
+    detector, images, shapes = dlib.get_frontal_face_detector(), [], []
+    for picture, truth in views:
+        rectangle = detector(picture, 0)[0]
+        parts = [dlib.point(*map(int, np.round(point))) for point in truth[points]]
+        images.append(picture)
+        shapes.append([dlib.full_object_detection(rectangle, parts)])
+    options = dlib.shape_predictor_training_options()
+    options.cascade_depth, options.num_trees_per_cascade_level = 3, 20
+    options.oversampling_amount, options.num_threads = 5, 1
+    dlib.train_shape_predictor(images, shapes, options).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def dat(views, tmp_path_factory):
+    return train_predictor(tmp_path_factory.mktemp("dat") / "own.dat", views, slice(None))
+
+
+def test_a_dlib_predictor_takes_dlibs_own_rectangle(dat, views, photos, tmp_path):
+    picture, truth = views[0]
+    expected = dlib.shape_predictor(str(dat))(picture, dlib.get_frontal_face_detector()(picture)[0])
+    config = AutolabelConfig((photos / "anna.png",), dat, tmp_path / "labels")
+    assert autolabel(config)["faces"] == 1
+    found = read_points(config.out / "anna.pts") - 1
+    assert np.abs(found - [(part.x, part.y) for part in expected.parts()]).max() < 6
+    mask = np.ones((1, 68), bool)
+    assert nme(normalised_errors(found[None], truth[None], mask, IBUG68, "inter-ocular")) < 0.1
+
+
+def test_a_box_is_its_rectangle(dat, views):
+    labeller = DlibLabeller(dat)
+    assert labeller.scheme is IBUG68
+    picture = views[0][0]
+    direct = dlib.shape_predictor(str(dat))(picture, dlib.rectangle(100, 90, 299, 289))
+    placed = labeller.place(picture, np.array([99.5, 89.5, 200.0, 200.0]))
+    assert placed.tolist() == [[part.x, part.y] for part in direct.parts()]
+
+
+def test_predictors_that_do_not_fit_are_refused(dat, views, tmp_path):
+    seven = train_predictor(tmp_path / "seven.dat", views[:1], slice(0, 7))
+    with pytest.raises(ModelError, match="places 7 points.*68"):
+        open_labeller(seven)
+    own = shutil.copy(dat, tmp_path / "dlib68.dat")
+    (tmp_path / "dlib68.json").write_text('{"records_sha256": "0"}')
+    with pytest.raises(ModelError, match="trained on face boxes"):
+        open_labeller(own)
+    (tmp_path / "broken.dat").write_bytes(b"no predictor")
+    for name, words in (("broken.dat", "no dlib shape predictor"), ("gone.dat", "no such")):
+        with pytest.raises(ModelError, match=f"{name}: {words}"):
+            open_labeller(tmp_path / name)

@@ -1,0 +1,261 @@
+"""inception, vgg16 and plain_cnn: sizes, grey, slim's trunk, standardised labels, the gate."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from runs import config, variables
+
+from data_prep.config import PrepareConfig
+from data_prep.prepare import prepare
+from export.freeze import frozen_graph
+from export.parity import LIMIT_PX
+from senet_kp.backends import OpenCVBackend, TensorFlowBackend
+from senet_kp.facebox import BoxRule
+from senet_kp.graph import build_training_graph, predict, weight_count
+from senet_kp.inputs import Batch
+from senet_kp.nets import build_network
+from senet_kp.nets.layers import unstandardised
+from senet_kp.nets.options import NetOptions
+from senet_kp.tf1 import BATCH_NORM_UPDATES, slim, tf
+from senet_kp.train import train
+from tfrecords.errors import InputError, ModelError
+from tfrecords.shards import read_manifest
+
+NETS = ("inception", "vgg16", "plain_cnn")
+
+
+@pytest.fixture(scope="module")
+def small_records(tree, tmp_path_factory):
+    """The tree's faces at 64 px."""
+    out = tmp_path_factory.mktemp("small") / "tfrecords"
+    prepare(PrepareConfig(data=(tree,), out=out, box=BoxRule(size_px=64), detector_pictures=0))
+    return out
+
+
+def pictures(count, size_px, seed=0):
+    """[count, S, S, 3] uint8 of different brightness."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, size_px, size_px, 3))
+    return (images / np.linspace(1, 3, count)[:, None, None, None]).astype(np.uint8)
+
+
+def make_lively(session, net, size_px, count):
+    """Put weights into the default graph that answer differently to every picture.
+
+    Batch norm gets the statistics of random pictures, which an update with decay 0 leaves.
+    """
+    random = np.random.default_rng(1)
+    tf.set_random_seed(1)
+    options = NetOptions(
+        bn_decay=0.0, label_mean=random.uniform(0.2, 0.8, 2 * count),
+        label_spread=random.uniform(0.01, 0.1, 2 * count),
+    )  # fmt: skip
+    build_network(net, pictures(4, size_px, 7).astype(np.float32), count, True, options)
+    session.run(tf.global_variables_initializer())
+    session.run(tf.get_collection(BATCH_NORM_UPDATES))
+    if net != "plain_cnn":
+        last = next(v for v in tf.model_variables() if v.op.name == f"{net}/points/weights")
+        larger = 4 if net == "vgg16" else 30  # its sigmoid would be at its ends for all pictures
+        last.load(larger * session.run(last), session)
+
+
+# --- what they are made of ---
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("side_px", [64, 128])  # 96: the next test
+def test_networks_take_every_size_and_number_of_points(net, side_px):
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.float32, [2, side_px, side_px, 3])
+        assert build_network(net, image, 15, False).shape.as_list() == [2, 30]
+
+
+@pytest.mark.parametrize(("net", "weights"), [
+    # Blocks up to Mixed_4f, 4,992 batch norms, 832 x 64 narrowed, 6 x 6 x 64 cells to 136.
+    ("inception", 3_257_664 + 2 * 4_992 + 832 * 64 + 2 * 64 + 6 * 6 * 64 * 136 + 136),
+    # VGG16's convolutions, the head's, 2 x 2 x 512 cells to 512, 512 to 136.
+    ("vgg16", 14_714_688 + 9 * 512 * 512 + 512 + 2048 * 512 + 512 + 512 * 136 + 136),
+    ("plain_cnn", 288 + 32 + 9216 + 32 + 18432 + 64 + 36864 + 64 + 73728 + 128 + 147456 + 128
+     + 294912 + 256 + 589824 + 256 + 6 * 6 * 256 * 256 + 256 + 256 * 136 + 136),
+])  # fmt: skip
+def test_weights_at_96_px(net, weights):
+    with tf.Graph().as_default():
+        build_network(net, tf.placeholder(tf.float32, [1, 96, 96, 3]), 68, True)
+        assert weight_count() == weights
+
+
+@pytest.mark.parametrize("net", ["inception", "plain_cnn"])
+def test_a_colour_picture_and_its_grey_version_give_the_same_points(net):
+    colour = pictures(3, 64).astype(np.float32)
+    grey = np.repeat(colour @ np.float32((0.299, 0.587, 0.114))[:, None], 3, axis=3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        make_lively(session, net, 64, 5)
+        image = tf.placeholder(tf.float32, [3, 64, 64, 3])
+        points = build_network(net, image, 5, False)
+        of_colour, of_grey, of_swapped = (
+            session.run(points, {image: x}) for x in (colour, grey, colour[..., ::-1])
+        )
+    np.testing.assert_allclose(of_colour, of_grey, atol=1e-4)
+    assert np.abs(of_colour - of_swapped).max() > 1e-3
+
+
+# --- frozen ---
+
+
+@pytest.mark.parametrize(("net", "side_px"), [("inception", 64), ("vgg16", 96), ("plain_cnn", 64)])
+def test_frozen_graph_agrees_in_tensorflow_and_opencv(net, side_px, records, tmp_path):
+    manifest = read_manifest(records)
+    manifest["box"]["size_px"] = side_px
+    with tf.Graph().as_default(), tf.Session() as session:
+        make_lively(session, net, side_px, 68)
+        saver = tf.train.Saver(tf.model_variables())
+        prefix = saver.save(session, str(tmp_path / "ckpt"), 1)
+    images = pictures(4, side_px)
+    graph, trained = frozen_graph({"net": net, "average_decay": 0}, manifest, prefix, images)
+    assert np.ptp(trained, axis=0).max() * side_px > 1  # pixels: they look at the picture
+    for backend in (TensorFlowBackend, OpenCVBackend):
+        engine = backend(graph)
+        points = np.array([engine(image) for image in images])
+        assert np.abs(points - trained).max() * side_px < LIMIT_PX
+
+
+# --- the trunk that slim's checkpoint brings ---
+
+
+@pytest.fixture(scope="module")
+def slim_checkpoint(tmp_path_factory):
+    """vgg_16.ckpt in the old one-file format of the public one, without the two largest layers."""
+    path = tmp_path_factory.mktemp("slim") / "vgg_16.ckpt"
+    with tf.Graph().as_default(), tf.Session() as session:
+        slim.nets.vgg.vgg_16(tf.placeholder(tf.float32, [1, 224, 224, 3]))
+        kept = [
+            v for v in tf.global_variables() if "fc6" not in v.op.name and "fc7" not in v.op.name
+        ]
+        session.run([v.initializer for v in kept])
+        tf.train.Saver(kept, write_version=tf.train.SaverDef.V1).save(
+            session, str(path), write_meta_graph=False
+        )
+    assert path.is_file()
+    return path
+
+
+def trunk_of(run):
+    return {
+        name: value
+        for name, value in variables(run).items()
+        if name.startswith("vgg16/vgg_16/") and "Adam" not in name
+    }
+
+
+@pytest.fixture(scope="module")
+def vgg_run(small_records, slim_checkpoint, tmp_path_factory):
+    run = tmp_path_factory.mktemp("vgg") / "run"
+    assert train(config(small_records, run, net="vgg16", steps=2, warmup_steps=0,
+                        init_from=str(slim_checkpoint))) == 0  # fmt: skip
+    return run
+
+
+def test_the_trunk_is_restored_and_stays_as_it_was_to_the_bit(vgg_run, slim_checkpoint):
+    reader, trunk = tf.train.load_checkpoint(str(slim_checkpoint)), trunk_of(vgg_run)
+    assert len(trunk) == 26  # weights and biases of 13 convolutions
+    for name, value in trunk.items():
+        np.testing.assert_array_equal(value, reader.get_tensor(name.removeprefix("vgg16/")))
+    names = set(variables(vgg_run))
+    assert "vgg16/head/weights/Adam" in names
+    assert not any("vgg_16" in name and "Adam" in name for name in names)
+    before = json.loads((vgg_run / "config.json").read_text())["before"]
+    assert len(before["trunk_sha256"]) == 64
+
+
+def test_a_run_is_gone_on_with_and_its_trunk_trained_too(vgg_run, small_records, tmp_path, capsys):
+    options = {"net": "vgg16", "steps": 1, "warmup_steps": 0, "init_from": str(vgg_run),
+               "train_trunk": True, "learning_rate": 1e-6}  # fmt: skip
+    assert train(config(small_records, tmp_path / "run", **options)) == 0
+    assert f"the trunk comes from {vgg_run} and is trained on" in capsys.readouterr().out
+    old, new = variables(vgg_run, "best"), variables(tmp_path / "run")
+    for name in ("vgg16/vgg_16/conv1/conv1_1/weights", "vgg16/head/weights"):
+        assert 0 < np.abs(new[name] - old[name]).max() < 2e-6  # one step of Adam
+
+
+def test_from_scratch_says_so_and_a_kept_trunk_too(
+    small_records, slim_checkpoint, tmp_path, capsys
+):
+    options = {"net": "vgg16", "steps": 1, "batch_size": 2}
+    assert train(config(small_records, tmp_path / "scratch", **options)) == 0
+    assert "vgg16: the trunk starts from scratch and is trained" in capsys.readouterr().out
+    assert "vgg16/vgg_16/conv1/conv1_1/weights/Adam" in variables(tmp_path / "scratch")
+    options["init_from"] = str(slim_checkpoint)
+    assert train(config(small_records, tmp_path / "kept", **options)) == 0
+    out = capsys.readouterr().out
+    assert f"the trunk comes from {slim_checkpoint} and is kept" in out
+    # The dense layer sees a single cell of 512 channels at 64 px.
+    assert f"{9 * 512 * 512 + 512 + 512 * 512 + 512 + 512 * 136 + 136:,} weights" in out
+
+
+def test_other_networks_and_other_checkpoints_are_refused(small_records, slim_checkpoint, tmp_path):
+    with pytest.raises(ModelError, match="the trunk of vgg16 alone, not of plain_cnn"):
+        train(
+            config(small_records, tmp_path / "a", net="plain_cnn", init_from=str(slim_checkpoint))
+        )
+    other = tmp_path / "other.ckpt"
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.get_variable("other", [3]).initializer)
+        tf.train.Saver().save(session, str(other))
+    with pytest.raises(ModelError, match="other.ckpt: the checkpoint is not there, or of another"):
+        train(config(small_records, tmp_path / "b", net="vgg16", init_from=str(other)))
+    with pytest.raises(ModelError, match="none: no training run here"):
+        train(config(small_records, tmp_path / "c", net="vgg16", init_from=str(tmp_path / "none")))
+
+
+# --- standardised labels ---
+
+
+def test_standardised_points_come_back_by_hand():
+    options = NetOptions(label_mean=[0.5, 0.4, 0.1, 0.9], label_spread=[0.1, 0.2, 0.05, 0.3])
+    with tf.Graph().as_default(), tf.Session() as session:
+        points = unstandardised(tf.constant([[1.0, -2.0, 0.0, 0.5]]), False, options)
+        session.run(tf.global_variables_initializer())
+        np.testing.assert_allclose(session.run(points), [[0.6, 0.0, 0.1, 1.05]], atol=1e-6)
+
+
+def test_the_loss_is_that_of_the_standardised_labels():
+    """A label of spread 0.002 counts as one of 0.01, so that no point outweighs all others."""
+    random = np.random.default_rng(0)
+    mean, spread = random.uniform(0.3, 0.7, (5, 2)), random.uniform(0.02, 0.1, (5, 2))
+    spread[3, 1] = 0.002
+    truth = random.uniform(0, 1, (2, 5, 2)).astype(np.float32)
+    images = pictures(2, 64)
+    manifest = {"mean_shape": mean, "shape_spread": spread, "box": {"size_px": 64}}
+    settings = dataclasses.replace(config(None, None, net="plain_cnn"), dropout_keep=1.0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batch = Batch(
+            *map(tf.constant, (images, truth, np.ones((2, 5), np.float32), ["a", "b"])), 0
+        )
+        graph = build_training_graph(batch, settings, manifest)
+        session.run(tf.global_variables_initializer())
+        points, loss = predict(session, graph, images), session.run(graph.sample_loss)
+    spread[3, 1] = 0.01
+    expected = (((points - truth) / spread) ** 2).mean((1, 2))
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def test_the_checkpoint_holds_the_labels_mean_and_spread(small_records, tmp_path):
+    manifest, run = read_manifest(small_records), tmp_path / "run"
+    assert train(config(small_records, run, net="plain_cnn", steps=2)) == 0
+    kept = variables(run)
+    np.testing.assert_allclose(kept["plain_cnn/label_mean"], np.ravel(manifest["mean_shape"]),
+                               atol=1e-6)  # fmt: skip
+    spread = np.maximum(np.ravel(manifest["shape_spread"]), 0.01)
+    np.testing.assert_allclose(kept["plain_cnn/label_spread"], spread, atol=1e-6)
+
+
+def test_records_that_do_not_know_the_spread_are_refused(small_records, tmp_path):
+    copy = shutil.copytree(small_records, tmp_path / "records")
+    manifest = read_manifest(copy)
+    del manifest["shape_spread"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="records: records of an older version"):
+        train(config(copy, tmp_path / "run", net="plain_cnn"))
