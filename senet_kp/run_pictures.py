@@ -32,7 +32,7 @@ def write_predictions(run: Path, val: Crops, predicted, scheme: LandmarkScheme) 
 
 def write_curves(run: Path):
     """Draw loss, learning rate and validation NME over the steps, from the run's metrics.csv."""
-    from matplotlib.figure import Figure  # a second to import, which no step has to wait for
+    from matplotlib.figure import Figure  # not needed before the first validation
 
     curve = training_curve(run)
     panels = (("loss", "loss of the step", 1, "log"),

@@ -48,6 +48,7 @@ def make_lively(session, net, size_px, count):
     Batch norm gets the statistics of random pictures, which an update with decay 0 leaves.
     """
     random = np.random.default_rng(1)
+    tf.set_random_seed(1)
     options = NetOptions(
         bn_decay=0.0, label_mean=random.uniform(0.2, 0.8, 2 * count),
         label_spread=random.uniform(0.01, 0.1, 2 * count),
@@ -57,7 +58,8 @@ def make_lively(session, net, size_px, count):
     session.run(tf.get_collection(BATCH_NORM_UPDATES))
     if net != "plain_cnn":
         last = next(v for v in tf.model_variables() if v.op.name == f"{net}/points/weights")
-        last.load(30 * session.run(last), session)
+        larger = 4 if net == "vgg16" else 30  # its sigmoid would be at its ends for all pictures
+        last.load(larger * session.run(last), session)
 
 
 # --- what they are made of ---

@@ -56,11 +56,6 @@ def test_run_folder_shows_its_curves_and_its_predictions(run, records):
     assert read_picture(run / "curves.png").shape == (800, 700, 3)
 
 
-def test_training_does_not_wait_for_matplotlib_to_load():
-    code = "import sys, senet_kp.train; sys.exit('matplotlib' in sys.modules)"
-    assert run_module("-c", code).returncode == 0
-
-
 def test_learning_rate_is_exponential_in_the_step(uninterrupted):
     for row in rows(uninterrupted):
         # The rate of step k is that of k - 1 steps done.
