@@ -21,6 +21,9 @@ from senet_kp.evaluate import (
 )
 from senet_kp.facebox import BoxRule
 from senet_kp.metrics import balanced_mean
+from senet_kp.report.__main__ import ReportConfig, write_report
+from senet_kp.report.markup import percent
+from senet_kp.report.page import page
 from senet_kp.train import train
 from tfrecords.errors import InputError, UserError
 from tfrecords.shards import read_manifest, read_records
@@ -191,3 +194,20 @@ def test_scores_say_bins_and_labels(faces, tmp_path):
     assert scores["yaw_bins_mean"] == pytest.approx(np.mean([p["nme"] for p in bins.values()]))
     assert scores["yaw_in_no_bin"] == {"above_90": 1, "unknown": 0}
     assert scores["yaw_estimated_from_points"] == 0
+
+
+def test_the_report_shows_the_balanced_mean_and_attributes(faces, data, tmp_path):
+    models = (ROOT / "export/pretrained/senet68.pb",)
+    config = ReportConfig(models, faces, (data,), None, "test", "box", out=tmp_path / "r.html")
+    numbers = write_report(config)
+    model = numbers["models"][0]
+    scores, _ = evaluate(EvaluateConfig(model=models[0], records=faces, normaliser="box"))
+    mean = model["yaw_bins_mean"]
+    assert mean["value"] == pytest.approx(scores["yaw_bins_mean"])
+    assert mean["low"] < mean["value"] < mean["high"]
+    html = config.out.read_text()
+    assert percent(mean["value"]) in html and "In no bin: 1 faces above 90." in html
+    assert "Scores by attribute" not in html
+    model["tags"] = {"blur": model["scores"]["all"]}
+    html = page(numbers, dict.fromkeys(range(8), ""))
+    assert "Scores by attribute" in html and "blur" in html

@@ -1,5 +1,6 @@
 """The report's numbers, each by hand: intervals, displaced boxes, dlib's boxes, the gallery."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,11 +15,12 @@ from senet_kp.facebox import BoxRule, affine_box, box_affine
 from senet_kp.metrics import normaliser
 from senet_kp.models import Model, open_model
 from senet_kp.predictor import LandmarkPredictor
+from senet_kp.report.__main__ import ReportConfig
 from senet_kp.report.bootstrap import estimates
 from senet_kp.report.boxes import SCALES, SHIFTS, box_curves, points_in_box
-from senet_kp.report.detected import compare_boxes, points_in_detected
+from senet_kp.report.detected import compare_boxes, file_of, find_pictures, points_in_detected
 from senet_kp.report.gallery import choose
-from senet_kp.report.numbers import _names, _paired
+from senet_kp.report.numbers import _by_tag, _names, _paired
 from senet_kp.report.training import SHOWN_ROWS, training_curve
 from senet_kp.schemes import CELEBA5, IBUG68
 from tfrecords.errors import ModelError
@@ -87,6 +89,14 @@ def test_paired_comparison_by_hand():
     assert found["difference"]["value"] == pytest.approx((-0.01 - 0.02 + 0.01 - 0.04) / 4)
     assert found["better"]["value"] == 0.75
     assert found["difference"]["low"] < found["difference"]["value"] < found["difference"]["high"]
+
+
+def test_attributes_by_hand():
+    crops = replace(make_crops(4), tags=[("blur",), (), ("blur", "pose"), ()])
+    found = _by_tag(np.array([0.02, 0.03, 0.06, 0.09]), crops, ReportConfig())
+    assert {name: part["faces"] for name, part in found.items()} == {"blur": 2, "pose": 1}
+    assert found["blur"]["nme"]["value"] == pytest.approx(0.04)
+    assert found["pose"]["failure_rate"]["value"] == 0
 
 
 # --- displaced boxes ---
@@ -229,3 +239,10 @@ def test_a_long_training_is_thinned_out_and_keeps_its_end(tmp_path):
     assert len(curve["step"]) == 301 <= SHOWN_ROWS and curve["step"][-1] == 903
     assert curve["val_nme"][:2] == [None, None] and curve["val_nme"][-1] == 0.1
     assert curve["loss"][-1] == pytest.approx(1 / 903)
+
+
+def test_several_faces_of_a_photo_are_searched_in_one_file(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    assert find_pictures(["a.jpg", "a.jpg#2"], (tmp_path,)) == [tmp_path / "a.jpg"] * 2
+    names = ("b#1.png", "c.jpg#12", "training.csv#0007")
+    assert [file_of(name) for name in names] == ["b#1.png", "c.jpg", None]

@@ -138,9 +138,7 @@ def _measure(config, model: Model, predicted, faces: Faces) -> dict:
         "conditions": model.conditions,
         "nmes": nmes,
         "scores": _by_subset(nmes, crops, config),
-        "tags": {
-            name: _part(nmes, crops, part, config) for name, part in crops.tag_masks().items()
-        },
+        "tags": _by_tag(nmes, crops, config),
         **_by_yaw(nmes, faces, config),
         **_by_point(errors, faces, config.seed),
         "ced": ced_at(nmes, _ced_errors(config.threshold)),
@@ -153,6 +151,10 @@ def _measure(config, model: Model, predicted, faces: Faces) -> dict:
 def _by_subset(nmes, crops: Crops, config) -> dict:
     parts = {"all": np.full(len(crops), True)} | crops.subset_masks()
     return {name: _part(nmes, crops, parts[name], config) for name in sorted(parts)}
+
+
+def _by_tag(nmes, crops: Crops, config) -> dict:
+    return {name: _part(nmes, crops, mask, config) for name, mask in crops.tag_masks().items()}
 
 
 def _by_yaw(nmes, faces: Faces, config) -> dict:
