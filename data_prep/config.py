@@ -10,13 +10,15 @@ from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import read_scheme
 from tfrecords.errors import UserError
 
+AUTO = "auto"  # the format that the folder looks like
+
 
 @dataclass(frozen=True)
 class PrepareConfig:
     data: tuple[Path, ...]
-    """folders of the data sets"""
-    format: tuple[str, ...] = ("300w-lp",)
-    """how they are laid out, 300w-lp or p1: one for all, or one for each"""
+    """folders of the data sets; an .xml or .csv file for those formats"""
+    format: tuple[str, ...] = (AUTO,)
+    """how they are laid out, auto or a name as in the README: one for all, or one for each"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     scheme: str = ""
@@ -24,7 +26,7 @@ class PrepareConfig:
     points: str = "pts_2d"
     """labels of 300w-lp: pts_2d (snapped to the visible contour) or pts_3d (projected from 3-D)"""
     flips: bool = False
-    """read the _Flip folders too; training flips by itself"""
+    """read the mirrored copies too, _Flip folders and _mirror files; training flips by itself"""
     box: BoxRule = field(default_factory=BoxRule)
     context: float = 1.5
     """side of the stored picture over the side of the box: room for augmentation"""
@@ -87,12 +89,14 @@ def _check_formats(config: PrepareConfig):
             f"--format names {formats} formats for {folders} folders of --data: give one for all,"
             " or one for each"
         )
-    if unknown := [name for name in config.format if name not in FORMATS]:
-        raise UserError(f"--format is {' or '.join(FORMATS)}, not {unknown[0]}")
-    if config.scheme:
-        return
+    if unknown := [name for name in config.format if name not in (AUTO, *FORMATS)]:
+        raise UserError(f"--format is {AUTO} or {' or '.join(FORMATS)}, not {unknown[0]}")
+
+
+def check_schemes(config: PrepareConfig):
+    """Raise UserError where formats, all known by now, have different landmarks."""
     schemes = {FORMATS[name].SCHEME.name for name in config.format}
-    if len(schemes) > 1:
+    if not config.scheme and len(schemes) > 1:
         raise UserError(
             f"--format names data with different landmarks ({', '.join(sorted(schemes))}):"
             " prepare them apart"

@@ -15,17 +15,19 @@ from senet_kp.predictor import landmarks_near
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import InputError
+from tfrecords.schema import picture_of
 
 
 def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
     """The file of each picture name, below one of the roots; raises InputError for none."""
     paths = []
     for name in names:
-        found = [root / name for root in roots if (root / name).is_file()]
+        folders = [root.parent if root.is_file() else root for root in roots]
+        found = [path for folder in folders if (path := folder / picture_of(name)).is_file()]
         if not found:
-            folders = ", ".join(map(str, roots))
+            where = ", ".join(map(str, roots))
             raise InputError(
-                f"{folders}: no {name} there; --data takes the folders that the records were"
+                f"{where}: no {name} there; --data takes the folders that the records were"
                 " prepared from"
             )
         paths.append(found[0])
