@@ -26,8 +26,9 @@ TERMS = "300-W's and 300-VW's pictures are for non-commercial research only"
 _SETS = ("afw", "helen", "ibug", "lfpw")
 _RESTRICTED = {*_SETS, "01_indoor", "02_outdoor", "300w", "300vw", "300vw_dataset_2015_12_14"}
 _FACE = re.compile(r"(?P<photo>(image_)?\d+)_\d{1,2}")
-_VIEW = re.compile(
-    r"(?P<photo>LFPW_image_(train|test)_\d+|[A-Z]+_(image_)?\d+(?=_\d+_))(_\d+){1,2}"
+_VIEWS = (
+    re.compile(r"(?P<photo>[A-Z]+_(image_)?\d+)_\d{1,2}_\d{1,2}"),
+    re.compile(r"(?P<photo>LFPW_image_(train|test)_\d+)_\d{1,2}"),
 )
 _LFPW = re.compile(r"image_(?P<number>\d{4})")
 
@@ -78,8 +79,9 @@ def group_of(root_name: str, picture: PurePosixPath) -> str:
 
 def _official_photo(stem: str, folders: list[str]) -> str | None:
     """300W-LP's name for the photo, if the picture is one of 300-W's or 300W-LP's."""
-    if view := _VIEW.fullmatch(stem):
-        return view["photo"]
+    for view in (pattern.fullmatch(stem) for pattern in _VIEWS):
+        if view:
+            return view["photo"]
     known = next((name for name in _SETS if name in folders), None)
     face, lfpw = _FACE.fullmatch(stem), _LFPW.fullmatch(stem)
     if known == "lfpw" and lfpw:
