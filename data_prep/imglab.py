@@ -141,10 +141,10 @@ def recognises(root: Path) -> bool:
     return any(map(_is_dataset, files_in(root, ".xml")))
 
 
-def scan(root: Path, flips: bool = False) -> list[FaceSource]:
+def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
     """Every box that is not ignored, in the XML file `root` or in those of the folder `root`.
 
-    Sorted by name. `flips` takes 300-W's _mirror copies too. Raises InputError.
+    Sorted by name. `flips` takes 300-W's _mirror copies too; `points` changes nothing. Raises InputError.
     """
     root = Path(root)
     files = [path for path in files_in(root, ".xml") if root.is_file() or _is_dataset(path)]

@@ -35,10 +35,10 @@ def recognises(root: Path) -> bool:
     return any(map(_has_header, files_in(root, ".csv")))
 
 
-def scan(root: Path, flips: bool = False) -> list[FaceSource]:
+def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
     """Every row of the tables in `root`, sorted by name; raises InputError for none.
 
-    `flips` changes nothing: mirrored copies have no name of their own here.
+    `flips` and `points` change nothing: a table's rows are all taken, and have one set of points.
     """
     root = Path(root)
     tables = [table for table in files_in(root, ".csv") if _has_header(table)]

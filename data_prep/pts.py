@@ -71,10 +71,10 @@ def recognises(root: Path) -> bool:
     return any(path.suffix.lower() == ".pts" for path in _walk(root))
 
 
-def scan(root: Path, flips: bool = False) -> list[FaceSource]:
+def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
     """Every labelled picture below `root`, sorted by name; raises InputError for none.
 
-    `flips` takes 300-W's _mirror copies too.
+    `flips` takes 300-W's _mirror copies too; `points` changes nothing.
     """
     root = Path(root)
     if not root.is_dir():
