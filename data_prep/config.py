@@ -18,7 +18,7 @@ class PrepareConfig:
     data: tuple[Path, ...]
     """folders of the data sets; an .xml or .csv file for those formats"""
     format: tuple[str, ...] = (AUTO,)
-    """how they are laid out, auto or a name as in the README: one for all, or one for each"""
+    """how they are laid out: auto, 300w-lp, p1, pts, imglab or csv; one for all, or one for each"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     scheme: str = ""

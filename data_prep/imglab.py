@@ -7,8 +7,9 @@
 
 Pixels, the first one's centre at 0. A box covers its first to its last pixel, so that its edges
 lie half a pixel outside their centres. Files are relative to the XML file. Names of parts that are
-numbers are the points' numbers, counted from 0, or from 1 where no part is named 0; other names
-number the points in sorted order, as dlib does. Points without a part are missing.
+numbers are the points' numbers, counted from 0, or from 1 where 1 is the first of the whole data
+set; other names number the points in sorted order, as dlib does. The last point of the data set
+says how many there are, and a box without a part of that number misses the point.
 
 `python -m data_prep.imglab` writes such a file: imglab_writer.py.
 """
@@ -144,7 +145,8 @@ def recognises(root: Path) -> bool:
 def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
     """Every box that is not ignored, in the XML file `root` or in those of the folder `root`.
 
-    Sorted by name. `flips` takes 300-W's _mirror copies too; `points` changes nothing. Raises InputError.
+    Sorted by name. `flips` takes 300-W's _mirror copies too; `points` changes nothing. Raises
+    InputError.
     """
     root = Path(root)
     files = [path for path in files_in(root, ".xml") if root.is_file() or _is_dataset(path)]

@@ -14,7 +14,7 @@ that a photo which is in both data sets stays on one side of the split.
 
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from data_prep.face_sample import FaceSource
@@ -56,7 +56,7 @@ def face_source(
         picture=picture,
         label=label,
         photo=name,
-        group=group or group_of(root.resolve().name, relative),
+        group=group or group_of(os.path.basename(os.path.abspath(root)), relative),
         subset=subset or folder or otherwise,
         row=row,
         tags=tags,
@@ -99,15 +99,14 @@ def terms_of(sources: list[FaceSource]) -> str:
 
 def counts_by_subset(sources: list[FaceSource]) -> list[str]:
     """Lines of a survey: faces, pictures and groups of each subset."""
-    lines = []
-    for subset, faces in sorted(Counter(source.subset for source in sources).items()):
-        of_it = [source for source in sources if source.subset == subset]
-        pictures, groups = ({getattr(s, key) for s in of_it} for key in ("picture", "group"))
-        lines.append(
-            f"  {subset:<10} {faces:>7,} faces in {len(pictures):,} pictures of {len(groups):,}"
-            " photos, clips or people"
-        )
-    return lines
+    found = defaultdict(list)
+    for source in sources:
+        found[source.subset].append(source)
+    return [
+        f"  {subset:<10} {len(faces):>7,} faces in {len({s.picture for s in faces}):,} pictures of"
+        f" {len({s.group for s in faces}):,} photos, clips or people"
+        for subset, faces in sorted(found.items())
+    ]
 
 
 def left_out(paths, what: str) -> list[str]:

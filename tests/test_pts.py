@@ -184,7 +184,8 @@ def test_a_photo_of_300w_has_the_group_that_300w_lp_gives_it(tmp_path, root, nam
 @pytest.mark.parametrize("name, group", [
     ("IMG_2024.jpg", "IMG_2024"), ("a/b/me.jpg", "a/b/me"), ("image_0001.jpg", "image_0001"),
     ("indoor_001.png", "indoor_001"), ("../photos/me.jpg", "photos/me"), ("0001.jpg", "mine"),
-    ("clip/annot/000001.jpg", "clip"), ("a/clip/000001.jpg", "a/clip"), ("image_3_1.png", "image_3"),
+    ("clip/annot/000001.jpg", "clip"), ("a/clip/000001.jpg", "a/clip"),
+    ("image_3_1.png", "image_3"),
 ])  # fmt: skip
 def test_group_of_other_pictures(name, group):
     assert group_of("mine", PurePosixPath(name)) == group
