@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 OUT    ?= out
-FORMAT ?= 300w-lp
+FORMAT ?= auto
 NET    ?= senet
 CUDA   ?=
 DATA   ?=
@@ -37,8 +37,9 @@ SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --d
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings: DATA=folder FORMAT=300w-lp|p1 OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo"
-	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage' NAME=data-set"
+	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
+	@echo "          FORMAT=auto|300w-lp|p1|pts|imglab|csv|kaggle|wflw|aflw2000-3d"
+	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
 
 setup: $(READY)  ## the environment: .venv with exact versions
 
@@ -91,13 +92,14 @@ report: setup $(MODEL)  ## measure senet.pb in full, beside MODELS='other.pb run
 	$(PY) -m senet_kp.report --models $(MODEL) $(MODELS) --records $(RECORDS) \
 	  $(if $(wildcard $(SOURCE)),--data $(SOURCE)) --run $(RUN) --out $(OUT)/report.html $(OWN_FLAGS)
 
-# Without IMAGE= three photos of the test side, which no training has seen, from the first data
-# set: pose index 0 of 300W-LP, frame 0 of P1.
-PHOTO0 := $(if $(filter p1,$(firstword $(FORMAT))),training/.*0,.*_0)
+# Without IMAGE= the first pictures of three groups on the test side, which no training has seen,
+# from the first data set.
+PHOTOS = LC_ALL=C sort -t, -k1,1 $(RECORDS)/split.csv | awk -F, '$$3 ~ /^test/ && !seen[$$2]++ {print $$1}'
 demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 	@$(MAKE) --no-print-directory eval FLAGS=
-	@if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
-	  set -- $$(sed -n 's|^\($(PHOTO0)\.jpg\),.*,test.*|$(firstword $(SOURCE))/\1|p' $(RECORDS)/split.csv | head -n 3); fi; \
+	@folder="$(firstword $(SOURCE))"; test -d "$$folder" || folder=$$(dirname "$$folder"); \
+	if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
+	  set -- $$($(PHOTOS) | while read -r name; do ls "$$folder/$$name" 2>/dev/null; done | head -n 3); fi; \
 	$(PY) demo.py "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS)
 	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
 	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"

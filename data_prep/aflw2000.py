@@ -33,6 +33,7 @@ LABELS = ("pt3d_68", "reannotated")
 PICTURES = "image[0-9]*.jpg"
 FOLDERS = (".", "AFLW2000", "AFLW2000-3D")  # the archive's own, or what it was unpacked to
 REANNOTATED = "AFLW2000-3D-Reannotated.pts68.npy"
+EXPECTS = "image00002.jpg, ... with .mat files of the same names"
 OFFICIAL_COUNT = 2000
 TERMS = "AFLW2000-3D's pictures, those of AFLW, are for non-commercial research only"
 

@@ -11,15 +11,16 @@ from senet_kp.schemes import read_scheme
 from tfrecords.errors import UserError
 
 SPLITS = ("hash", "official")
+AUTO = "auto"  # the format that the folder looks like
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
     data: tuple[Path, ...]
-    """folders of the data sets"""
-    format: tuple[str, ...] = ("300w-lp",)
-    """how they are laid out, 300w-lp, p1, kaggle, wflw or aflw2000-3d: one for all, or one for
-    each"""
+    """folders of the data sets; an .xml or .csv file for those formats"""
+    format: tuple[str, ...] = (AUTO,)
+    """how they are laid out: auto, 300w-lp, p1, pts, imglab, csv, kaggle, wflw or aflw2000-3d; one
+    for all, or one for each"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     scheme: str = ""
@@ -28,7 +29,7 @@ class PrepareConfig:
     """which labels: of 300w-lp pts_2d (snapped to the visible contour) or pts_3d (projected from
     3-D), of aflw2000-3d pt3d_68 or reannotated (or reannotated=FILE.npy); by default the first"""
     flips: bool = False
-    """read the _Flip folders too; training flips by itself"""
+    """read the mirrored copies too, _Flip folders and _mirror files; training flips by itself"""
     box: BoxRule = field(default_factory=BoxRule)
     context: float = 1.5
     """side of the stored picture over the side of the box: room for augmentation"""
@@ -93,14 +94,16 @@ def _check_formats(config: PrepareConfig):
             f"--format names {formats} formats for {folders} folders of --data: give one for all,"
             " or one for each"
         )
-    if unknown := [name for name in config.format if name not in FORMATS]:
-        raise UserError(f"--format is {' or '.join(FORMATS)}, not {unknown[0]}")
+    if unknown := [name for name in config.format if name not in (AUTO, *FORMATS)]:
+        raise UserError(f"--format is {AUTO} or {' or '.join(FORMATS)}, not {unknown[0]}")
+
+
+def check_labels(config: PrepareConfig):
+    """Raise UserError where the formats, all known by now, have different or no such landmarks."""
     if config.points:
         _check_points(config)
-    if config.scheme:
-        return
     schemes = {FORMATS[name].SCHEME.name for name in config.format}
-    if len(schemes) > 1:
+    if not config.scheme and len(schemes) > 1:
         raise UserError(
             f"--format names data with different landmarks ({', '.join(sorted(schemes))}):"
             " prepare them apart"

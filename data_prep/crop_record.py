@@ -119,9 +119,18 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
     return crop(picture, widened(box, factor), rule.stored_px, rule.box.padding)
 
 
+def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceLabel]:
+    """The face box [x, y, side, side] and the label, without opening the picture.
+
+    Raises Rejected.
+    """
+    label = _label(source, _label_data(source), rule)
+    return _face_box(label, rule.box), label
+
+
 def detected_pair(source: FaceSource, rule: CropRule):
     """(detector's box, face box) of one labelled face, or None where the detector missed it."""
-    box = _face_box(_label(source, _label_data(source), rule), rule.box)
+    box, _ = labelled_face(source, rule)
     picture = _picture(source, _picture_data(source), cv2.IMREAD_COLOR_RGB)
     detections = [found for found, _ in _detector().detect(picture)]
     best = max(detections, key=lambda found: iou(found, box), default=None)
@@ -140,6 +149,8 @@ def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
 
 def _face_box(label: FaceLabel, rule: BoxRule):
     """The face box by the rule: round the known landmarks, or round the label's own box."""
+    if not label.mask.any():
+        raise Rejected("no-points", "its label knows none of its landmarks")
     if rule.source == "landmarks":
         return face_box(label.landmarks[label.mask], rule)
     if label.box is None:
@@ -182,8 +193,6 @@ def _read(path, offset: int = 0, length: int = -1) -> bytes:
 
 
 def _checked_box(label: FaceLabel, picture, rule: BoxRule):
-    if not label.mask.any():
-        raise Rejected("no-points", "its label knows none of its landmarks")
     box = _face_box(label, rule)
     height, width = picture.shape[:2]
     x, y, side, _ = box.tolist()

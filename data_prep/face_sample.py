@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from senet_kp.scheme import LandmarkScheme
+from senet_kp.schemes import SCHEMES
+
 
 class Rejected(Exception):
     """A sample that cannot be used: a short reason code and a message for the rejects file."""
@@ -30,8 +33,8 @@ class Cell:
 class FaceSource:
     """Where one face's picture and label are; found by a scan, without opening the picture.
 
-    name:     the picture's path relative to the data's root, unique in the record set; "#2" and
-              the like at its end tell faces of one file apart
+    name:     the picture's path relative to the data's root, unique in the record set;
+              `tfrecords.schema.face_name` for one of several faces
     format:   which format's reader reads the label
     row:      the label itself, where the label file is a table that the scan has read
     cell:     where in the file `picture` the picture is, if that file is a table
@@ -83,3 +86,28 @@ def whole_points(points, where: str, count: int) -> np.ndarray:
     if not np.isfinite(points).all():
         raise Rejected("not-finite", f"{where} holds values that are not finite")
     return points
+
+
+def checked_label(where: str, landmarks, mask, scheme: LandmarkScheme, box=None) -> FaceLabel:
+    """The label of landmarks [n, 2] in 0-based pixels, known where mask [n] says so.
+
+    Raises Rejected, which names `where`, for another count than the scheme's and for known
+    landmarks that are not finite.
+    """
+    if len(landmarks) != scheme.count:
+        raise wrong_count(where, len(landmarks), scheme)
+    if not np.isfinite(landmarks[mask]).all():
+        raise Rejected("not-finite", f"{where} holds values that are not finite")
+    return FaceLabel(np.where(mask[:, None], landmarks, 0), mask, np.full(3, np.nan), box)
+
+
+def wrong_count(where: str, count: int, scheme: LandmarkScheme) -> Rejected:
+    """What to raise for a label of another number of points, with the schemes that have it."""
+    fitting = [name for name, other in SCHEMES.items() if other.count == count]
+    advice = " or ".join(f"--scheme {name}" for name in fitting) or (
+        "no scheme of that many is known by name: --scheme takes a JSON file of your own"
+    )
+    return Rejected(
+        "point-count",
+        f"{where} holds {count} points, not the {scheme.count} of {scheme.name} ({advice})",
+    )

@@ -1,14 +1,16 @@
 """The formats on disk, by the name that `--format` takes.
 
 Each is a module with NAME, SCHEME, LABELS (the points to choose from, the usual ones first),
-recognises(root), scan(root, flips, points), survey(root, sources), terms(sources) and
+EXPECTS (in words, what lies in its folder), recognises(root), scan(root, flips, points),
+survey(root, sources), terms(sources) and
 read_label(source, data, points, scheme). SCHEME is what its labels hold unless `--scheme` says
 otherwise.
 """
 
-from data_prep import aflw2000, kaggle, lp300w, p1, wflw
+from data_prep import aflw2000, imglab, kaggle, lp300w, own_csv, p1, pts, wflw
 
-FORMATS = {reader.NAME: reader for reader in (lp300w, p1, kaggle, wflw, aflw2000)}
+READERS = (lp300w, p1, pts, imglab, own_csv, kaggle, wflw, aflw2000)
+FORMATS = {reader.NAME: reader for reader in READERS}
 
 
 def labels_of(format: str, points: str) -> str:

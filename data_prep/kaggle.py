@@ -29,6 +29,7 @@ NAME = "kaggle"
 SCHEME = KAGGLE15
 LABELS = (NAME,)  # the only points there are
 TABLE = "training.csv"
+EXPECTS = f"{TABLE} with 15 points and a picture in every row"
 TERMS = "the pictures of Kaggle's Facial Keypoints Detection are under that competition's rules"
 POINTS = (
     "left_eye_center", "right_eye_center",

@@ -25,10 +25,19 @@ LABELS = ("pts_2d", "pts_3d")
 # Pictures in the official archive, without and (the same number again) in the _Flip twin.
 OFFICIAL_COUNTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}
 TERMS = "300W-LP's pictures, those of 300-W, are for non-commercial research only"
+EXPECTS = "folders AFW/, HELEN/, ... of pictures with .mat files, or with twins in landmarks/"
 # AFW_134212_2_0, HELEN_100032540_1_0, IBUG_image_008_1_0: photo, face in the photo, pose index.
 # LFPW_image_train_0001_0 has no face number.
 _NAME = re.compile(r"(?P<photo>.+?)(_(?P<face>\d+))?_(?P<pose>\d+)$")
 _FACELESS = "LFPW"
+
+
+def recognises(root: Path) -> bool:
+    """Whether `root` looks like this format, without reading labels."""
+    if not root.is_dir() or _holds_pictures(root):
+        return False
+    folders = _subset_folders(root, flips=True)
+    return any(_has_labels(root, f) or next(f.glob("*.mat"), None) for f in folders)
 
 
 def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:

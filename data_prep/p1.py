@@ -7,14 +7,13 @@ The first row is a header. Coordinates are whole pixels, the first pixel's centr
 and <frame> are a digit each; a person may be seen in several videos.
 """
 
-import csv
 import re
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.face_sample import FaceLabel, FaceSource, Rejected
-from senet_kp.pictures import damage
+from data_prep.face_sample import FaceLabel, FaceSource, Rejected, checked_label
+from data_prep.tables import numbers, read_rows
 from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError
@@ -23,8 +22,14 @@ NAME = "p1"
 SCHEME = IBUG68
 LABELS = (NAME,)  # the only points there are
 TABLE, PICTURES = "training_frames_keypoints.csv", "training"
+EXPECTS = f"the table {TABLE} beside a folder {PICTURES}/"
 TERMS = "P1's pictures, frames of YouTube Faces, are for non-commercial research only"
 _COLUMNS = 1 + 2 * SCHEME.count
+
+
+def recognises(root: Path) -> bool:
+    """Whether `root` looks like this format, without reading labels."""
+    return (root / TABLE).is_file()
 
 
 def scan(root: Path, flips: bool = False, points: str = "") -> list[FaceSource]:
@@ -72,13 +77,8 @@ def read_label(source: FaceSource, data: bytes, points: str, scheme: LandmarkSch
     values = data.decode().split(",")
     if len(values) != 2 * scheme.count:
         raise Rejected("point-count", f"{where} has {len(values)} numbers, not {2 * scheme.count}")
-    try:
-        landmarks = np.array(values, np.float64).reshape(-1, 2)
-    except ValueError as error:
-        raise Rejected("not-numbers", f"{where}: {error}") from None
-    if not np.isfinite(landmarks).all():
-        raise Rejected("not-finite", f"{where} holds values that are not finite")
-    return FaceLabel(landmarks, np.ones(scheme.count, bool), np.full(3, np.nan))
+    landmarks = numbers(where, values).reshape(-1, 2)
+    return checked_label(where, landmarks, np.ones(scheme.count, bool), scheme)
 
 
 def _source(table: Path, picture: str, values: list[str]) -> FaceSource:
@@ -102,22 +102,10 @@ def _person(picture: str) -> str:
 
 def _rows(table: Path) -> list[list[str]]:
     """The table without its header and empty lines; raises InputError for what is no table."""
-    try:
-        data = table.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{table}: {error.strerror}; DATA= names the folder that holds {TABLE} and {PICTURES}/"
-        ) from None
-    if problem := damage(data):
-        raise InputError(f"{table}: {problem[1]}")
-    try:
-        rows = list(csv.reader(data.decode("utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: no csv file ({error})") from None
-    header, *rows = rows
+    header, *rows = read_rows(table, f"DATA= names the folder that holds {TABLE} and {PICTURES}/")
     if len(header) != _COLUMNS:
         raise InputError(
             f"{table}: its first line has {len(header)} columns, not {_COLUMNS}:"
             f" name, x0, y0, ..., x{SCHEME.count - 1}, y{SCHEME.count - 1}"
         )
-    return [row for row in rows if row]
+    return rows

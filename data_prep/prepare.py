@@ -26,6 +26,7 @@ from tqdm import tqdm
 from data_prep.config import PrepareConfig, check, settings_of
 from data_prep.crop_record import CropRule, crop_record, detected_pair
 from data_prep.data_sets import DataSet, scan_all
+from data_prep.detect import with_formats
 from data_prep.face_sample import FaceSource
 from data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
 from senet_kp.detector import measure_transform
@@ -41,6 +42,7 @@ CHUNK = 64  # pictures a process takes at a time: 0.1 s of work, so that waiting
 def prepare(config: PrepareConfig) -> dict:
     """Write the record folder, or find it done already; return its manifest."""
     check(config)
+    config = with_formats(config)
     data_sets = scan_all(config)
     print(*(data_set.survey() for data_set in data_sets), sep="\n")
     settings, listing = settings_of(config), _listing(data_sets)

@@ -20,11 +20,13 @@ from senet_kp.pictures import damage
 from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import WFLW98
 from tfrecords.errors import InputError
+from tfrecords.schema import face_name
 
 NAME = "wflw"
 SCHEME = WFLW98
 LABELS = (NAME,)  # the only points there are
 PICTURES = "WFLW_images"
+EXPECTS = f"{PICTURES}/ and the lists list_98pt_rect_attr_train.txt and _test.txt"
 LISTS = {part: f"list_98pt_rect_attr_{part}.txt" for part in ("train", "test")}
 FOLDERS = (
     "WFLW_annotations/list_98pt_rect_attr_train_test",
@@ -110,7 +112,7 @@ def read_label(source: FaceSource, data: bytes, points: str, scheme: LandmarkSch
 
 
 def _source(root: Path, part: str, path: Path, picture: str, values, number: int) -> FaceSource:
-    name = f"{PICTURES}/{picture}" + (f"#{number}" if number > 1 else "")
+    name = face_name(f"{PICTURES}/{picture}", number)
     flags = zip(ATTRIBUTES, values[-len(ATTRIBUTES) :], strict=False)
     return FaceSource(
         name=name,

@@ -72,6 +72,35 @@ def write_view(root: Path, subset: str, stem: str, points, picture, original=Non
     scipy.io.savemat(labels / f"{stem}_pts.mat", both)
 
 
+def write_faces(root: Path, count: int = 30) -> dict[str, np.ndarray]:
+    """`count` small pictures of a face each, in two folders; their points by the picture's name."""
+    found = {}
+    for index in range(count):
+        name = f"{'ab'[index % 2]}/person{index:02d}x.png"
+        points = face_points((70, 80), 80, seed=index)
+        picture = make_picture(points, (160, 140), seed=index)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / name), picture[:, :, ::-1])
+        found[name] = points
+    return found
+
+
+def prepared(data: Path, out: Path, **options):
+    """The record folder of a data set: its manifest and {name: (record, points in pixels)}."""
+    from data_prep.config import PrepareConfig
+    from data_prep.prepare import prepare
+    from tfrecords.shards import SIDES, read_records
+
+    options = {"detector_pictures": 0, "processes": 1, **options}
+    manifest = prepare(PrepareConfig(data=(data,), out=out, **options))
+    found = {}
+    for side in SIDES:
+        for record in read_records(out, manifest, side):
+            points = np.column_stack([record.landmarks, np.ones(len(record.landmarks))])
+            found[record.name] = (record, points @ record.affine.T)
+    return manifest, found
+
+
 def make_tree(root: Path, photos: int = 48, views: int = 2, subset: str = "AFW") -> Path:
     """A folder in the layout of 300W-LP: `photos` photos, each seen from `views` sides."""
     for photo in range(photos):

@@ -262,7 +262,7 @@ def test_too_many_of_them_end_the_run_and_keep_the_list(copy, tmp_path):
 def test_unusable_folders_are_named(tmp_path, make, words):
     make(tmp_path / "data")
     with pytest.raises((InputError, CheckError)) as caught:
-        prepare(config(tmp_path / "data", tmp_path / "out"))
+        prepare(config(tmp_path / "data", tmp_path / "out", format=("300w-lp",)))
     for word in [str(tmp_path / "data"), *words]:
         assert word in str(caught.value)
 

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tfrecords.example import BadRecord, frame, read_frames
-from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, Record, decode, encode, parse_op
+from tfrecords.schema import (
+    JPEG,
+    LANDMARKS,
+    MASK,
+    NAME,
+    Record,
+    decode,
+    encode,
+    face_name,
+    parse_op,
+    picture_of,
+)
 from tfrecords.verify import verify
 
 floats = st.floats(-1e6, 1e6, width=32)
@@ -45,6 +56,13 @@ def example():
                   np.ones(68, np.float32), np.eye(2, 3, dtype=np.float32),
                   np.array([1, 2, np.nan], np.float32), "AFW/é_0.jpg", "é", "AFW",
                   ("pose", "é"))  # fmt: skip
+
+
+@pytest.mark.parametrize("picture, number, name", [
+    ("a/b.jpg", 1, "a/b.jpg"), ("a/b.jpg", 12, "a/b.jpg#12"), ("no#2.jpg", 3, "no#2.jpg#3"),
+])  # fmt: skip
+def test_names_of_a_pictures_faces_lead_back_to_it(picture, number, name):
+    assert face_name(picture, number) == name and picture_of(name) == picture
 
 
 def test_tensorflow_reads_what_we_write(tmp_path):

@@ -23,7 +23,7 @@ from senet_kp.report.gallery import choose
 from senet_kp.report.numbers import _by_tag, _names, _paired
 from senet_kp.report.training import SHOWN_ROWS, training_curve
 from senet_kp.schemes import CELEBA5, IBUG68
-from tfrecords.errors import ModelError
+from tfrecords.errors import InputError, ModelError
 from tfrecords.shards import read_manifest
 
 MEAN = {"mean": np.mean}
@@ -226,6 +226,18 @@ def test_faces_of_the_gallery_are_of_different_groups():
 def test_names_tell_models_apart():
     assert _names((Path("out/a.pb"), Path("out/b.pb"))) == ["a.pb", "b.pb"]
     assert _names((Path("x/senet.pb"), Path("y/senet.pb"))) == ["x/senet.pb", "y/senet.pb"]
+
+
+def test_pictures_of_faces_are_found_below_folders_and_label_files(tmp_path):
+    for name in ("one/a.jpg", "two/b.jpg", "two/faces.xml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    roots = (tmp_path / "one", tmp_path / "two" / "faces.xml")
+    found = find_pictures(["b.jpg#2", "a.jpg", "b.jpg"], roots)
+    assert [path.parent.name + "/" + path.name for path in found] == [
+        "two/b.jpg", "one/a.jpg", "two/b.jpg"]  # fmt: skip
+    with pytest.raises(InputError, match="no c.jpg there"):
+        find_pictures(["c.jpg"], roots)
 
 
 def test_a_long_training_is_thinned_out_and_keeps_its_end(tmp_path):

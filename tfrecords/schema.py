@@ -1,5 +1,6 @@
 """What one record holds: the writer, the reader and TensorFlow's parser, side by side."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,16 @@ class Record:
     group: str
     subset: str
     tags: tuple[str, ...] = ()
+
+
+def face_name(picture: str, number: int) -> str:
+    """The record name of a picture's n-th face, counted from 1: the picture's name, then #n."""
+    return picture if number == 1 else f"{picture}#{number}"
+
+
+def picture_of(name: str) -> str:
+    """The picture's name in a record's: the inverse of `face_name`."""
+    return re.sub(r"#\d+$", "", name)
 
 
 def encode(record: Record) -> bytes:

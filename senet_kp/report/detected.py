@@ -1,6 +1,5 @@
 """What is left of a model's accuracy with dlib's boxes, on whole pictures as the demo sees them."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,12 @@ from senet_kp.predictor import landmarks_near
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import InputError
+from tfrecords.schema import picture_of
 
 
 def file_of(name: str) -> str | None:
     """The file in a face's name, which a number may follow; None for a row of a table."""
-    file = re.sub(r"#\d+$", "", name)
+    file = picture_of(name)
     return file if Path(file).suffix.lower() in SUFFIXES else None
 
 
@@ -28,11 +28,12 @@ def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
     """The file of each face's name, below one of the roots; raises InputError for none."""
     paths = []
     for name in map(file_of, names):
-        found = [root / name for root in roots if (root / name).is_file()]
+        folders = [root.parent if root.is_file() else root for root in roots]
+        found = [path for folder in folders if (path := folder / name).is_file()]
         if not found:
-            folders = ", ".join(map(str, roots))
+            where = ", ".join(map(str, roots))
             raise InputError(
-                f"{folders}: no {name} there; --data takes the folders that the records were"
+                f"{where}: no {name} there; --data takes the folders that the records were"
                 " prepared from"
             )
         paths.append(found[0])

@@ -1,0 +1,133 @@
+"""`--format auto`: what a folder is taken for."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from conftest import (
+    REAL_DATA,
+    assert_one_line_error,
+    face_points,
+    run_module,
+    write_faces,
+)
+
+from data_prep import p1
+from data_prep.config import PrepareConfig
+from data_prep.detect import detect, with_formats
+from data_prep.formats import FORMATS
+from tfrecords.errors import InputError, UserError
+
+
+def write(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+XML = "<?xml version='1.0'?>\n<dataset><images/></dataset>"
+MAKE = {
+    "300w-lp": ("AFW/AFW_1_1_0.mat",),
+    "p1": (p1.TABLE,),
+    "pts": ("deep/er/a.PTS",),
+    "imglab": ("faces.xml", XML),
+    "csv": ("labels.csv", "picture,x0,y0\n"),
+    "kaggle": ("training.csv",),
+    "wflw": ("list_98pt_rect_attr_test.txt",),
+    "aflw2000-3d": ("image00002.mat",),
+}
+BESIDE = {"wflw": ("WFLW_images/a.jpg",), "aflw2000-3d": ("image00002.jpg",)}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_is_recognised_by_its_own_reader_alone(tmp_path, name):
+    file, *text = MAKE[name]
+    write(tmp_path / file, *text)
+    for beside in BESIDE.get(name, ()):
+        write(tmp_path / beside)
+    assert detect(tmp_path) == name
+
+
+@pytest.mark.parametrize("name", ["imglab", "csv"])
+def test_a_label_file_stands_for_its_folder(tmp_path, name):
+    file, text = MAKE[name]
+    write(tmp_path / file, text)
+    write(tmp_path / "a.pts")
+    assert detect(tmp_path / file) == name
+
+
+def test_the_test_tree_is_300w_lp_with_and_without_its_landmarks_folder(tree, tmp_path):
+    assert detect(tree) == "300w-lp"
+    copy = shutil.copytree(tree, tmp_path / "data")
+    shutil.rmtree(copy / "landmarks")
+    assert detect(copy) == "300w-lp"
+
+
+def test_several_formats_in_one_folder_are_asked_about(tmp_path):
+    for name in ("pts", "imglab"):
+        file, *text = MAKE[name]
+        write(tmp_path / file, *text)
+    with pytest.raises(InputError, match="say with --format") as caught:
+        detect(tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message and "300w-lp" not in message
+    assert all(f"{name}: {FORMATS[name].EXPECTS}" in message for name in ("pts", "imglab"))
+
+
+@pytest.mark.parametrize("files", [
+    {}, {"a.jpg": ""}, {"AFW/a.jpg": ""}, {"page.xml": "<html/>"},
+    {"prices.csv": "picture,price\n"}, {".hidden/a.pts": ""},
+])  # fmt: skip
+def test_an_unknown_folder_is_told_what_every_format_expects(tmp_path, files):
+    for name, text in files.items():
+        write(tmp_path / name, text)
+    with pytest.raises(InputError, match="in none of the formats") as caught:
+        detect(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert all(f"{name}: {f.EXPECTS}" in str(caught.value) for name, f in FORMATS.items())
+    with pytest.raises(InputError, match="no such file or folder"):
+        detect(tmp_path / "none")
+
+
+def test_only_auto_is_replaced_and_said(tmp_path, capsys):
+    for name in ("pts", "csv"):
+        file, *text = MAKE[name]
+        write(tmp_path / name / file, *text)
+    config = PrepareConfig(data=(tmp_path / "pts", tmp_path / "csv"), format=("auto", "csv"))
+    assert with_formats(config).format == ("pts", "csv")
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'pts'}: taken for pts, because it holds {FORMATS['pts'].EXPECTS}\n"
+    )
+    both = with_formats(PrepareConfig(data=config.data))  # one for all, each by itself
+    assert both.format == ("pts", "csv")
+
+
+def test_different_landmarks_are_told_after_detection(tmp_path, monkeypatch):
+    for name in ("pts", "csv"):
+        file, *text = MAKE[name]
+        write(tmp_path / name / file, *text)
+    other = replace(FORMATS["csv"].SCHEME, name="other68")
+    monkeypatch.setattr(FORMATS["csv"], "SCHEME", other)
+    with pytest.raises(UserError, match="different landmarks.*other68"):
+        with_formats(PrepareConfig(data=(tmp_path / "pts", tmp_path / "csv")))
+
+
+def test_preparation_needs_no_format(tmp_path):
+    data = tmp_path / "data"
+    for index, name in enumerate(write_faces(data, 12)):
+        points = face_points((70, 80), 80, seed=index) + 1
+        text = "\n".join(f"{x:.6f} {y:.6f}" for x, y in points)
+        (data / name).with_suffix(".pts").write_text(text)
+    command = ("-m", "data_prep.prepare", "--out", tmp_path / "out", "--detector-pictures", "0")
+    result = run_module(*command, "--data", data, "--processes", "1")
+    assert result.returncode == 0, result.stderr
+    assert f"{data}: taken for pts, because it holds .pts files" in result.stdout
+    result = run_module(*command, "--data", data / "a" / "nothing")
+    assert_one_line_error(result, 3, "no such file or folder")
+
+
+@pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
+@pytest.mark.parametrize("folder, name", [
+    ("300W_LP", "300w-lp"), ("300W_pts", "pts"), ("P1_Facial_Keypoints/data", "p1"),
+])  # fmt: skip
+def test_real_folders(folder, name):
+    assert detect(REAL_DATA / folder) == name
