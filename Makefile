@@ -120,7 +120,8 @@ bench: setup $(if $(DATA),,sample)  ## pictures a second in preparation, against
 lock: setup  ## renew requirements/*.txt from pyproject.toml
 	$(PY) -m pip install --quiet uv
 	for kind in cpu cuda; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal \
-	  --python-version 3.10 --generate-hashes --no-header --no-annotate --extra $$kind --extra dev \
+	  --python-version 3.10 --generate-hashes --no-header --no-annotate --extra $$kind \
+	  --extra cluster --extra dev --extra export \
 	  pyproject.toml -o requirements/$$kind.txt || exit 1; done
 
 clean:  ## remove what the stages wrote in out/
