@@ -108,8 +108,8 @@ demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 compare: setup $(RECORDS)/manifest.json  ## train every system on the same pictures, table and plot
 	$(PY) -m benchmarks.compare --records $(RECORDS) --out $(OUT)/compare $(OWN_FLAGS)
 
-test: setup  ## the tests
-	$(PY) -m pytest
+test: setup  ## the tests, two at a time
+	$(PY) -m pytest -n 2 --dist loadfile
 
 lint: setup  ## ruff
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -1,15 +1,14 @@
 """python -m benchmarks.compare --records out/tfrecords --out out/compare
 
 Trains every network, and dlib's shape predictor, on the train side of the same records for the same
-number of pictures, scores them on the test side, and times them in turn on one thread. What is
-trained already is kept; a training that was stopped goes on. With --write the table goes into the
-README, numbers and plot into benchmarks/results/.
+number of pictures, scores them on the test side, and times them in turn: faces on one thread, steps
+of training on all. What is trained already is kept; a training that was stopped goes on. With
+--write the table goes into the README, numbers and plot into benchmarks/results/.
 """
 
-import json
+import os
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
@@ -19,7 +18,9 @@ import cv2
 import numpy as np
 import tyro
 
+from benchmarks.bench_training import alone
 from benchmarks.measure import RESULTS, conditions, interleaved_s, summary
+from benchmarks.training_step import StepConfig
 from benchmarks.trials import network_size
 from senet_kp.crops import load_crops
 from senet_kp.evaluate import list_conditions
@@ -29,12 +30,13 @@ from senet_kp.nets import NETWORKS
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import atomic_path, read_csv, write_bytes, write_json
+from tfrecords.files import atomic_path, write_bytes, write_json
 from tfrecords.shards import read_manifest
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- compare:begin -->\n", "<!-- compare:end -->"
 DLIB = "dlib"
+SPEED_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class CompareConfig:
     """pictures in a step"""
     repeats: int = 200
     """timed faces of each system"""
+    speed_s: float = 8.0
+    """seconds of training, three times, by which its speed is told"""
     seed: int = 0
     """of the trainings"""
     write: bool = False
@@ -71,11 +75,12 @@ def compare(config: CompareConfig) -> dict:
             for name, path in models.items()
         }
         for name, model in ready.items():
-            rows[name] = _scored(model, crops, manifest, config.seed) | _size(
-                name, config, manifest
-            )
+            rows[name] = _scored(model, crops, manifest, config.seed)
+            rows[name] |= _size(name, models[name], manifest)
         for name, ms in _latencies_ms(ready, crops.images, config.repeats).items():
             rows[name]["latency_ms"] = summary(ms)
+    for name, speeds in _training_speeds(config).items():
+        rows[name]["images_per_s"] = summary(speeds)
     return {
         "conditions": conditions(images=config.images, batch_size=config.batch_size,
                                  faces=len(crops), repeats=config.repeats, threads_of_latency=1,
@@ -107,9 +112,7 @@ def _dlib(config: CompareConfig, manifest: dict) -> Path:
         shapes = max(1, round(config.images / (2 * manifest["sides"]["train"]["records"])))
         settings = {"records": config.records, "out": model, "seed": config.seed,
                     "trees.oversampling-amount": shapes}  # fmt: skip
-        began = time.monotonic()
         _call("benchmarks.dlib_baseline", settings)
-        write_json(config.out / "dlib-time.json", {"seconds": time.monotonic() - began})
     return model
 
 
@@ -128,20 +131,23 @@ def _scored(model, crops, manifest: dict, seed: int) -> dict:
     return {"nme": estimates({"nme": np.mean}, nmes[known], groups, seed)["nme"]}
 
 
-def _size(name: str, config: CompareConfig, manifest: dict) -> dict:
-    """Weights and operations of a network, bytes of the model's file, pictures a second trained."""
-    if name == DLIB:
-        seconds = json.loads((config.out / "dlib-time.json").read_text())["seconds"]
-        return {"bytes": (config.out / "dlib.dat").stat().st_size,
-                "images_per_s": config.images / seconds}  # fmt: skip
-    weights, mflop = network_size(name, manifest)
-    last = read_csv(config.out / name / "metrics.csv")[-1]
-    return {
-        "weights": weights,
-        "mflop": mflop,
-        "bytes": (config.out / f"{name}.pb").stat().st_size,
-        "images_per_s": int(last["images"]) / (60 * float(last["minutes"])),
-    }
+def _size(name: str, model: Path, manifest: dict) -> dict:
+    """Bytes of the model's file; weights and operations of a network."""
+    sizes = {"bytes": model.stat().st_size}
+    if name != DLIB:
+        sizes["weights"], sizes["mflop"] = network_size(name, manifest)
+    return sizes
+
+
+def _training_speeds(config: CompareConfig) -> dict[str, list[float]]:
+    """Pictures a second of every network's training, in turn, with real input."""
+    networks = [name for name in config.systems if name != DLIB]
+    speeds = {name: [] for name in networks}
+    for _ in range(SPEED_ROUNDS):
+        for name in networks:
+            step = StepConfig(config.records, name, config.batch_size, True, os.cpu_count())
+            speeds[name].append(alone(step, config.speed_s)["images_per_s"])
+    return speeds
 
 
 def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
@@ -157,7 +163,7 @@ def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
 def table(result: dict) -> str:
     """The comparison as a table of Markdown, the most accurate system first."""
     lines = [
-        "| system | NME (95 % interval) | ms a face | weights | MFLOP | file | pictures/s |",
+        "| system | NME (95 % interval) | ms a face | weights | MFLOP | file | trains, faces/s |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in sorted(result["systems"].items(), key=lambda item: item[1]["nme"]["value"]):
@@ -167,9 +173,10 @@ def table(result: dict) -> str:
         )
         weights = f"{row['weights'] / 1e6:.2f} M" if has_layers else ""
         mflop = f"{row['mflop']:,.0f}" if has_layers else ""
+        speed = f"{row['images_per_s']['median']:.0f}" if has_layers else ""
         lines.append(
             f"| `{name}` | {error['value']:.2%}{interval} | {row['latency_ms']['median']:.1f} |"
-            f" {weights} | {mflop} | {row['bytes'] / 1e6:.1f} MB | {row['images_per_s']:.0f} |"
+            f" {weights} | {mflop} | {row['bytes'] / 1e6:.1f} MB | {speed} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,160 @@
+"""python -m benchmarks.bench_training --records out/tfrecords
+
+How fast the networks train on this machine: pictures a second with synthetic and with real input,
+the share of time spent waiting for pictures, GFLOP/s beside those of a bare matrix product, peak
+memory. Every measurement is a process of its own, and all take turns. A step counts as three times
+the operations of a forward pass: once forward, and backward for weights and for inputs.
+"""
+
+import multiprocessing
+import os
+import resource
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from benchmarks.measure import RESULTS, conditions, interleaved_s, summary
+from benchmarks.training_step import StepConfig, timed_steps, training_step
+from benchmarks.trials import network_size
+from senet_kp.nets import NETWORKS
+from tfrecords.errors import UserError, exit_code_of
+from tfrecords.files import write_json
+from tfrecords.shards import read_manifest
+
+FORWARD_AND_BACKWARD = 3
+PRODUCT_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Config:
+    records: Path = Path("out/tfrecords")
+    """record folder"""
+    nets: tuple[str, ...] = tuple(NETWORKS)
+    """networks to measure"""
+    batch_sizes: tuple[int, ...] = (16, 32, 64, 128)
+    """pictures in a step"""
+    seconds: float = 8.0
+    """length of one measurement, after the warm-up"""
+    repeats: int = 3
+    """rounds of all measurements"""
+    longest_step_s: float = 20.0
+    """larger batches are left out where a step would take longer than this"""
+    threads: int = os.cpu_count() or 1
+    """threads of one op, and ops at a time"""
+    write: bool = False
+    """keep the result in benchmarks/results/training.json"""
+
+
+def bench(config: Config) -> dict:
+    """Measure everything in turn; raises UserError for no such network."""
+    if unknown := set(config.nets) - set(NETWORKS):
+        raise UserError(f"--nets: no {min(unknown)}, only {', '.join(NETWORKS)}")
+    manifest = read_manifest(config.records)
+    steps = [
+        StepConfig(config.records, net, batch_size, real_input, config.threads)
+        for net in config.nets
+        for batch_size in sorted(config.batch_sizes)
+        for real_input in (False, True)
+    ]
+    found, products = {step: [] for step in steps}, []
+    with tqdm(total=config.repeats * len(steps), unit="run", disable=None) as bar:
+        for _ in range(config.repeats):
+            products.append(product_gflop_per_s())
+            for step in steps:
+                if not _too_long(step, found, config.longest_step_s):
+                    found[step].append(alone(step, config.seconds))
+                bar.update()
+    gflop = {net: network_size(net, manifest)[1] / 1000 for net in config.nets}
+    rate = float(np.median(products))
+    return {
+        "conditions": conditions(
+            repeats=config.repeats, seconds=config.seconds, threads=config.threads,
+            size_px=manifest["box"]["size_px"], product=f"{PRODUCT_SIDE} x {PRODUCT_SIDE}",
+        ),
+        "product_gflop_per_s": summary(products),
+        "trainings": [
+            _row(step, runs, FORWARD_AND_BACKWARD * gflop[step.net], rate)
+            for step, runs in found.items() if runs
+        ],
+    }  # fmt: skip
+
+
+def product_gflop_per_s() -> float:
+    """What a product of two float32 matrices reaches on all cores."""
+    a = np.random.default_rng(0).random((PRODUCT_SIDE, PRODUCT_SIDE), np.float32)
+    seconds = interleaved_s({"product": lambda: a @ a}, 10, warmup=3)["product"]
+    return 2 * PRODUCT_SIDE**3 / float(np.median(seconds)) / 1e9
+
+
+def measure(step: StepConfig, seconds: float) -> dict:
+    """Speed, share of waiting and peak memory of a training in this process."""
+    with training_step(step) as run:
+        steps, took_s, waited_s = timed_steps(run, seconds)
+    return {
+        "images_per_s": steps * step.batch_size / took_s,
+        "wait_share": waited_s / took_s,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def alone(step: StepConfig, seconds: float) -> dict:
+    """The same, in a process that does nothing before or after."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, step, seconds).result()
+
+
+def _too_long(step: StepConfig, found: dict, longest_s: float) -> bool:
+    """Whether a step would take too long, by what smaller batches of the network took."""
+    speeds = [run["images_per_s"] for other, runs in found.items() for run in runs
+              if other.net == step.net and other.batch_size < step.batch_size]  # fmt: skip
+    return bool(speeds) and step.batch_size / max(speeds) > longest_s
+
+
+def _row(step: StepConfig, runs: list[dict], gflop: float, rate: float) -> dict:
+    values = {key: summary([run[key] for run in runs]) for key in runs[0]}
+    speed = gflop * values["images_per_s"]["median"]
+    return {
+        "net": step.net,
+        "batch_size": step.batch_size,
+        "input": "real" if step.real_input else "synthetic",
+        **values,
+        "gflop_per_s": speed,
+        "share_of_product": speed / rate,
+    }
+
+
+def table(result: dict) -> str:
+    """The measurements as a table of Markdown."""
+    product = result["product_gflop_per_s"]["median"]
+    lines = [
+        f"| network | batch | input | pictures/s (slowest, fastest) | waiting | GFLOP/s |"
+        f" of {product:.0f} | peak memory |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["trainings"]:
+        speed = row["images_per_s"]
+        lines.append(
+            f"| `{row['net']}` | {row['batch_size']} | {row['input']} |"
+            f" {speed['median']:.1f} ({speed['min']:.1f}, {speed['max']:.1f}) |"
+            f" {row['wait_share']['median']:.1%} | {row['gflop_per_s']:.0f} |"
+            f" {row['share_of_product']:.0%} | {row['peak_mb']['max']:,.0f} MB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    config = tyro.cli(Config, prog="python -m benchmarks.bench_training", description=__doc__)
+    result = bench(config)
+    print(table(result), end="")
+    if config.write:
+        write_json(RESULTS / "training.json", result)
+        print(f"written to {RESULTS / 'training.json'}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,80 @@
+"""One training step to measure: a network, a batch size, synthetic or real input."""
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from senet_kp.graph import build_training_graph
+from senet_kp.inputs import Batch, training_batch
+from senet_kp.tf1 import tf
+from senet_kp.train_config import recipe
+from tfrecords.shards import read_manifest
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    records: Path
+    net: str
+    batch_size: int
+    real_input: bool
+    threads: int
+
+
+@contextmanager
+def training_step(config: StepConfig):
+    """A function that runs one step and returns the seconds it waited for its pictures.
+
+    It takes the options and the metadata of `tf.Session.run`.
+    """
+    manifest = read_manifest(config.records)
+    settings = replace(
+        recipe(config.net), records=config.records, batch_size=config.batch_size,
+        threads=config.threads,
+    )  # fmt: skip
+    with tf.Graph().as_default():
+        batch, start = (_real if config.real_input else _synthetic)(settings, manifest)
+        graph = build_training_graph(batch, settings, manifest)
+        fetches = [graph.train_op, batch.wait_s]
+        threads = tf.ConfigProto(
+            intra_op_parallelism_threads=config.threads,
+            inter_op_parallelism_threads=config.threads,
+        )
+        with tf.Session(config=threads) as session:
+            session.run([tf.global_variables_initializer(), start])
+            yield lambda *options: float(session.run(fetches, *options)[1])
+
+
+def timed_steps(step, seconds: float, warmup_steps: int = 2) -> tuple[int, float, float]:
+    """Steps in about this many seconds, the seconds they took and those spent waiting."""
+    for _ in range(warmup_steps):
+        step()
+    began, steps, waited_s = time.perf_counter(), 0, 0.0
+    while time.perf_counter() - began < seconds:
+        waited_s += step()
+        steps += 1
+    return steps, time.perf_counter() - began, waited_s
+
+
+def _real(settings, manifest: dict):
+    return training_batch(
+        settings.records, manifest, ("train",), settings.batch_size, 0, settings.seed,
+        settings.augment, settings.threads,
+    )  # fmt: skip
+
+
+def _synthetic(settings, manifest: dict):
+    """The same random pictures in every step, which cost nothing to have."""
+    size, count = settings.batch_size, len(manifest["mean_shape"])
+    size_px, rng = manifest["box"]["size_px"], np.random.default_rng(settings.seed)
+    values = (
+        rng.integers(0, 256, (size, size_px, size_px, 3), np.uint8),
+        np.tile(np.float32(manifest["mean_shape"]), (size, 1, 1)),
+        np.ones((size, count), np.float32),
+        np.array([b"synthetic"] * size),
+        np.float64(0),
+    )
+    # Constants would be worked on once, when the graph is optimised, and not in every step.
+    return Batch(*(tf.placeholder_with_default(v, v.shape) for v in values)), tf.no_op()
