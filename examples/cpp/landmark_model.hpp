@@ -27,6 +27,13 @@ struct Failure : std::runtime_error {
     Exit code;
 };
 
+/// What a model is refused with when OpenCV cannot run it.
+inline Failure unusable(const std::string& path, const cv::Exception& error) {
+    return Failure(Exit::model, path + ": OpenCV " + cv::getVersionString() +
+                                    " cannot use it or its card (" +
+                                    error.err.substr(0, error.err.find('\n')) + ")");
+}
+
 inline std::string read_bytes(const std::string& path, Exit code) {
     std::ifstream file(path, std::ios::binary);
     if (!file || std::filesystem::is_directory(path)) {
@@ -129,27 +136,32 @@ inline cv::Mat crop(const cv::Mat& picture, const cv::Rect2d& box, BoxRule rule)
 class LandmarkModel {
 public:
     /// Throws a Failure where graph or card is missing, or the two do not fit.
-    explicit LandmarkModel(const std::string& path) {
+    explicit LandmarkModel(const std::string& path) : path_(path) {
         const std::string graph = read_bytes(path, Exit::model);
-        const auto beside = std::filesystem::path(path).replace_extension(".json");
-        const std::string card_path = beside.string();
-        const cv::FileStorage file = read_json(card_path, Exit::model);
-        read_card(file.root(), card_path);
-        if (static_cast<double>(graph.size()) != static_cast<double>(file["bytes"])) {
-            throw Failure(Exit::model, path + ": altered, or not the file of " + card_path);
-        }
+        const std::string card_path =
+            std::filesystem::path(path).replace_extension(".json").string();
+        const cv::FileStorage card = read_json(card_path, Exit::model);
         try {
+            read_card(card.root(), card_path);
+            if (static_cast<double>(graph.size()) != static_cast<double>(card["bytes"])) {
+                throw Failure(Exit::model, path + ": altered, or not the file of " + card_path);
+            }
             net_ = cv::dnn::readNetFromTensorflow(graph.data(), graph.size());
-        } catch (const cv::Exception&) {
-            throw Failure(Exit::model, path + ": OpenCV " + cv::getVersionString() +
-                                           " cannot read it as a frozen graph (4.5.1 and later can)");
+        } catch (const cv::Exception& error) {
+            throw unusable(path, error);
         }
     }
 
     /// The points of the face in a box (a square) of an 8-bit RGB picture.
     std::vector<cv::Point2d> landmarks(const cv::Mat& picture, const cv::Rect2d& box) {
-        net_.setInput(cv::dnn::blobFromImage(crop(picture, box, rule_)), input_);
-        const cv::Mat relative = net_.forward(output_).reshape(2, 1);  // x, y: 0..1 in the box
+        const cv::Mat blob = cv::dnn::blobFromImage(crop(picture, box, rule_));
+        cv::Mat relative;  // x, y: 0..1 in the box
+        try {
+            net_.setInput(blob, input_);
+            relative = net_.forward(output_).reshape(2, 1);
+        } catch (const cv::Exception& error) {
+            throw unusable(path_, error);
+        }
         std::vector<cv::Point2d> points;
         for (const cv::Point2f& point : cv::Mat_<cv::Point2f>(relative)) {
             points.emplace_back(point.x * box.width + box.x, point.y * box.height + box.y);
@@ -173,7 +185,7 @@ private:
     }
 
     BoxRule rule_{};
-    std::string input_, output_;
+    std::string path_, input_, output_;
     cv::dnn::Net net_;
 };
 
