@@ -31,7 +31,7 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample data tfrecords preview train short-run eval freeze report demo compare test lint lock bench clean
+.PHONY: help setup sample data tfrecords preview train short-run eval freeze report demo cpp compare test lint lock bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -104,6 +104,13 @@ demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
 	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
 	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"
 	@echo "scores:         $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
+
+# Built against the system's OpenCV, not the environment's, which has no C++ headers.
+cpp:  ## the C++ program of examples/cpp: out/cpp/landmarks
+	@command -v cmake >/dev/null || \
+	  { echo "error: cmake is missing (Debian: cmake g++ libopencv-dev)" >&2; exit 2; }
+	cmake -S examples/cpp -B $(OUT)/cpp
+	cmake --build $(OUT)/cpp
 
 compare: setup $(RECORDS)/manifest.json  ## train every system on the same pictures, table and plot
 	$(PY) -m benchmarks.compare --records $(RECORDS) --out $(OUT)/compare $(OWN_FLAGS)

@@ -1,0 +1,100 @@
+"""python -m benchmarks.opencv_versions --write
+
+Which OpenCV runs a frozen graph, and how far its points lie from those of the OpenCV in use: wheels
+in throwaway environments, the same rendered faces for all. A few minutes, mostly downloads.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tyro
+
+from benchmarks.measure import report
+from data_prep.sample_faces.identity import render_identity
+from export.parity import LIMIT_PX
+from senet_kp.facebox import crop, face_box
+from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE, box_rule, read_card
+from tfrecords.errors import exit_code_of
+
+FACES = 8
+# For any Python from 3.7 on. Arguments: graph, faces, result.
+PROBE = f"""
+import sys, cv2, numpy as np
+faces, net = np.load(sys.argv[2]), cv2.dnn.readNetFromTensorflow(sys.argv[1])
+size = faces["crops"].shape[1]
+def points(crop):
+    net.setInput(cv2.dnn.blobFromImage(crop), "{INPUT_NODE}")
+    return net.forward("{OUTPUT_NODE}").reshape(-1, 2) * size
+def warped(picture, box):
+    x, y, step = box[0], box[1], box[2] / size
+    return cv2.warpAffine(picture, np.array([[step, 0, x + step / 2], [0, step, y + step / 2]]),
+                          (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+np.savez(sys.argv[3], same_crops=[points(crop) for crop in faces["crops"]],
+         own_crops=[points(warped(*one)) for one in zip(faces["pictures"], faces["boxes"])])
+"""
+
+
+@dataclass(frozen=True)
+class Config:
+    versions: tuple[str, ...] = (
+        "4.2.0.34", "4.4.0.46", "4.5.1.48", "4.5.2.54", "4.5.3.56", "4.6.0.66", "4.8.1.78",
+        "4.11.0.86", "4.14.0.94",
+    )  # fmt: skip
+    """wheels of opencv-python-headless, the oldest first"""
+    pythons: tuple[str, ...] = (sys.executable,)
+    """interpreters to try them with, in this order; wheels before 4.5.4 need 3.7 to 3.9"""
+    model: Path = Path("export/pretrained/senet68.pb")
+    """frozen graph"""
+    write: bool = False
+    """keep the result in benchmarks/results/opencv_versions.json"""
+
+
+def main():
+    config = tyro.cli(Config, prog="python -m benchmarks.opencv_versions", description=__doc__)
+    rule = box_rule(read_card(config.model))
+    views = [render_identity(11, identity, 1)[0] for identity in range(FACES)]
+    pictures = [np.ascontiguousarray(view.image[..., ::-1]) for view in views]
+    boxes = [face_box(view.points_2d, rule) for view in views]
+    crops = [crop(*one, rule.size_px) for one in zip(pictures, boxes, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "faces.npz", pictures=pictures, boxes=boxes, crops=crops)
+        ours = answer(sys.executable, config.model, Path(folder))
+        found = {v: tried(v, config, Path(folder), ours) for v in config.versions}
+    agree = [v for v, result in found.items() if result.get("same_crops_px", 1) <= LIMIT_PX]
+    conditions = {"reference": cv2.__version__, "faces": FACES, "limit_px": LIMIT_PX}
+    result = {"conditions": conditions, "oldest": agree[0] if agree else None, "wheels": found}
+    report("opencv_versions", result, config.write)
+
+
+def answer(python, model: Path, folder: Path) -> dict[str, np.ndarray]:
+    """Points in pixels of the crop; a CalledProcessError where this OpenCV gives none."""
+    files = (model, folder / "faces.npz", folder / "points.npz")
+    subprocess.run([python, "-c", PROBE, *files], check=True, capture_output=True, text=True)
+    return dict(np.load(files[-1]))
+
+
+def tried(version: str, config: Config, folder: Path, ours) -> dict:
+    """How far the points of a wheel lie from ours at most, in pixels of the crop, or an error."""
+    for python, numpy in product(config.pythons, ("numpy<2", "numpy")):
+        subprocess.run([python, "-m", "venv", "--clear", folder / version], check=True)
+        pip = [folder / version / "bin" / "pip", "install", "--only-binary", ":all:"]
+        pip += [f"opencv-python-headless=={version}", numpy]  # no wheel tells that it wants < 2
+        if subprocess.run(pip, capture_output=True).returncode == 0:
+            break
+    else:
+        return {"error": "no wheel for these Pythons"}
+    try:
+        theirs = answer(folder / version / "bin" / "python", config.model, folder)
+    except subprocess.CalledProcessError as error:
+        return {"error": error.stderr.strip().splitlines()[-1].rpartition("error: ")[2]}
+    return {f"{kind}_px": float(np.abs(theirs[kind] - ours[kind]).max()) for kind in ours}
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,159 @@
+"""The C++ program: it builds without warnings, its points are Python's, its errors one line."""
+
+import json
+import shutil
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REAL_DATA, ROOT, assert_one_line_error
+
+from data_prep.sample_faces.identity import render_identity
+from demo import PRETRAINED
+from senet_kp.facebox import face_box
+from senet_kp.predictor import LandmarkPredictor
+
+PHOTO = REAL_DATA / "300W_pts" / "134212_1.jpg"
+PHOTO_BOX = [684.7184, 150.3575, 281.519, 281.519]  # reduced by 2 before it is sampled
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed (Debian: cmake g++ libopencv-dev)")
+    built = subprocess.run(
+        ["make", "cpp", f"OUT={out}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if "OpenCVConfig.cmake" in built.stderr:
+        pytest.skip("OpenCV's C++ files are not installed (Debian: libopencv-dev)")
+    assert built.returncode == 0, built.stderr
+    assert "warning" not in built.stderr.lower(), built.stderr
+    return out / "cpp" / "landmarks"
+
+
+@pytest.fixture(scope="module")
+def landmarks(program):
+    """The program, run on some arguments."""
+
+    def run(*arguments):
+        command = [program, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return LandmarkPredictor(PRETRAINED)
+
+
+@pytest.fixture(scope="module")
+def face(predictor, tmp_path_factory):
+    """A rendered face 450 px wide as a file, and its face box."""
+    view = render_identity(11, 0, 1)[0]
+    path = tmp_path_factory.mktemp("pictures") / "face.png"
+    cv2.imwrite(str(path), view.image)
+    return path, face_box(view.points_2d, predictor.rule).tolist()
+
+
+def assert_as_python(line: dict, path, boxes, predictor):
+    faces = predictor.predict(str(path), boxes)
+    picture = cv2.imread(str(path))
+    assert list(line) == ["source", "frame", "width", "height", "faces"]
+    assert (line["source"], line["frame"]) == (str(path), None)
+    assert (line["height"], line["width"]) == picture.shape[:2]
+    assert len(line["faces"]) == len(boxes)
+    for face, expected in zip(line["faces"], faces, strict=True):
+        assert face["box"] == np.round(expected.box, 3).tolist() and face["score"] is None
+        assert np.abs(np.array(face["landmarks"]) - expected.landmarks).max() < 0.01
+
+
+def test_points_are_pythons(landmarks, face, predictor, tmp_path):
+    """To 0.01 px: a face box, one that leaves the picture, one that is reduced before sampling."""
+    path, box = face
+    boxes = [box, [-31.25, 300.5, 150.2, 150.2], [10.3, -20.6, 431.7, 431.7]]
+    given = tmp_path / "boxes.json"
+    given.write_text(json.dumps({path.name: boxes, "other.png": []}))
+    result = landmarks("--model", PRETRAINED, "--boxes", given, path)
+    assert result.returncode == 0 and result.stderr == ""
+    assert_as_python(json.loads(result.stdout), path, boxes, predictor)
+
+
+@pytest.mark.skipif(not PHOTO.exists(), reason="needs the real faces beside the project")
+def test_points_are_pythons_on_a_photo(landmarks, predictor):
+    result = landmarks("--model", PRETRAINED, "--box", *PHOTO_BOX, PHOTO)
+    assert result.returncode == 0, result.stderr
+    assert_as_python(json.loads(result.stdout), PHOTO, [PHOTO_BOX], predictor)
+
+
+def test_a_picture_without_a_box_is_no_error(landmarks, face, tmp_path):
+    (tmp_path / "boxes.json").write_text('{"other.png": [[1, 2, 3, 3]]}')
+    result = landmarks("--model", PRETRAINED, "--boxes", tmp_path / "boxes.json", face[0])
+    assert result.returncode == 0 and "no box for it in the boxes file" in result.stderr
+    assert json.loads(result.stdout)["faces"] == []
+
+
+def test_pictures_that_cannot_be_read_exit_with_3_after_the_others(landmarks, face, tmp_path):
+    path, box = face
+    flags = ("--model", PRETRAINED, "--box", *box)
+    assert_one_line_error(landmarks(*flags, tmp_path / "no.jpg"), 3, "no.jpg", "no such file")
+    (tmp_path / "text.jpg").write_text("hello")
+    assert_one_line_error(landmarks(*flags, tmp_path / "text.jpg"), 3, "text.jpg", "decode")
+    cut = cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes()[:-2000]
+    (tmp_path / "cut.jpg").write_bytes(cut)
+    result = landmarks(*flags, tmp_path / "cut.jpg", path)
+    assert_one_line_error(result, 3, "cut.jpg", "truncated JPEG")
+    assert json.loads(result.stdout)["source"] == str(path)
+
+
+def test_unusable_models_exit_with_4(landmarks, face, tmp_path):
+    path, box = face
+    copy, card = tmp_path / "senet.pb", tmp_path / "senet.json"
+    call = ("--model", copy, "--box", *box, path)
+    assert_one_line_error(landmarks(*call), 4, "senet.pb", "no such file")
+    shutil.copy(PRETRAINED, copy)
+    assert_one_line_error(landmarks(*call), 4, "senet.json", "no such file")
+    card.write_text("{}")
+    assert_one_line_error(landmarks(*call), 4, "senet.json", "not a model card")
+    card.write_text('{"card": 2, "box": 3}')
+    assert_one_line_error(landmarks(*call), 4, "senet.pb", "cannot use")
+    shutil.copy(PRETRAINED.with_suffix(".json"), card)
+    copy.write_bytes(PRETRAINED.read_bytes() + b" ")
+    assert_one_line_error(landmarks(*call), 4, "senet.pb", "altered")
+    copy.write_bytes(b"\xff" * PRETRAINED.stat().st_size)
+    assert_one_line_error(landmarks(*call), 4, "senet.pb", "cannot use")
+
+
+@pytest.mark.parametrize("content, word", [
+    ("{", "JSON"), ("[]", "JSON"), ('{"a": null}', "squares"), ('{"a": [[1, 2, 3]]}', "squares"),
+    ('{"a": [[1, 2, 30, 40]]}', "squares"), ('{"a": [[1, 2, "x", 3]]}', "squares"),
+    ('{"\\u00e9.jpg": []}', "UTF-8"),
+])  # fmt: skip
+def test_unusable_boxes_exit_with_2(landmarks, face, tmp_path, content, word):
+    (tmp_path / "boxes.json").write_text(content)
+    result = landmarks("--model", PRETRAINED, "--boxes", tmp_path / "boxes.json", face[0])
+    assert_one_line_error(result, 2, "boxes.json", word)
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (["--box", "1", "2", "30", "40"], "square"), (["--box", "1", "2", "x", "3"], "square"),
+    (["--box", "1", "2"], "missing"), ([], "--boxes or --box"), (["--boxen", "1"], "--boxen"),
+])  # fmt: skip
+def test_unusable_arguments_exit_with_2(landmarks, face, arguments, word):
+    call = (face[0], "--model", PRETRAINED, *arguments)
+    assert_one_line_error(landmarks(*call), 2, word)
+
+
+def test_help_names_every_exit_code(landmarks):
+    result = landmarks("--help")
+    assert result.returncode == 0 and "usage: landmarks" in result.stdout
+    assert all(f"{code} " in result.stdout for code in (0, 2, 3, 4, 6))
+
+
+def test_output_that_cannot_be_written_exits_with_6(program, face):
+    call = [program, "--model", PRETRAINED, "--box", *map(str, face[1]), face[0]]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert_one_line_error(result, 6, "standard output")
