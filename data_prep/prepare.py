@@ -31,8 +31,14 @@ from data_prep.face_sample import FaceSource
 from data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
 from senet_kp.detector import measure_transform
 from tfrecords.errors import InputError, exit_code_of
-from tfrecords.files import atomic_folder, fraction, sha256_of_lines, write_json
-from tfrecords.fingerprints import read_fingerprints
+from tfrecords.files import (
+    atomic_folder,
+    fraction,
+    sha256_of_file,
+    sha256_of_lines,
+    write_json,
+)
+from tfrecords.fingerprints import SPLIT, read_fingerprints
 from tfrecords.schema import SCHEMA_VERSION
 from tfrecords.shards import MANIFEST, SIDES, read_manifest, records_hash, shard_paths
 
@@ -81,6 +87,7 @@ def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig
         "value_range": [0, 255],
         "sides": sides,
         "groups_on_two_sides": ledger.shared_groups(),
+        "split_sha256": sha256_of_file(folder / SPLIT),
         "rejects": len(ledger.rejects),
         "mean_shape": ledger.shown.shape.mean(),
         "shape_spread": ledger.shown.shape.spread(),
