@@ -63,7 +63,7 @@ class Place:
 
     def clear_work(self):
         """Remove the working folder."""
-        FileSystems.delete([f"{self.work}/"])
+        _remove(self.work)
 
 
 def is_remote(out: str) -> bool:
@@ -129,7 +129,9 @@ def _holds_files(folder: str) -> bool:
 
 def _remove(folder: str):
     if _holds_files(folder):
-        FileSystems.delete([f"{folder}/"])
+        FileSystems.delete([f"{folder}/"])  # all that is in it, to any depth
+    if FileSystems.exists(folder):  # not where folders are but beginnings of names
+        FileSystems.delete([folder])
 
 
 def _upload(folder: Path, place: Place):

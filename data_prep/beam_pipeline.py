@@ -83,7 +83,7 @@ def build(pipeline, listings: list[str], rule: CropRule, sharding: Sharding, pla
     results = (
         pipeline
         | "listings" >> beam.Create(listings)
-        | "faces" >> beam.FlatMap(place.kept)
+        | "faces" >> beam.FlatMap(listed, place)
         | "spread" >> beam.Reshuffle()
         | "crop" >> beam.ParDo(Crop(rule)).with_outputs("rejects", main="records")
     )
@@ -96,6 +96,11 @@ def build(pipeline, listings: list[str], rule: CropRule, sharding: Sharding, pla
         | "by shard" >> beam.GroupByKey()
         | "write" >> beam.Map(write_shard, place)
     )
+
+
+def listed(name: str, place: Place):
+    """The Faces of one listing."""
+    yield from place.kept(name)
 
 
 class Crop(beam.DoFn):
@@ -135,10 +140,10 @@ def numbered(record, sharding: Sharding, rejected: dict[str, list[int]]):
     side, rank, position, cropped = record
     gaps = rejected.get(side, [])
     before = bisect_left(gaps, rank)
-    if gaps[before : before + 1] == [rank]:
-        return  # another attempt at it could not read it: what is rejected stays so
-    shard = (rank - before) // sharding.per_shard
-    yield (side, shard, sharding.shards(side, len(gaps))), (rank - before, position, cropped)
+    # Where another attempt at this very picture could not read it, it stays rejected.
+    if rank not in gaps[before : before + 1]:
+        shard = (rank - before) // sharding.per_shard
+        yield (side, shard, sharding.shards(side, len(gaps))), (rank - before, position, cropped)
 
 
 def write_shard(group, place: Place):
