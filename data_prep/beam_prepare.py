@@ -8,12 +8,14 @@ the same bytes. What stands behind a lone -- are Beam's own flags, such as
   --runner=PortableRunner --job_endpoint=HOST:8099 --environment_type=LOOPBACK
   --runner=DataflowRunner --project=P --region=R --temp_location=gs://B/tmp
   --extra_package=dist/senet_kp.whl --sdk_container_image=IMAGE
+
 Workers and launcher read the pictures under the paths of --data; --out may be on any of Beam's
 file systems. Exit codes: those of data_prep.prepare.
 """
 
 import contextlib
 import io
+import logging
 import sys
 from dataclasses import dataclass, replace
 from os import cpu_count
@@ -31,7 +33,7 @@ from data_prep.prepare import (
     worker_pool,
     write_account,
 )
-from tfrecords.errors import CheckError, UserError, exit_code_of
+from tfrecords.errors import CheckError, OutputError, UserError, exit_code_of
 
 # Their job servers, not Python, know all of their flags.
 RUNNERS_WITH_FLAGS_OF_THEIR_OWN = ("flink", "spark", "portable", "kafkastreams")
@@ -56,9 +58,9 @@ class BeamConfig(PrepareConfig):
 def beam_prepare(config: BeamConfig, flags: list[str]) -> dict:
     """Write the record folder by a Beam pipeline, or find it done; return its manifest.
 
-    flags: Beam's. Raises UserError, InputError and CheckError.
+    flags: Beam's. Raises UserError, InputError, CheckError and OutputError.
     """
-    with _named_if_missing():
+    with _importing_beam():
         from data_prep.beam_files import is_remote, record_folder, remote_manifest
     config = replace(config, out=config.out.rstrip("/"))
     pipeline, plan = _pipeline(flags), plan_of(config.local())
@@ -81,7 +83,11 @@ def _run(pipeline, plan: Plan, place):
 
     listings, sharding = keep_listings(plan, place)
     build(pipeline, listings, plan.rule, sharding, place)
-    state = pipeline.run().wait_until_finish()
+    try:
+        state = pipeline.run().wait_until_finish()
+    except RuntimeError as error:  # with the worker's traceback; its last line says what it was
+        why = str(error).strip().splitlines()[-1]
+        raise OutputError(f"the Beam job failed in a worker: {why}") from None
     if state != "DONE":
         raise CheckError(f"the Beam job ended as {state}; its runner's log says why")
     return written(sharding, place)
@@ -89,7 +95,7 @@ def _run(pipeline, plan: Plan, place):
 
 def _pipeline(flags: list[str]):
     """An empty pipeline with Beam's flags; raises UserError for what Beam does not know."""
-    with _named_if_missing():
+    with _importing_beam():
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
     if stray := _stray(flags):
@@ -125,13 +131,16 @@ def _stray(flags: list[str]) -> str | None:
 
 
 @contextlib.contextmanager
-def _named_if_missing():
+def _importing_beam():
+    logging.disable(logging.WARNING)  # of Google's packages, which only some of its sources need
     try:
         yield
     except ImportError as error:
         raise UserError(
             f"Apache Beam cannot be imported ({error}); install it: pip install .[cluster]"
         ) from None
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def main():

@@ -20,7 +20,7 @@ from data_prep.beam_prepare import BeamConfig  # noqa: E402
 from data_prep.config import PrepareConfig  # noqa: E402
 from data_prep.crop_record import Cropped  # noqa: E402
 from data_prep.prepare import prepare  # noqa: E402
-from tfrecords.errors import CheckError, UserError  # noqa: E402
+from tfrecords.errors import CheckError, OutputError, UserError  # noqa: E402
 from tfrecords.example import frame, read_frames  # noqa: E402
 from tfrecords.verify import verify  # noqa: E402
 
@@ -213,6 +213,18 @@ def test_without_beam_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(UserError, match=r"pip install \.\[cluster\]"):
         beam_prepare._pipeline([])
+
+
+def test_a_workers_failure_is_told_in_one_line(data, tmp_path, monkeypatch):
+    def full(group, place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(beam_pipeline, "write_shard", full)
+    with pytest.raises(
+        OutputError, match=r"failed in a worker: OSError: .* No space left"
+    ) as caught:
+        by_beam(data, tmp_path / "out")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
 
 
 def test_our_own_misspelled_flag_is_no_flag_of_beams(data, tmp_path):
