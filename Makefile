@@ -31,12 +31,12 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample data tfrecords preview train short-run eval freeze report demo cpp compare test lint lock bench clean
+.PHONY: help setup sample data tfrecords preview train short-run eval freeze report demo cpp compare test lint lock bench bench-prep clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
 	@echo "          FORMAT=auto|300w-lp|p1|pts|imglab|csv|kaggle|wflw|aflw2000-3d"
 	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
@@ -121,7 +121,10 @@ test: setup  ## the tests, two at a time
 lint: setup  ## ruff
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
-bench: setup $(if $(DATA),,sample)  ## pictures a second in preparation, against a bare loop
+bench:  ## the benchmarks that need no more than data
+	@$(MAKE) --no-print-directory bench-prep
+
+bench-prep: setup $(if $(DATA),,sample)  ## pictures a second by processes, against a bare loop
 	$(PY) -m benchmarks.bench_prepare --data $(firstword $(SOURCE)) $(OWN_FLAGS)
 
 lock: setup  ## renew requirements/*.txt from pyproject.toml

@@ -95,7 +95,7 @@ class Review:
     def enter(self, name: str, path: Path, picture, face: Face, labeller):
         """Measure, draw and note one face."""
         spread = spread_percent(labeller, picture, face)
-        write_picture(self._drawn(name), drawn_face(picture, face.landmarks, labeller.scheme))
+        write_picture(self._drawn(name), _surroundings(picture, face.landmarks, labeller.scheme))
         row = (name + SUFFIX, path, f"{spread:.3f}", f"{face.score:.3f}", *np.round(face.box, 2))
         table = self.out / REVIEW
         with naming(table), open(table, "a", newline="") as file:
@@ -127,7 +127,7 @@ class Review:
         write_csv(self.out / REVIEW, COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
 
 
-def drawn_face(picture, landmarks, scheme) -> np.ndarray:
+def _surroundings(picture, landmarks, scheme) -> np.ndarray:
     """The face and what is round it, [S, S, 3], with its points in it."""
     box = face_box(landmarks, SHOWN)
     shown = crop(picture, box, SHOWN.size_px)

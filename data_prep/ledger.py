@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.config import PrepareConfig
 from data_prep.crop_record import Cropped, Reject
 from data_prep.face_sample import FaceSource
-from data_prep.split import side_of
+from data_prep.split import side_of_source
 from senet_kp.draw import contact_sheet, draw_landmarks
 from senet_kp.pictures import decode_picture, write_picture
 from senet_kp.shape_statistics import ShapeStatistics
@@ -16,7 +16,7 @@ from tfrecords.errors import CheckError, InputError
 from tfrecords.files import write_csv
 from tfrecords.fingerprints import COLUMNS, SPLIT
 from tfrecords.schema import decode
-from tfrecords.shards import SIDES, ShardWriter
+from tfrecords.shards import SIDES
 
 REJECTS = "rejects.csv"
 CONTACT_SHEET = "contact_sheet.png"
@@ -52,13 +52,14 @@ class SideAccount:
 class Ledger:
     """Takes the cropped faces in order: shards, rejects, counts, what the manifest needs.
 
+    `writers` take each side's records, as `tfrecords.shards.ShardWriter` does.
+
     Contact sheet and mean shape are the train side's; a set to evaluate on has none, and they are
     the test side's. The detector's boxes are measured on the train side alone.
     """
 
-    def __init__(self, folder: Path, config: PrepareConfig):
-        self.folder, self.config = folder, config
-        self.writers = {s: ShardWriter(folder, s, config.records_per_shard) for s in SIDES}
+    def __init__(self, folder: Path, config: PrepareConfig, writers: dict):
+        self.folder, self.config, self.writers = folder, config, writers
         self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
         self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
@@ -71,18 +72,12 @@ class Ledger:
             self.rejects.append((source.name, result.reason, result.message))
             return
         self._check_views(source, result)
-        side = self._side_of(source)
+        side = side_of_source(source, self.config)
         self.writers[side].write(result.data)
         self.sides[side].enter(source, result, self.config.detector_pictures)
         hashes = result.jpeg_hash, result.picture_hash
         self.split.append((source.name, source.group, side, *hashes))
         self.content[source.name] = result.content_hash
-
-    def _side_of(self, source: FaceSource) -> str:
-        config, test_share = self.config, self.config.test_share
-        if config.split == "official":
-            test_share = float(source.official == "test")  # all of its group, or none
-        return side_of(source.group, config.seed, test_share, config.val_share)
 
     @property
     def shown(self) -> SideAccount:

@@ -9,7 +9,7 @@ read, 5 too many rejects, 6 the result cannot be written.
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -31,61 +31,105 @@ from data_prep.face_sample import FaceSource
 from data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
 from senet_kp.detector import measure_transform
 from tfrecords.errors import InputError, exit_code_of
-from tfrecords.files import atomic_folder, fraction, sha256_of_lines, write_json
-from tfrecords.fingerprints import read_fingerprints
+from tfrecords.files import (
+    atomic_folder,
+    fraction,
+    sha256_of_file,
+    sha256_of_lines,
+    write_json,
+)
+from tfrecords.fingerprints import SPLIT, read_fingerprints
 from tfrecords.schema import SCHEMA_VERSION
-from tfrecords.shards import MANIFEST, SIDES, read_manifest, records_hash, shard_paths
+from tfrecords.shards import (
+    MANIFEST,
+    SIDES,
+    ShardWriter,
+    read_manifest,
+    records_hash,
+    shard_paths,
+)
 
 CHUNK = 64  # pictures a process takes at a time: 0.1 s of work, so that waiting does not show
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is to be prepared: the faces in the order of the records, and how they are cropped.
+
+    listing: a fingerprint of the source files
+    """
+
+    config: PrepareConfig
+    data_sets: list[DataSet]
+    ordered: list[FaceSource]
+    rule: CropRule
+    listing: str
+
+
 def prepare(config: PrepareConfig) -> dict:
     """Write the record folder, or find it done already; return its manifest."""
+    plan = plan_of(config)
+    if done := finished(config.out, plan):
+        return done
+    with atomic_folder(config.out, ours=MANIFEST) as folder, worker_pool(config.processes) as pool:
+        writers = {side: ShardWriter(folder, side, config.records_per_shard) for side in SIDES}
+        crops = pool.map(partial(crop_record, rule=plan.rule), plan.ordered, chunksize=CHUNK)
+        manifest = write_account(folder, plan, crops, writers, pool)
+    report(config.out, manifest)
+    return manifest
+
+
+def plan_of(config: PrepareConfig) -> Plan:
+    """Check the settings and list the pictures, of which a survey is printed.
+
+    Raises UserError and InputError.
+    """
     check(config)
     config = with_formats(config)
     data_sets = scan_all(config)
     print(*(data_set.survey() for data_set in data_sets), sep="\n")
-    settings, listing = settings_of(config), _listing(data_sets)
-    if done := _finished(config.out, settings, listing):
-        print(f"{config.out}: holds these records already, nothing to do")
-        return done
-    with atomic_folder(config.out, ours=MANIFEST) as folder:
-        manifest = {"settings": settings, "listing": listing} | _write_records(
-            folder, data_sets, config
-        )
-        write_json(folder / MANIFEST, manifest)
-    _report(config.out, manifest)
+    sources = chain.from_iterable(data_set.sources for data_set in data_sets)
+    ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
+    scheme = config.landmark_scheme
+    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points, scheme)
+    return Plan(config, data_sets, ordered, rule, _listing(data_sets))
+
+
+def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dict:
+    """Enter what became of the faces, in their order; write all that is no shard.
+
+    `writers` take each side's records. Returns the manifest; raises CheckError and InputError.
+    """
+    ledger = Ledger(folder, plan.config, writers)
+    bar = tqdm(plan.ordered, unit="picture", disable=None)
+    for source, result in zip(bar, results, strict=True):
+        ledger.enter(source, result)
+    ledger.check(len(plan.ordered))
+    transform = _measure_detector(pool, ledger.sides["train"].sources, plan.rule)
+    manifest = _manifest(folder, plan, ledger, transform)
+    write_json(folder / MANIFEST, manifest)
     return manifest
 
 
-def _write_records(folder: Path, data_sets: list[DataSet], config: PrepareConfig) -> dict:
-    scheme = config.landmark_scheme
-    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points, scheme)
-    sources = chain.from_iterable(data_set.sources for data_set in data_sets)
-    ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
-    ledger = Ledger(folder, config)
-    with _pool(config.processes) as pool:
-        crops = pool.map(partial(crop_record, rule=rule), ordered, chunksize=CHUNK)
-        bar = tqdm(ordered, unit="picture", disable=None)
-        for source, result in zip(bar, crops, strict=True):
-            ledger.enter(source, result)
-        ledger.check(len(ordered))
-        transform = _measure_detector(pool, ledger.sides["train"].sources, rule)
-    sides = ledger.close()
+def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
+    sides, points = ledger.close(), plan.config.points
     manifest = {
+        "settings": settings_of(plan.config),
+        "listing": plan.listing,
         "schema": SCHEMA_VERSION,
-        "scheme": scheme.facts(),
-        "box": asdict(config.box),
-        "stored_px": rule.stored_px,
+        "scheme": plan.rule.scheme.facts(),
+        "box": asdict(plan.config.box),
+        "stored_px": plan.rule.stored_px,
         "colour": "RGB",
         "value_range": [0, 255],
         "sides": sides,
         "groups_on_two_sides": ledger.shared_groups(),
+        "split_sha256": sha256_of_file(folder / SPLIT),
         "rejects": len(ledger.rejects),
         "mean_shape": ledger.shown.shape.mean(),
         "shape_spread": ledger.shown.shape.spread(),
         "detector_box": asdict(transform) if transform else None,
-        "sources": [data_set.account(config.points, ledger.content) for data_set in data_sets],
+        "sources": [data_set.account(points, ledger.content) for data_set in plan.data_sets],
         "versions": _versions(),
     }
     return manifest | {"records_sha256": records_hash(manifest)}
@@ -100,7 +144,7 @@ def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
 
 
 @contextmanager
-def _pool(processes: int):
+def worker_pool(processes: int):
     """Worker processes that one Ctrl-C, or one error, ends at once.
 
     They are spawned: forks of a process in which TensorFlow's threads run would hang.
@@ -134,8 +178,8 @@ def _listing(data_sets: list[DataSet]) -> str:
     )
 
 
-def _finished(out: Path, settings: dict, listing: str) -> dict | None:
-    """The manifest in `out` if it was made with these settings from these files."""
+def finished(out: Path, plan: Plan) -> dict | None:
+    """The manifest in `out`, if it and all beside it are as this plan would make them."""
     try:
         manifest = read_manifest(out)
         for side in manifest["sides"]:
@@ -143,8 +187,15 @@ def _finished(out: Path, settings: dict, listing: str) -> dict | None:
         read_fingerprints(out, SIDES)
     except InputError:
         return None
-    same = manifest["settings"] == settings and manifest["listing"] == listing
-    return manifest if same else None
+    return manifest if made_by(plan, manifest, out) else None
+
+
+def made_by(plan: Plan, manifest: dict, out) -> bool:
+    """Whether `out` has a manifest of these settings and these files, which is then said."""
+    same = manifest["settings"] == settings_of(plan.config)
+    if same := same and manifest["listing"] == plan.listing:
+        print(f"{out}: holds these records already, nothing to do")
+    return same
 
 
 def _versions() -> dict:
@@ -152,13 +203,14 @@ def _versions() -> dict:
     return {"python": python_version()} | {name: version(name) for name in packages}
 
 
-def _report(out: Path, manifest: dict):
+def report(out, manifest: dict):
+    """Say in a few lines what the folder `out` holds."""
     sides = ", ".join(
         f"{side} {s['records']:,} of {s['groups']:,} groups"
         for side, s in manifest["sides"].items()
     )
     print(f"{out}: {sides}; {manifest['groups_on_two_sides']} groups on two sides;"
-          f" {manifest['rejects']} rejects ({REJECTS}); look at {out / CONTACT_SHEET}")  # fmt: skip
+          f" {manifest['rejects']} rejects ({REJECTS}); look at {out}/{CONTACT_SHEET}")  # fmt: skip
     if box := manifest["detector_box"]:
         print(f"dlib found {box['found']} of {box['pictures']} faces; its box is shifted by"
               f" ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f}"

@@ -1,5 +1,7 @@
 """Which side a group of pictures goes to."""
 
+from data_prep.config import PrepareConfig
+from data_prep.face_sample import FaceSource
 from tfrecords.files import fraction
 
 
@@ -13,3 +15,11 @@ def side_of(group: str, seed: int, test_share: float, val_share: float) -> str:
     if fraction(group, seed, "test") < test_share:
         return "test"
     return "val" if fraction(group, seed, "val") < val_share else "train"
+
+
+def side_of_source(source: FaceSource, config: PrepareConfig) -> str:
+    """The side of one face, by its publishers' part or by its group's name."""
+    test_share = config.test_share
+    if config.split == "official":
+        test_share = float(source.official == "test")  # all of its group, or none
+    return side_of(source.group, config.seed, test_share, config.val_share)

@@ -89,6 +89,7 @@ def fold_records(config: CrossvalConfig, fold: int, out: Path) -> dict:
         with atomic_folder(out, ours=MANIFEST) as folder:
             manifest = source | _write_sides(folder, _every_record(config, source), config, fold)
             manifest |= {"fold": dealt, "records_sha256": records_hash(manifest)}
+            manifest.pop("split_sha256", None)  # a fold has no split.csv
             write_json(folder / MANIFEST, manifest)
     return read_manifest(out)
 

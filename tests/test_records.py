@@ -168,6 +168,15 @@ def test_verify_names_a_missing_shard_and_a_group_on_two_sides(copy):
     assert any("groups on both test and train" in p for p in problems)
 
 
+def test_verify_names_an_altered_or_missing_split(copy):
+    path = copy / "split.csv"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([*rows[:-1], rows[-1].replace("AFW_", "AFV_")]) + "\n")
+    assert verify(copy)[0] == ["split.csv: altered: its SHA-256 is not the manifest's"]
+    path.unlink()
+    assert verify(copy)[0] == ["split.csv: missing"]
+
+
 def test_verify_finds_values_out_of_range(copy):
     path = shard(copy, "val")
     first = decode(next(read_frames(path)), 68)

@@ -39,7 +39,7 @@ class ShardWriter:
         self._finish_shard()
         shards = []
         for index, records in enumerate(self.counts):
-            name = f"{self.side}-{index:05d}-of-{len(self.counts):05d}.tfrecord"
+            name = shard_name(self.side, index, len(self.counts))
             path = self.folder / name
             os.replace(self._path(index), path)
             size, digest = path.stat().st_size, sha256_of_file(path)
@@ -54,6 +54,11 @@ class ShardWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+
+
+def shard_name(side: str, index: int, count: int) -> str:
+    """The name of the index-th of `count` shards of a side."""
+    return f"{side}-{index:05d}-of-{count:05d}.tfrecord"
 
 
 def read_manifest(folder) -> dict:

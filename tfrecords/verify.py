@@ -1,8 +1,8 @@
 """python -m tfrecords.verify out/tfrecords
 
-Reads every record of a folder and checks it against the manifest: hashes, counts, sizes, value
-ranges, and that no group of pictures stands on two sides. Prints a line a problem and exits 5,
-or prints the counts and exits 0. About 20,000 records a second.
+Reads every record of a folder and checks it against the manifest: hashes, that of split.csv too,
+counts, sizes, value ranges, and that no group of pictures stands on two sides. Prints a line a
+problem and exits 5, or prints the counts and exits 0. About 20,000 records a second.
 """
 
 import json
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from tfrecords.errors import CheckError, exit_code_of
 from tfrecords.example import BadRecord, read_frames
 from tfrecords.files import sha256_of_file
+from tfrecords.fingerprints import SPLIT
 from tfrecords.schema import decode
 from tfrecords.shards import read_manifest
 
@@ -36,6 +37,7 @@ def verify(folder) -> tuple[list[str], dict]:
         counts.setdefault(side, Counter()).update(counted)
         groups.setdefault(side, set()).update(shard_groups)
     problems += _count_problems(manifest, counts, groups)
+    problems += _split_problems(folder / SPLIT, manifest.get("split_sha256"))
     counted = {
         side: {"records": counts[side]["records"], "groups": len(groups[side])}
         for side in sorted(counts)
@@ -76,6 +78,16 @@ def _record_problems(record):
         yield "a mask that is neither 0 nor 1"
     if record.jpeg[:2] != b"\xff\xd8" or record.jpeg[-2:] != b"\xff\xd9":
         yield "a picture that is no whole JPEG"
+
+
+def _split_problems(path: Path, digest: str | None):
+    """What is wrong with split.csv; folds and older records have no hash of it."""
+    if digest is None:
+        return
+    if not path.exists():
+        yield f"{SPLIT}: missing"
+    elif sha256_of_file(path) != digest:
+        yield f"{SPLIT}: altered: its SHA-256 is not the manifest's"
 
 
 def _count_problems(manifest, counts, groups):

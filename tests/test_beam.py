@@ -1,0 +1,233 @@
+"""Preparation by Apache Beam: the same bytes as by one process, whatever is done twice."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import run_module
+from test_prepare import break_pictures
+
+pytest.importorskip("apache_beam", reason="needs pip install .[cluster]")
+
+from apache_beam.io.filesystems import FileSystems  # noqa: E402
+from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
+
+from data_prep import beam_pipeline, beam_prepare  # noqa: E402
+from data_prep.beam_files import Place  # noqa: E402
+from data_prep.beam_pipeline import Sharding, numbered, write_shard  # noqa: E402
+from data_prep.beam_prepare import BeamConfig  # noqa: E402
+from data_prep.config import PrepareConfig  # noqa: E402
+from data_prep.crop_record import Cropped  # noqa: E402
+from data_prep.prepare import prepare  # noqa: E402
+from tfrecords.errors import CheckError, OutputError, UserError  # noqa: E402
+from tfrecords.example import frame, read_frames  # noqa: E402
+from tfrecords.verify import verify  # noqa: E402
+
+OPTIONS = {"records_per_shard": 10, "max_rejects": 0.5, "detector_pictures": 0, "processes": 1}
+TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
+
+
+class Elsewhere(LocalFileSystem):
+    """elsewhere://folder/file, a file system that only Beam can reach: it is under ROOT."""
+
+    ROOT = Path()
+
+    @classmethod
+    def scheme(cls):
+        return "elsewhere"
+
+    def __getattribute__(self, name):
+        value = super().__getattribute__(name)
+        if name not in ("create", "open", "rename", "exists", "delete"):
+            return value
+
+        def here(path):
+            inside = path if isinstance(path, str) else path[0]
+            inside = inside.replace("elsewhere://", f"{Elsewhere.ROOT}/")
+            return inside if isinstance(path, str) else [inside]
+
+        return lambda *paths, **options: value(*map(here, paths), **options)
+
+    def match(self, patterns, limits=None):
+        patterns = [p.replace("elsewhere://", f"{Elsewhere.ROOT}/") for p in patterns]
+        return super().match(patterns, limits)
+
+
+@pytest.fixture(scope="module")
+def data(tree, tmp_path_factory):
+    """The tree with eight pictures that cannot be used."""
+    copy = shutil.copytree(tree, tmp_path_factory.mktemp("beam") / "data")
+    break_pictures(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def expected(data, tmp_path_factory):
+    """What preparation without Beam writes, by the files' names."""
+    out = tmp_path_factory.mktemp("expected") / "tfrecords"
+    prepare(PrepareConfig(data=(data,), out=out, **OPTIONS))
+    files = contents(out)
+    # 67 train, 10 val and 11 test records in shards of ten, two tables, a sheet and the manifest
+    assert len(files) == 7 + 1 + 2 + 4 and files["rejects.csv"].count(b"\n") == 9
+    return files
+
+
+def contents(folder) -> dict[str, bytes]:
+    """Every file of a folder; a name ends in / where a folder stands."""
+    return {
+        path.name + "/" * path.is_dir(): b"" if path.is_dir() else path.read_bytes()
+        for path in Path(folder).iterdir()
+    }
+
+
+def by_beam(data, out, flags=TWO_THREADS, **options):
+    config = BeamConfig(data=(data,), out=str(out), **OPTIONS | options)
+    return beam_prepare.beam_prepare(config, ["--runner=DirectRunner", *flags])
+
+
+def test_two_workers_whose_bundles_all_run_twice_write_the_same_bytes(data, expected, tmp_path):
+    by_beam(data, tmp_path / "out", [*TWO_THREADS, "--direct_runner_bundle_repeat=1"])
+    assert contents(tmp_path / "out") == expected
+    assert verify(tmp_path / "out")[0] == []
+
+
+def test_two_processes_by_the_command_line(data, expected, tmp_path, capsys):
+    flags = ("--records-per-shard", 10, "--max-rejects", 0.5, "--detector-pictures", 0)
+    result = run_module(
+        "-m", "data_prep.beam_prepare", "--data", data, "--out", tmp_path / "out", *flags, "--",
+        "--runner=DirectRunner", "--direct_num_workers=2",
+        "--direct_running_mode=multi_processing",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert contents(tmp_path / "out") == expected
+    prepare(PrepareConfig(data=(data,), out=tmp_path / "out", **OPTIONS))
+    assert "nothing to do" in capsys.readouterr().out  # either takes the other's for its own
+
+
+def test_faces_listed_twice_are_taken_once(data, expected, tmp_path, monkeypatch):
+    kept = beam_pipeline.keep_listings
+
+    def twice(plan, place):
+        names, sharding = kept(plan, place)
+        return names * 2, sharding
+
+    monkeypatch.setattr(beam_pipeline, "keep_listings", twice)
+    by_beam(data, tmp_path / "out", [])
+    assert contents(tmp_path / "out") == expected
+
+
+def test_another_file_system_gets_the_same_files(data, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Elsewhere, "ROOT", tmp_path)
+    by_beam(data, "elsewhere://sets/out/")
+    assert contents(tmp_path / "sets" / "out") == expected
+    by_beam(data, "elsewhere://sets/out", [])
+    assert "nothing to do" in capsys.readouterr().out
+    with pytest.raises(CheckError, match=r"8 of 96 .* all are in out-rejects.csv"):
+        monkeypatch.chdir(tmp_path)
+        by_beam(data, "elsewhere://sets/out", [], max_rejects=0.05)
+    assert not list((tmp_path / "sets").rglob("*.tfrecord"))
+    (tmp_path / "sets" / "mine").mkdir()
+    (tmp_path / "sets" / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="mine: holds something else"):
+        by_beam(data, "elsewhere://sets/mine", [])
+    assert contents(tmp_path / "sets" / "mine") == {"notes.txt": b"mine"}
+
+
+# --- the parts ---
+
+
+def cropped(data: bytes) -> Cropped:
+    return Cropped(data, None, None, b"", "", "", "")
+
+
+def test_records_take_the_numbers_that_rejects_leave_free():
+    """Seven faces on a side, the second and fifth rejected: five records, in shards of two."""
+    sharding = Sharding(2, {"train": 7})
+    records = [("train", rank, 10 * rank, cropped(b"")) for rank in range(7)]
+    found = [n for record in records for n in numbered(record, sharding, {"train": [1, 4]})]
+    assert [(key, number, position) for key, (number, position, _) in found] == [
+        (("train", 0, 3), 0, 0), (("train", 0, 3), 1, 20), (("train", 1, 3), 2, 30),
+        (("train", 1, 3), 3, 50), (("train", 2, 3), 4, 60),
+    ]  # fmt: skip
+
+
+def test_a_shard_that_failed_and_is_written_again_holds_each_record_once(tmp_path, monkeypatch):
+    entries = [(number, 0, cropped(bytes([number]))) for number in (2, 0, 1, 2)]
+    place, rename = Place(str(tmp_path)), FileSystems.rename
+
+    def fail(sources, targets):
+        monkeypatch.setattr(FileSystems, "rename", rename)
+        raise OSError("the worker died")
+
+    monkeypatch.setattr(FileSystems, "rename", fail)
+    group = ("val", 0, 1), entries
+    with pytest.raises(OSError, match="died"):
+        write_shard(group, place)
+    assert not list(tmp_path.glob("*.tfrecord"))
+    for _ in range(2):
+        write_shard(group, place)
+    place.clear_work()
+    shard = tmp_path / "val-00000-of-00001.tfrecord"
+    assert list(tmp_path.iterdir()) == [shard]
+    assert list(read_frames(shard)) == [b"\0", b"\1", b"\2"]
+    assert shard.stat().st_size == 3 * len(frame(b"\0"))
+
+
+def test_a_face_that_two_attempts_judged_differently_ends_the_run():
+    taken_and_rejected = [(0, "a"), (1, "b"), (1, "c"), (2, "d")]
+    lost = [(0, "a"), (2, "d")]
+    for found in (taken_and_rejected, lost, lost[:1]):
+        with pytest.raises(CheckError, match="different results"):
+            list(beam_pipeline._in_order(iter(found), 3))
+    assert list(beam_pipeline._in_order(iter(taken_and_rejected[:2]), 2)) == ["a", "b"]
+
+
+# --- what can be wrong ---
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--runer=DirectRunner"], "--runer: Beam has no such flag"),
+    (["runner=DirectRunner"], "runner=DirectRunner: Beam's flags begin with --"),
+    (["--direct_num_workers=two"], "invalid int value: 'two'"),
+    (["--runner=HadoopRunner"], "Unexpected pipeline runner: HadoopRunner"),
+])  # fmt: skip
+def test_flags_that_beam_does_not_know_are_named(flags, words):
+    with pytest.raises(UserError, match=words):
+        beam_prepare._pipeline(flags)
+
+
+def test_a_job_servers_own_flags_are_left_to_it():
+    pipeline = beam_prepare._pipeline(
+        ["--runner=FlinkRunner", "--flink_master=host:8081", "--object_reuse", "true"]
+    )
+    assert pipeline.options.get_all_options(retain_unknown_options=True)["object_reuse"] == "true"
+
+
+def test_a_file_system_without_its_packages_says_what_to_install(data):
+    with pytest.raises(UserError, match=r"^mars://x: .*apache-beam\["):
+        by_beam(data, "mars://x", [])
+
+
+def test_without_beam_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(UserError, match=r"pip install \.\[cluster\]"):
+        beam_prepare._pipeline([])
+
+
+def test_a_workers_failure_is_told_in_one_line(data, tmp_path, monkeypatch):
+    def full(group, place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(beam_pipeline, "write_shard", full)
+    with pytest.raises(
+        OutputError, match=r"failed in a worker: OSError: .* No space left"
+    ) as caught:
+        by_beam(data, tmp_path / "out")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_our_own_misspelled_flag_is_no_flag_of_beams(data, tmp_path):
+    flags = ("--contxt", "1", "--", "--runner=DirectRunner")
+    result = run_module("-m", "data_prep.beam_prepare", "--data", data, "--out", tmp_path, *flags)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
