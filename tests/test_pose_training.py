@@ -21,9 +21,11 @@ from senet_kp.nets.layers import FEATURES
 from senet_kp.nets.pose_head import AHEAD, orthonormal
 from senet_kp.pose import angle_between_deg, head_rotation, rotation_of
 from senet_kp.pose_targets import PoseTargets, require_poses
+from senet_kp.run_folder import RunFolder
 from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from senet_kp.train import train
+from senet_kp.train_config import check
 from tfrecords.errors import UserError
 from tfrecords.shards import read_manifest, read_records
 
@@ -97,27 +99,29 @@ def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
     assert all(np.isfinite(gradient).all() and not gradient[2].any() for gradient in values[2:])
 
 
-@pytest.mark.parametrize("net", NETWORKS)
-def test_networks_that_can_learn_poses_offer_features(net, tmp_path, records):
+@pytest.mark.parametrize("net", POSED[1:])  # below, senet learns
+def test_networks_that_can_learn_poses_offer_maps(net):
     with tf.Graph().as_default():
         build_network(net, tf.zeros([2, 64, 64, 3]), 68, False)
-        offered = [len(maps.shape) for maps in tf.get_collection(FEATURES)]
-    assert offered == ([4] if net in POSED else [])
-    if net not in POSED:
-        with pytest.raises(UserError, match=f"{net} cannot learn poses, only senet, "):
-            train(config(records, tmp_path / "run", net=net, pose_weight=0.1))
+        assert [len(maps.shape) for maps in tf.get_collection(FEATURES)] == [4]
+
+
+@pytest.mark.parametrize("net", sorted(NETWORKS.keys() - POSED))
+def test_others_name_those_that_can(net):
+    with pytest.raises(UserError, match=f"{net} cannot learn poses, only senet, senet_classic, v"):
+        check(config(None, None, net=net, pose_weight=0.1), IBUG68)
 
 
 @pytest.fixture(scope="module")
 def posed(run, records, tmp_path_factory):
-    """Four steps with the head on the weights of a run without one."""
+    """Two steps with the head on the weights of a run without one."""
     folder = tmp_path_factory.mktemp("posed") / "run"
     assert train(posed_config(records, folder, run)) == 0
     return folder
 
 
 def posed_config(records, folder, before, **options):
-    return config(records, folder, net="senet", steps=4, pose_weight=0.1,
+    return config(records, folder, net="senet", steps=2, pose_weight=0.1,
                   init_from=str(before), **options)  # fmt: skip
 
 
@@ -167,3 +171,11 @@ def test_without_it_nothing_of_it_is_there(run):
     with open(run / "metrics.csv", newline="") as file:
         assert "val_pose_deg" not in next(csv.reader(file))
     assert not any(name.startswith("pose/") for name in variables(run))
+
+
+def test_a_run_that_is_older_than_the_setting_goes_on_without_it(tmp_path):
+    old = {"schedule": "cosine", "steps": 9}
+    RunFolder(tmp_path).open(old)
+    with pytest.raises(UserError, match=r"pose_weight is None, not 0.1"):
+        RunFolder(tmp_path).open(old | {"pose_weight": 0.1})
+    RunFolder(tmp_path).open(old | {"pose_weight": 0.0})
