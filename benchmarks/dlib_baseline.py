@@ -2,7 +2,8 @@
 
 Trains dlib's shape predictor on the train side of a record folder, on the very crops a network is
 trained on, and prints its NME on the other sides by subset. Beside the predictor, dlib68.json keeps
-settings and scores; `python -m senet_kp.evaluate --model out/dlib68.dat` scores it like a network.
+settings, box rule and scores; `python -m senet_kp.evaluate --model out/dlib68.dat` scores it like a
+network, and data_prep.autolabel labels pictures with it.
 """
 
 import sys
@@ -90,6 +91,8 @@ def train_baseline(config: BaselineConfig) -> dict:
     result = {
         "config": asdict(config),
         "records_sha256": manifest["records_sha256"],
+        # What whoever runs it needs to know, as in a network's card.
+        **{key: manifest[key] for key in ("box", "detector_box", "scheme")},
         "faces": int(whole.sum()),
         "faces_left_out": int((~whole).sum()),
         "scores": {

@@ -41,7 +41,8 @@ class AutolabelConfig:
     pictures: tyro.conf.Positional[tuple[Path, ...]]
     """pictures, or folders of pictures"""
     model: Path
-    """a frozen graph (.pb), or a dlib shape predictor (.dat) that takes dlib's own boxes"""
+    """a frozen graph (.pb), or a dlib shape predictor (.dat): one of benchmarks.dlib_baseline, with
+    its .json beside it, or one that takes dlib's own boxes"""
     out: Path = Path("out/labels")
     """folder for the labels"""
     overwrite: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 
 from senet_kp.detector import FaceDetector
 from senet_kp.dlib_shape import import_dlib
-from senet_kp.models import card_beside
+from senet_kp.model_card import card_beside
 from senet_kp.predictor import Face, LandmarkPredictor
 from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import SCHEMES
@@ -22,8 +22,9 @@ from tfrecords.errors import ModelError
 VARIANTS = ((0.04, 0, 1), (-0.04, 0, 1), (0, 0.04, 1), (0, -0.04, 1), (0, 0, 0.94), (0, 0, 1.06))
 
 
-class GraphLabeller:
-    """A frozen graph with its card, as the demo uses it; a box is the square the network saw."""
+class CardLabeller:
+    """A frozen graph, or a predictor of benchmarks.dlib_baseline, with its card, as the demo uses
+    it; a box is the square that the model saw."""
 
     def __init__(self, model: Path):
         self._predictor = LandmarkPredictor(model)
@@ -39,17 +40,12 @@ class GraphLabeller:
 class DlibLabeller:
     """dlib's shape predictor on whole pictures; a box is the rectangle that dlib's detector gave.
 
-    Raises ModelError for a file that dlib cannot read, for a number of points that no scheme has,
-    and for a predictor of benchmarks.dlib_baseline, which knows face boxes and not dlib's.
+    Raises ModelError for a file that dlib cannot read and for a number of points that no scheme
+    has.
     """
 
     def __init__(self, model: Path):
         self._dlib, self._detector = import_dlib(), FaceDetector()
-        if "records_sha256" in (card_beside(model) or {}):
-            raise ModelError(
-                f"{model}: trained on face boxes, to which the way from dlib's is not known here;"
-                " take a frozen graph, or a predictor that was trained on dlib's own boxes"
-            )
         try:
             self._predictor = self._dlib.shape_predictor(str(model))
         except RuntimeError as error:
@@ -72,10 +68,14 @@ class DlibLabeller:
 
 
 def open_labeller(model: Path):
-    """The labeller in a `.dat` file of dlib or in a frozen graph; raises ModelError for none."""
+    """The labeller in a `.dat` file of dlib or in a frozen graph; raises ModelError for none.
+
+    A `.dat` with a training's card beside it was trained on face boxes, not on dlib's.
+    """
     if not model.is_file():
         raise ModelError(f"{model}: no such model file")
-    return DlibLabeller(model) if model.suffix == ".dat" else GraphLabeller(model)
+    on_dlibs_boxes = model.suffix == ".dat" and "records_sha256" not in (card_beside(model) or {})
+    return DlibLabeller(model) if on_dlibs_boxes else CardLabeller(model)
 
 
 def spread_percent(labeller, picture, face: Face) -> float:

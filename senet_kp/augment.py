@@ -78,13 +78,20 @@ class Augmenter:
 
     def sample(self, jpeg: bytes, landmarks, mask, name: bytes, epoch: int):
         """One augmented sample: uint8 [S, S, 3], float32 [N, 2], [N]."""
-        # Philox takes any key: no state to carry, and no sample knows of another.
-        key = [crc32(name), (self.seed << 32) + int(epoch)]
-        random = np.random.Generator(np.random.Philox(key=key))
+        random = self._random(name, epoch)
         stored = decode_picture(jpeg, name.decode())
         return augment(
             stored, landmarks, mask, random, self.size_px, self.spread, self.scheme, self.config
         )
+
+    def change(self, name: bytes, epoch: int) -> np.ndarray:
+        """[2, 2]: from directions in the picture that `sample` makes to those in the stored one."""
+        return _box_change(self._random(name, epoch), self.spread, self.config)[0]
+
+    def _random(self, name: bytes, epoch: int):
+        # Philox takes any key: no state to carry, and no sample knows of another.
+        key = [crc32(name), (self.seed << 32) + int(epoch)]
+        return np.random.Generator(np.random.Philox(key=key))
 
 
 def augment(stored, landmarks, mask, random, size_px: int, spread, scheme: LandmarkScheme, config):
@@ -95,7 +102,7 @@ def augment(stored, landmarks, mask, random, size_px: int, spread, scheme: Landm
     shift in x and y, in sides, and of its log size. Returns uint8 [size_px, size_px, 3], landmarks
     relative to the new box, and the mask in the new order of points.
     """
-    matrix, offset = _box_change(random, spread, config)
+    matrix, offset = _box_change(random, spread, config)  # first, as `Augmenter.change` does
     landmarks = (landmarks - 0.5 - offset) @ np.linalg.inv(matrix).T + 0.5
     if np.linalg.det(matrix) < 0:  # a mirrored right eye is a left eye
         landmarks, mask = landmarks[list(scheme.flip)], mask[list(scheme.flip)]

@@ -67,10 +67,15 @@ def restore(saver, session, prefix: str):
         raise ModelError(f"{prefix}: not a readable checkpoint ({reason_of(error)})") from None
 
 
-def averaged_saver(average_decay: float):
-    """A Saver that puts a checkpoint's averaged weights, if it has them, into the graph."""
-    suffix = f"/{AVERAGE}" if average_decay else ""
-    return tf.train.Saver({f"{v.op.name}{suffix}": v for v in tf.model_variables()})
+def averaged_saver(settings: dict):
+    """A Saver that puts a checkpoint's averaged weights, if it has them, into the network."""
+    suffix = f"/{AVERAGE}" if settings["average_decay"] else ""
+    return tf.train.Saver({f"{v.op.name}{suffix}": v for v in _variables_of(settings["net"])})
+
+
+def _variables_of(net: str) -> list:
+    """The network's own variables in the default graph: a pose head is none of them."""
+    return [v for v in tf.model_variables() if v.op.name.startswith(f"{net}/")]
 
 
 def initial_settings(start: Path) -> dict:
@@ -102,9 +107,8 @@ def initial_weights(config, crops_of):
     if settings["net"] != config.net:
         raise ModelError(f"{start}: is a {settings['net']}, not a {config.net}")
     if start.suffix == ".pb":
-        return partial(_load, unfolded_weights(start, crops_of(UNFOLD_FACES)), start)
-    saver = averaged_saver(settings["average_decay"])
-    return partial(restore, saver, prefix=checkpoint_prefix(start))
+        return partial(_load, unfolded_weights(start, crops_of(UNFOLD_FACES)), config.net, start)
+    return partial(restore, averaged_saver(settings), prefix=checkpoint_prefix(start))
 
 
 def _checkpoint_files(start: Path) -> list[Path]:
@@ -121,13 +125,13 @@ def _trunk_saver(net: str, start: Path):
             f"{start}: a checkpoint can be the trunk of {', '.join(TRUNKS)} alone, not of {net}"
         )
     inside = f"{net}/{TRUNKS[net]}/"
-    trunk = [v for v in tf.model_variables() if v.op.name.startswith(inside)]
+    trunk = [v for v in _variables_of(net) if v.op.name.startswith(inside)]
     return tf.train.Saver({v.op.name.removeprefix(f"{net}/"): v for v in trunk})
 
 
-def _load(values: dict, start: Path, session):
+def _load(values: dict, net: str, start: Path, session):
     """Put values into the network's variables; raises ModelError where one is missing."""
-    for variable in tf.model_variables():
+    for variable in _variables_of(net):
         value = values.get(variable.op.name)
         if value is None or value.shape != tuple(variable.shape.as_list()):
             raise ModelError(
@@ -156,7 +160,7 @@ def restored_session(settings: dict, manifest: dict, prefix: str):
     with tf.Graph().as_default() as graph:
         build_inference_graph(settings["net"], manifest)
         with tf.Session(graph=graph) as session:
-            restore(averaged_saver(settings["average_decay"]), session, prefix)
+            restore(averaged_saver(settings), session, prefix)
             yield session
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from senet_kp.losses import map_loss, sample_loss
+from senet_kp.losses import map_loss, pose_loss, sample_loss
 from senet_kp.nets import build_network
 from senet_kp.nets.layers import MAPS, UNITS
 from senet_kp.nets.options import NetOptions
+from senet_kp.nets.pose_head import pose_head
 from senet_kp.schedules import Schedule, build_optimiser, build_schedule
 from senet_kp.tf1 import BATCH_NORM_UPDATES, tf
 from senet_kp.train_config import trains_trunk
@@ -31,6 +32,7 @@ class TrainingGraph:
     weight_norm: object
     val_image_in: object  # [n, S, S, 3] placeholder, 0..255
     val_landmarks: object  # [n, N, 2], averaged weights and moving statistics
+    val_rotation: object = None  # [n, 3, 3] of the heads, in a training that learns them
 
 
 def build_training_graph(batch, config, manifest: dict, point_weights=None) -> TrainingGraph:
@@ -46,6 +48,9 @@ def build_training_graph(batch, config, manifest: dict, point_weights=None) -> T
     if config.map_loss:
         for maps in tf.get_collection(MAPS):
             losses += config.map_loss * map_loss(maps, batch.landmarks, batch.mask)
+    if config.pose_weight:
+        rotation = pose_head(config.weight_decay)
+        losses += config.pose_weight * pose_loss(rotation, batch.rotation)
     loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
     schedule = build_schedule(config, step)
     optimiser = build_optimiser(config, schedule.learning_rate)
@@ -60,6 +65,7 @@ def build_training_graph(batch, config, manifest: dict, point_weights=None) -> T
     image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
         val_points = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
+        val_rotation = pose_head(config.weight_decay) if config.pose_weight else None
     return TrainingGraph(
         train_op=train_op,
         step=step,
@@ -70,6 +76,7 @@ def build_training_graph(batch, config, manifest: dict, point_weights=None) -> T
         weight_norm=tf.global_norm(tf.trainable_variables()),
         val_image_in=image_in,
         val_landmarks=tf.reshape(val_points, [-1, count, 2]),
+        val_rotation=val_rotation,
     )
 
 
@@ -108,10 +115,14 @@ def weight_count() -> int:
     return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
 
 
-def predict(session, graph: TrainingGraph, images, batch_size: int = 32) -> np.ndarray:
-    """Box-relative landmarks [n, N, 2] of uint8 images [n, S, S, 3], by the validation tower."""
+def predict(session, graph: TrainingGraph, images, batch_size: int = 32):
+    """By the validation tower, of uint8 images [n, S, S, 3]: box-relative landmarks [n, N, 2] and
+    the heads' rotations [n, 3, 3], None from a training that does not learn them."""
+    posed = graph.val_rotation is not None
+    fetches = (graph.val_landmarks, graph.val_rotation) if posed else (graph.val_landmarks,)
     parts = [
-        session.run(graph.val_landmarks, {graph.val_image_in: images[start : start + batch_size]})
+        session.run(fetches, {graph.val_image_in: images[start : start + batch_size]})
         for start in range(0, len(images), batch_size)
     ]
-    return np.concatenate(parts)
+    landmarks, *rotations = map(np.concatenate, zip(*parts, strict=True))
+    return landmarks, rotations[0] if posed else None

@@ -1,15 +1,16 @@
 """Batches for training, by `tf.data`, in an order that depends on the seed and the step alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 
 from senet_kp.augment import AugmentConfig, Augmenter
+from senet_kp.pose_targets import PoseTargets, require_poses
 from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import tf
 from tfrecords.errors import InputError
-from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, complete_op, parse_op
+from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, POSE, complete_op, parse_op
 from tfrecords.shards import shard_paths
 
 # What becomes of landmarks that are not known: they do not count; faces that lack any are left
@@ -27,7 +28,8 @@ class Batch:
     landmarks: object  # [B, N, 2] float32, box-relative
     mask: object  # [B, N] float32
     name: object  # [B] string
-    wait_s: object  # scalar float64
+    rotation: object = None  # [B, 3, 3] float32 of the heads, NaN where unknown; if asked for
+    wait_s: object = field(kw_only=True)  # scalar float64
 
 
 def training_batch(
@@ -40,6 +42,7 @@ def training_batch(
     config: AugmentConfig,
     threads: int,
     missing: str = "mask",
+    poses: bool = False,
 ):
     """The Batch of the next step, and the op that starts the pipeline at `start_step`.
 
@@ -47,38 +50,54 @@ def training_batch(
     landmarks are all known, which the manifest counts), drawn from (seed, epoch); a sample's
     augmentation is drawn from (seed, its name, epoch). Nothing depends on threads or on history,
     so a run that starts at step k sees what an uninterrupted one sees from step k on.
-    Raises InputError where the sides hold nothing to train on.
+    poses: whether the batch holds the heads' rotations.
+    Raises InputError where the sides hold nothing to train on, UserError where no pose is known.
     """
     cv2.setNumThreads(1)  # its threads would take turns with TensorFlow's, for tiny pictures
     scheme = scheme_of(manifest)
     count = sample_count(records, manifest, sides, missing)
+    if poses:
+        require_poses(records, manifest, sides)
     epoch, position = divmod(start_step * batch_size, count)
     paths = [str(path) for side in sides for path in shard_paths(records, manifest, side)]
     wanted = (lambda record: complete_op(record, scheme.count)) if missing == "drop" else None
     data = tf.data.Dataset.range(epoch, 1 << 40).flat_map(lambda e: _epoch(paths, seed, e, wanted))
     data = data.skip(position)  # before any decoding: at most one epoch of reading
     augmenter = Augmenter(manifest, seed, config)
+    targets = PoseTargets(augmenter)
 
     def parsed(serialized, epochs):
         batch = parse_op(serialized, scheme.count)
+        rotations = [_rotations(targets, batch, epochs)] if poses else []  # of known points alone
         if missing == "mean":
             known = batch[MASK][..., None] > 0
             batch[LANDMARKS] = tf.where_v2(known, batch[LANDMARKS], manifest["mean_shape"])
             batch[MASK] = tf.ones_like(batch[MASK])
-        fields = (batch[JPEG], batch[LANDMARKS], batch[MASK], batch[NAME])
-        size_px = manifest["box"]["size_px"]
-        image, landmarks, mask = tf.numpy_function(
-            augmenter.batch, (*fields, epochs), (tf.uint8, tf.float32, tf.float32)
-        )
-        image.set_shape([batch_size, size_px, size_px, 3])
-        landmarks.set_shape([batch_size, scheme.count, 2])
-        mask.set_shape([batch_size, scheme.count])
-        return image, landmarks, mask, fields[3]
+        return *_augmented(augmenter, batch, epochs), batch[NAME], *rotations
 
     data = data.batch(batch_size, drop_remainder=True)
     data = data.map(parsed, num_parallel_calls=threads).prefetch(PREFETCH_BATCHES)
     iterator = tf.data.make_initializable_iterator(data.with_options(_options(threads)))
     return _timed_batch(iterator), iterator.initializer
+
+
+def _augmented(augmenter: Augmenter, batch: dict, epochs):
+    """Image, landmarks and mask of a Batch."""
+    fields = (batch[JPEG], batch[LANDMARKS], batch[MASK], batch[NAME])
+    image, landmarks, mask = tf.numpy_function(
+        augmenter.batch, (*fields, epochs), (tf.uint8, tf.float32, tf.float32)
+    )
+    size_px, count = augmenter.size_px, batch[NAME].shape[0]
+    image.set_shape([count, size_px, size_px, 3])
+    landmarks.set_shape(batch[LANDMARKS].shape)
+    mask.set_shape(batch[MASK].shape)
+    return image, landmarks, mask
+
+
+def _rotations(targets: PoseTargets, batch: dict, epochs):
+    fields = (batch[POSE], batch[LANDMARKS], batch[MASK], batch[NAME])
+    rotations = tf.numpy_function(targets.batch, (*fields, epochs), tf.float32)
+    return tf.ensure_shape(rotations, [batch[NAME].shape[0], 3, 3])
 
 
 def sample_count(records: Path, manifest: dict, sides: tuple[str, ...], missing: str) -> int:

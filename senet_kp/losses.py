@@ -81,3 +81,13 @@ def map_loss(maps, truth, mask, sigma_cells: float = 1.0):
     error = tf.nn.softmax_cross_entropy_with_logits_v2(target, logits)
     weights = mask * tf.cast(tf.reduce_all((truth > 0) & (truth < 1), 2), tf.float32)
     return tf.math.divide_no_nan(tf.reduce_sum(error * weights, 1), tf.reduce_sum(weights, 1))
+
+
+def pose_loss(predicted, truth):
+    """[B] mean absolute difference of rotations [B, 3, 3], 0 where the truth is not known (NaN).
+
+    All nine entries: like this both turns out of the picture's plane count as much as that in it.
+    Absolute, since squares of it would vanish beside the L1 of the points.
+    """
+    known = tf.math.is_finite(truth)
+    return tf.reduce_mean(tf.abs(predicted - tf.where_v2(known, truth, predicted)), [1, 2])

@@ -45,3 +45,12 @@ def read_card(model) -> dict:
 def box_rule(card: dict) -> BoxRule:
     """The face-box rule of a card or a manifest."""
     return BoxRule(**card["box"])
+
+
+def card_beside(path: Path) -> dict | None:
+    """What a dlib predictor's training left beside it; None where there is nothing of the kind."""
+    try:
+        card = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None

@@ -1,6 +1,5 @@
 """What can be scored, opened by its path: a frozen graph, a training run, a dlib predictor."""
 
-import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from senet_kp.backends import BACKENDS
 from senet_kp.contamination import trained_records
-from senet_kp.model_card import read_card
+from senet_kp.model_card import card_beside, read_card
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError
 from tfrecords.files import sha256_of_file
@@ -121,15 +120,6 @@ def _dlib_predictor(path: Path, manifest: dict) -> Model:
         "versions": _versions() | {"dlib": import_dlib().__version__},
     }
     return Model(path, run, conditions, card, manifest["detector_box"], trained_on)
-
-
-def card_beside(path: Path) -> dict | None:
-    """What a dlib predictor's training left beside it; None where there is nothing of the kind."""
-    try:
-        card = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError):
-        return None
-    return card if isinstance(card, dict) else None
 
 
 def _versions(tensorflow: bool = False) -> dict:

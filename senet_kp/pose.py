@@ -67,6 +67,43 @@ def head_rotation(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray | None:
     return np.diag([1, -1, -1]) @ cv2.Rodrigues(turn)[0] if found else None
 
 
+def true_rotation(pose_deg, landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
+    """[3, 3] of a labelled head: by its label's pitch, yaw, roll [3], else by its points.
+
+    landmarks [N, 2], mask [N]. NaN where neither knows it.
+    """
+    if np.isfinite(pose_deg).all():
+        return rotation_of(pose_deg)
+    rotation = head_rotation(landmarks, mask, scheme)
+    return np.full((3, 3), np.nan) if rotation is None else rotation
+
+
+def turned(rotation, change) -> np.ndarray:
+    """[3, 3] of a head whose rotation was [3, 3] before its picture was turned or mirrored.
+
+    change [2, 2]: from the new picture's coordinates, y down, to the old one's, with columns at
+    right angles; how long they are, that is how the picture was scaled and stretched, does not
+    count.
+    """
+    inside = (change / np.linalg.norm(change, axis=0)).T
+    turn = np.eye(3)
+    turn[:2, :2] = inside * [[1, -1], [-1, 1]]  # y up
+    mirrored = np.linalg.det(inside) < 0  # the head that is seen has its right where left was
+    return turn @ rotation @ np.diag([-1 if mirrored else 1, 1, 1])
+
+
+def angle_between_deg(first, second) -> np.ndarray:
+    """[...] the angle of the turn that takes each of the rotations [..., 3, 3] to the other."""
+    trace = (np.asarray(first, np.float64) * second).sum((-2, -1))
+    return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+
+
+def rotation_of(pose_deg) -> np.ndarray:
+    """The rotation [3, 3] of a head with this pitch, yaw, roll [3]: `angles_deg` undone."""
+    pitch, yaw, roll = (cv2.Rodrigues(turn)[0] for turn in -np.diag(np.radians(pose_deg)))
+    return pitch @ yaw @ roll
+
+
 def angles_deg(rotation) -> np.ndarray:
     """Pitch, yaw, roll [3] of a head's rotation [3, 3]."""
     pitch = np.arctan2(rotation[1, 2], rotation[2, 2])

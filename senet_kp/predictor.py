@@ -9,7 +9,7 @@ import numpy as np
 from senet_kp.backends import BACKENDS
 from senet_kp.detector import MIN_IOU, BoxTransform, FaceDetector, iou
 from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
-from senet_kp.model_card import box_rule, read_card
+from senet_kp.model_card import box_rule, card_beside, read_card
 from senet_kp.pictures import read_picture
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError, UserError
@@ -57,6 +57,7 @@ def landmarks_near(
 class LandmarkPredictor:
     """A frozen graph, its card, and a face detector that is loaded when it is first needed.
 
+    A `.dat` of benchmarks.dlib_baseline, which has a card of its own beside it, does as well.
     passes: how often the network looks at a face that dlib found. Raises ModelError for a model
     that cannot be used.
     """
@@ -67,10 +68,16 @@ class LandmarkPredictor:
         if passes < 1:
             raise UserError("the network looks at least once: passes is at least 1")
         self.passes = passes
-        self.card = read_card(model)
+        is_dlib = Path(model).suffix == ".dat"
+        self.card = _dlib_card(Path(model)) if is_dlib else read_card(model)
         self.scheme = scheme_of(self.card)
         self.rule = box_rule(self.card)
-        self._run = BACKENDS[backend](Path(model).read_bytes(), model)
+        if is_dlib:
+            from senet_kp.dlib_shape import DlibShapeBackend  # as the detector: where it is needed
+
+            self._run = DlibShapeBackend(model)
+        else:
+            self._run = BACKENDS[backend](Path(model).read_bytes(), model)
 
     @cached_property
     def _detector(self) -> FaceDetector:
@@ -104,3 +111,14 @@ class LandmarkPredictor:
 
     def _given(self, picture, box) -> Face:
         return Face(box, None, landmarks_in(picture, box, self._run, self.rule))
+
+
+def _dlib_card(model: Path) -> dict:
+    """What stands beside a dlib predictor that was trained on face boxes; raises ModelError."""
+    card = card_beside(model) or {}
+    if missing := [key for key in ("box", "scheme") if key not in card]:
+        raise ModelError(
+            f"{model}: {model.with_suffix('.json').name} beside it does not say its"
+            f" {' and '.join(missing)}; train it again with benchmarks.dlib_baseline"
+        )
+    return card

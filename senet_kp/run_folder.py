@@ -46,7 +46,8 @@ class RunFolder:
             different = [
                 f"{key} is {old.get(key)}, not {config.get(key)}"
                 for key in keys
-                if old.get(key) != config.get(key)
+                # A setting that is newer than the run was off in it.
+                if old.get(key) != config.get(key) and (key in old or config[key])
             ]
             if different:
                 raise UserError(

@@ -23,6 +23,7 @@ from senet_kp.graph import TrainingGraph, build_training_graph, predict, weight_
 from senet_kp.inputs import Batch, sample_count, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
 from senet_kp.nets import STANDARDISED, TRUNKS
+from senet_kp.pose import angle_between_deg, true_rotation
 from senet_kp.run_folder import RunFolder
 from senet_kp.run_pictures import write_curves, write_predictions
 from senet_kp.scheme import LandmarkScheme, flip_table_error, scheme_of
@@ -65,7 +66,7 @@ def train(config: TrainConfig) -> int:
     tf.set_random_seed(config.seed)
     batch, start_input = training_batch(
         config.records, manifest, sides, config.batch_size, start, config.seed, config.augment,
-        config.threads, config.missing,
+        config.threads, config.missing, config.pose_weight > 0,
     )  # fmt: skip
     weights = point_weights(config, scheme) if config.region_weights else None
     graph = build_training_graph(batch, config, manifest, weights)
@@ -125,13 +126,15 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
             _log(bar, events, step, values, val_nme)
         planned = step % config.validate_every_steps == 0
         if planned or last:
-            val_nme = _validate(session, graph, val, scheme, bar, events, step, config.run)
+            val_nme, pose_deg = _validate(
+                session, graph, val, scheme, bar, events, step, config.run
+            )
             if val_nme is not None and val_nme < (folder.best or {"val_nme": np.inf})["val_nme"]:
                 folder.save_best(session, step, val_nme)
             if planned:  # an early stop's validation must not bend the schedule
                 graph.schedule.observe(session, val_nme)
             minutes = minutes_before + (time.monotonic() - began) / 60
-            folder.add_metrics(_row(step, config, out, val_nme, minutes))
+            folder.add_metrics(_row(step, config, out, val_nme, pose_deg, minutes))
             write_curves(config.run)
             folder.save_latest(session, step)
             meter.restart()
@@ -154,16 +157,19 @@ def _run_step(session, fetches: dict, records: Path) -> dict:
 
 
 def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, step: int, run):
-    """Mean inter-ocular NME of the val side, drawn and logged; None without a val side."""
+    """Mean inter-ocular NME of the val side and error of its poses in degrees, drawn and logged.
+
+    None without a val side; no error without a head for poses, or a face whose pose is known.
+    """
     if not len(val):
-        return None
-    predicted = predict(session, graph, val.images)
+        return None, None
+    predicted, rotations = predict(session, graph, val.images)
     errors = normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular")
     nmes = nme(errors)
     scored = np.isfinite(nmes)
     if not scored.any():
         bar.write(f"step {step}: none of {len(val)} val faces has both outer eye corners")
-        return None
+        return None, None
     error = float(nmes[scored].mean())
     spread = spread_ratio(predicted, val.landmarks, val.mask)
     png = write_predictions(run, val, predicted, scheme)
@@ -172,12 +178,24 @@ def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, s
     events.add_summary(tf.Summary(value=[value]), step)
     _add_scalars(events, step, {"val/nme": error, "val/spread": spread})
     bar.write(f"step {step} val_nme {error:.4%} of {scored.sum()} faces, spread {spread:.2f}")
+    pose_deg = None if rotations is None else _pose_error_deg(rotations, val, scheme)
+    if pose_deg is not None:
+        _add_scalars(events, step, {"val/pose_deg": pose_deg})
+        bar.write(f"step {step} val_pose {pose_deg:.2f} degrees")
     if spread < COLLAPSED:
         bar.write(
             f"warning: the predictions vary {spread:.0%} as much as the labels: the network answers"
             " with the mean face; train longer, or lower --learning-rate or --bn-decay"
         )
-    return error
+    return error, pose_deg
+
+
+def _pose_error_deg(rotations, val: Crops, scheme: LandmarkScheme) -> float | None:
+    """Mean angle between rotations [n, 3, 3] and the true ones; None where none is known."""
+    faces = zip(val.pose_deg, val.landmarks, val.mask, strict=True)
+    angles = angle_between_deg(rotations, [true_rotation(*face, scheme) for face in faces])
+    known = np.isfinite(angles)
+    return float(angles[known].mean()) if known.any() else None
 
 
 def _log(bar, events, step: int, values: dict, val_nme):
@@ -262,8 +280,8 @@ def _trunk_line(config: TrainConfig) -> str:
     return f"{config.net}: the trunk comes from {config.init_from} and {kept}"
 
 
-def _row(step: int, config: TrainConfig, out: dict, val_nme, minutes: float) -> dict:
-    return {
+def _row(step: int, config: TrainConfig, out: dict, val_nme, pose_deg, minutes: float) -> dict:
+    row = {
         "step": step,
         "images": step * config.batch_size,
         "minutes": f"{minutes:.2f}",
@@ -271,6 +289,9 @@ def _row(step: int, config: TrainConfig, out: dict, val_nme, minutes: float) -> 
         "loss": f"{out['loss']:.6g}",
         "val_nme": "" if val_nme is None else f"{val_nme:.6f}",
     }
+    if config.pose_weight:
+        row["val_pose_deg"] = "" if pose_deg is None else f"{pose_deg:.3f}"
+    return row
 
 
 def _not_finite(step: int, out: dict, folder: RunFolder) -> str:

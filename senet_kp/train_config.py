@@ -8,6 +8,7 @@ from pathlib import Path
 from senet_kp.augment import AugmentConfig
 from senet_kp.inputs import MISSING
 from senet_kp.losses import LOSSES
+from senet_kp.nets import POSED
 from senet_kp.scheme import LandmarkScheme
 from tfrecords.errors import UserError
 
@@ -49,6 +50,9 @@ class TrainConfig:
     map_loss: float = 0.01
     """weight in the loss of how far each map is from a Gaussian round its point, in networks that
     have maps"""
+    pose_weight: float = 0.0
+    """weight in the loss of how far the head's rotation is from that of the label, or of the 68
+    points, by a head of its own in training that no frozen graph has; 0 for none"""
     optimiser: str = "adam"
     """adam or momentum"""
     momentum: float = 0.9
@@ -170,6 +174,10 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
             f"--region-weights: {scheme.name} has no {', '.join(sorted(unknown))}, only"
             f" {', '.join(scheme.regions)}"
         )
+    if config.pose_weight < 0:
+        raise UserError("--pose-weight is at least 0")
+    if config.pose_weight and config.net not in POSED:
+        raise UserError(f"--pose-weight: {config.net} cannot learn poses, only {', '.join(POSED)}")
     if config.schedule == "plateau" and config.train_on_val:
         raise UserError("--schedule plateau watches the val side, so it cannot be trained on")
 

@@ -296,7 +296,7 @@ def test_predictors_that_do_not_fit_are_refused(dat, views, tmp_path):
         open_labeller(seven)
     own = shutil.copy(dat, tmp_path / "dlib68.dat")
     (tmp_path / "dlib68.json").write_text('{"records_sha256": "0"}')
-    with pytest.raises(ModelError, match="trained on face boxes"):
+    with pytest.raises(ModelError, match="dlib68.json beside it does not say its box and scheme"):
         open_labeller(own)
     (tmp_path / "broken.dat").write_bytes(b"no predictor")
     for name, words in (("broken.dat", "no dlib shape predictor"), ("gone.dat", "no such")):

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import assert_one_line_error, run_module
+from conftest import assert_one_line_error, face_points, make_picture, run_module
 
 from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline, training_set
+from data_prep.labellers import open_labeller
 from senet_kp.crops import load_crops
 from senet_kp.dlib_shape import DlibShapeBackend, crop_rectangle, enlarged, from_parts, to_parts
+from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.metrics import nme, normalised_errors
 from senet_kp.schemes import IBUG68
 from tfrecords.errors import InputError, ModelError
@@ -79,6 +81,18 @@ def test_it_beats_the_mean_face(baseline, records):
     assert json.loads(out.with_suffix(".json").read_text()) == json.loads(
         json.dumps(result, default=str)
     )
+
+
+def test_it_labels_pictures_by_the_face_boxes_of_its_card(baseline):
+    """A box is the face box, as with a frozen graph, and not a rectangle of dlib's."""
+    out, _ = baseline
+    labeller = open_labeller(out)
+    points = face_points((300, 260), 200)
+    picture, box = make_picture(points, (520, 600)), face_box(points, BoxRule())
+    placed = labeller.place(picture, box)
+    expected = to_absolute(DlibShapeBackend(out)(crop(picture, box, 128)), box)
+    np.testing.assert_array_equal(placed, expected)
+    assert np.linalg.norm(placed - points, axis=1).mean() < 10 and labeller.scheme == IBUG68
 
 
 def test_the_seed_decides(baseline, records, tmp_path):

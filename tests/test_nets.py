@@ -232,11 +232,11 @@ def test_the_loss_is_that_of_the_standardised_labels():
     settings = dataclasses.replace(config(None, None, net="plain_cnn"), dropout_keep=1.0)
     with tf.Graph().as_default(), tf.Session() as session:
         batch = Batch(
-            *map(tf.constant, (images, truth, np.ones((2, 5), np.float32), ["a", "b"])), 0
+            *map(tf.constant, (images, truth, np.ones((2, 5), np.float32), ["a", "b"])), wait_s=0
         )
         graph = build_training_graph(batch, settings, manifest)
         session.run(tf.global_variables_initializer())
-        points, loss = predict(session, graph, images), session.run(graph.sample_loss)
+        points, loss = predict(session, graph, images)[0], session.run(graph.sample_loss)
     spread[3, 1] = 0.01
     expected = (((points - truth) / spread) ** 2).mean((1, 2))
     np.testing.assert_allclose(loss, expected, rtol=1e-4)

@@ -5,8 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet_kp.draw import BLUE, GREEN, RED, draw_axes
-from senet_kp.pose import MEAN_LANDMARKS_CM, angles_deg, estimate_pose_deg, head_rotation
-from senet_kp.schemes import IBUG68
+from senet_kp.pose import (
+    MEAN_LANDMARKS_CM,
+    angle_between_deg,
+    angles_deg,
+    estimate_pose_deg,
+    head_rotation,
+    rotation_of,
+    true_rotation,
+    turned,
+)
+from senet_kp.schemes import IBUG68, SCHEMES
 
 ALL = np.ones(68, bool)
 
@@ -54,6 +63,54 @@ def test_angles_and_rotation_are_of_one_mind(angles):
     about_z = [[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
     rotation = np.array(about_x) @ about_y @ about_z
     np.testing.assert_allclose(angles_deg(rotation), angles, atol=1e-6)
+    np.testing.assert_allclose(rotation_of(angles), rotation, atol=1e-12)
+
+
+def clockwise(degrees, stretch=1.0):
+    """What takes directions, y down, in a picture that was turned so far to those before."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[cos, sin], [-sin, cos]]) @ np.diag([stretch, 1 / stretch])
+
+
+MIRROR = np.diag([-1, 1])
+
+
+@pytest.mark.parametrize("before, change, after", [
+    ((0, 30, 0), MIRROR, (0, -30, 0)),
+    ((0, 30, 0), 2.5 * MIRROR, (0, -30, 0)),
+    ((0, 0, 0), clockwise(20), (0, 0, 20)),
+    ((0, 0, 5), clockwise(-20, stretch=1.3), (0, 0, -15)),
+    ((10, 30, 0), clockwise(20) @ MIRROR, None),
+    ((-10, 40, 15), MIRROR @ clockwise(-15), None),
+])  # fmt: skip
+def test_a_head_turns_with_its_picture_as_its_points_say(before, change, after):
+    """The pose that augmentation makes of a pose is that of the points that it makes."""
+    rotation = turned(rotation_of(before), change)
+    if after:
+        np.testing.assert_allclose(angles_deg(rotation), after, atol=1e-9)
+    points = (MEAN_LANDMARKS_CM @ rotation_of(before).T)[:, :2] * (1, -1)
+    points = points @ np.linalg.inv(change / np.linalg.norm(change, axis=0)).T
+    if np.linalg.det(change) < 0:
+        points = points[list(IBUG68.flip)]
+    # 3 degrees: the points come without the perspective that the estimate expects.
+    assert angle_between_deg(rotation, head_rotation(points, ALL, IBUG68)) < 4
+
+
+def test_the_labels_pose_comes_first_and_where_nothing_tells_it_it_is_not_known():
+    points = MEAN_LANDMARKS_CM[:, :2] * (1, -1)
+    known, unknown = (10.0, 20.0, 30.0), np.full(3, np.nan)
+    np.testing.assert_array_equal(true_rotation(known, points, ALL, IBUG68), rotation_of(known))
+    ahead = true_rotation(unknown, points, ALL, IBUG68)
+    assert angle_between_deg(ahead, np.eye(3)) < 3
+    five = np.ones((5, 2))
+    assert np.isnan(true_rotation(unknown, five, ALL[:5], SCHEMES["dlib5"])).all()
+
+
+def test_the_angle_between_rotations_by_hand():
+    third = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]  # a third of a turn about the diagonal
+    half = np.diag([1, -1, -1])
+    angles = angle_between_deg([third, half, np.eye(3), np.full((3, 3), np.nan)], np.eye(3))
+    np.testing.assert_allclose(angles, [120, 180, 0, np.nan], atol=1e-6)
 
 
 def test_a_head_that_looks_ahead_is_not_turned():

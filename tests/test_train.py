@@ -114,9 +114,10 @@ def test_non_finite_loss_stops_and_names_the_samples(records, tmp_path, monkeypa
 
 
 def test_mean_face_collapse_is_warned_of(records, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        train_module, "predict", lambda session, graph, images: np.full((len(images), 68, 2), 0.5)
-    )
+    def mean_face(session, graph, images):
+        return np.full((len(images), 68, 2), 0.5), None
+
+    monkeypatch.setattr(train_module, "predict", mean_face)
     train(config(records, tmp_path / "run", steps=1))
     assert "answers with the mean face" in capsys.readouterr().out
 

@@ -125,5 +125,6 @@ def parse_op(serialized, landmark_count: int) -> dict:
             NAME: tf.io.FixedLenFeature([], tf.string),
             LANDMARKS: tf.io.FixedLenFeature([landmark_count, 2], tf.float32),
             MASK: tf.io.FixedLenFeature([landmark_count], tf.float32),
+            POSE: tf.io.FixedLenFeature([3], tf.float32),
         },
     )

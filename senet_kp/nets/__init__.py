@@ -20,6 +20,7 @@ NETWORKS = {
     "plain_cnn": plain_cnn,
 }
 STANDARDISED = ("plain_cnn",)  # learn labels of mean 0 and spread 1, as the manifest knows them
+POSED = ("senet", "senet_classic", "vgg16")  # offer features to `pose_head`
 TRUNKS = {"vgg16": TRUNK}  # networks with a trunk of slim's own, and the scope that holds it
 
 

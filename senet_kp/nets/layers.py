@@ -6,6 +6,7 @@ from senet_kp.nets.options import NetOptions
 from senet_kp.tf1 import slim, tf
 
 MAPS = "maps"  # the collection of logits [B, H, W, N] that `losses.map_loss` looks at
+FEATURES = "features"  # the collection of maps [B, H, W, C] from which `pose_head` reads
 UNITS = "units"  # the collection of label spreads [2N] in which the loss measures differences
 SQUEEZE = 16  # the gate's hidden layer is this much narrower than the block
 LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601, the grey of JPEG and OpenCV

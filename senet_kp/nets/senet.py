@@ -5,7 +5,7 @@ maps are small, and a point is the expectation of a 32x32 map with a vote in eve
 nothing has to learn coordinates by heart.
 """
 
-from senet_kp.nets.layers import SMALL, expectation, se_gate
+from senet_kp.nets.layers import FEATURES, SMALL, expectation, se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
@@ -28,6 +28,7 @@ def senet(image, outputs: int, is_training: bool, options: NetOptions):
                 stride = 2 if block == 1 and number > 1 else 1
                 net = bottleneck(net, width, stride, scope=f"stage{number}_block{block}")
             levels.append(net)
+        tf.add_to_collection(FEATURES, net)
         return points(top_down(levels), outputs // 2, is_training)
 
 

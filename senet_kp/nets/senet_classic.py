@@ -4,7 +4,7 @@ The squeeze-and-excitation gate is that of Hu et al., "Squeeze-and-Excitation Ne
 1.0 M weights, about 80 MFLOP at 128x128.
 """
 
-from senet_kp.nets.layers import SMALL, dropout, se_gate
+from senet_kp.nets.layers import FEATURES, SMALL, dropout, se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
@@ -19,6 +19,7 @@ def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
         net = slim.avg_pool2d(net, 3, 2, scope="stem_pool")
         for number, width in enumerate(WIDTHS, 1):
             net = se_bottleneck(net, width, scope=f"block{number}")
+        tf.add_to_collection(FEATURES, net)
         net = tf.reduce_mean(net, [1, 2], name="mean")
         net = slim.fully_connected(net, 1024, scope="dense")
         net = dropout(net, is_training, options)

@@ -7,7 +7,7 @@ the trunk; that network's dense layers, nine tenths of its weights, are not made
 
 import numpy as np
 
-from senet_kp.nets.layers import SMALL, dropout, flat
+from senet_kp.nets.layers import FEATURES, SMALL, dropout, flat
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.tf1 import slim, tf
 
@@ -29,6 +29,7 @@ def vgg16(image, outputs: int, is_training: bool, options: NetOptions):
         net = trunk(image, options)
         net = slim.conv2d(net, HEAD, 3, scope="head")
         net = slim.max_pool2d(net, 2, padding="SAME", scope="head_pool")
+        tf.add_to_collection(FEATURES, net)
         net = slim.fully_connected(flat(net), HEAD, scope="dense")
         net = dropout(net, is_training, options)
         return slim.fully_connected(

@@ -1,0 +1,181 @@
+"""The head pose as an auxiliary target: its targets, its loss, and what it leaves untouched."""
+
+import csv
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+from conftest import face_points
+from runs import assert_equal_to_the_bit, config, rows, variables
+
+from export.freeze import frozen_graph
+from senet_kp import pose_targets
+from senet_kp.augment import AugmentConfig, Augmenter
+from senet_kp.checkpoints import checkpoint_prefix, read_settings
+from senet_kp.crops import load_crops
+from senet_kp.inputs import training_batch
+from senet_kp.losses import pose_loss
+from senet_kp.nets import NETWORKS, POSED, build_network
+from senet_kp.nets.layers import FEATURES
+from senet_kp.nets.pose_head import AHEAD, orthonormal
+from senet_kp.pose import angle_between_deg, head_rotation, rotation_of
+from senet_kp.pose_targets import PoseTargets, require_poses
+from senet_kp.run_folder import RunFolder
+from senet_kp.schemes import IBUG68
+from senet_kp.tf1 import tf
+from senet_kp.train import train
+from senet_kp.train_config import check
+from tfrecords.errors import UserError
+from tfrecords.shards import read_manifest, read_records
+
+UNKNOWN = np.full(3, np.nan)
+HEAD = "pose/columns/biases"
+MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": None}
+
+
+def test_targets_are_the_poses_of_the_augmented_points():
+    """Over flips, turns and boxes that stray; stretching, which is no turn, left out."""
+    augmenter = Augmenter(MANIFEST, 5, AugmentConfig(stretch=0.0, rotation_deg=20.0))
+    targets = PoseTargets(augmenter)
+    jpeg = cv2.imencode(".jpg", np.zeros((192, 192, 3), np.uint8))[1].tobytes()
+    points, mask = face_points((0.5, 0.5), 0.8, 35), np.ones(68, np.float32)
+    for epoch in range(40):
+        _, moved, known = augmenter.sample(jpeg, points, mask, b"face", epoch)
+        target = targets.sample(UNKNOWN, points, mask, b"face", epoch)
+        assert angle_between_deg(target, head_rotation(moved, known, IBUG68)) < 1.5
+    assert targets.sample((0, 0, 0), points, mask, b"posed", 0)[2, 2] == pytest.approx(1)
+
+
+def test_a_batch_holds_the_rotations_and_is_otherwise_the_same(records):
+    manifest = read_manifest(records)
+    plain, posed = (_batch(records, manifest, poses) for poses in (False, True))
+    for there, here in zip(plain, posed[:4], strict=True):
+        np.testing.assert_array_equal(there, here)
+    poses = {r.name.encode(): r.pose for r in read_records(records, manifest, "train")}
+    still = [rotation_of(poses[name]) for name in posed[3]]  # yaw 0 or 20 degrees in the labels
+    turns = angle_between_deg(posed[4], still)
+    assert posed[4].shape == (8, 3, 3) and 1 < turns.max() < 90
+    np.testing.assert_allclose(np.linalg.det(posed[4]), 1, atol=1e-5)
+    # What a turn in the picture's plane leaves: how far the head looks away from the viewer.
+    np.testing.assert_allclose(posed[4][:, 2, 2], [r[2, 2] for r in still], atol=1e-6)
+
+
+def _batch(records, manifest, poses):
+    with tf.Graph().as_default(), tf.Session() as session:
+        batch, start = training_batch(
+            records, manifest, ("train",), 8, 0, 1, AugmentConfig(), 1, "mask", poses
+        )
+        session.run(start)
+        fetches = [batch.image, batch.landmarks, batch.mask, batch.name]
+        return session.run([*fetches, batch.rotation] if poses else fetches)
+
+
+def test_without_any_pose_the_records_are_named(records, monkeypatch):
+    """Labels without a pose do with the 68 points, and only with those."""
+    manifest = read_manifest(records)
+    faces = [
+        dataclasses.replace(record, pose=UNKNOWN)
+        for record in read_records(records, manifest, "train", 2)
+    ]
+    monkeypatch.setattr(pose_targets, "read_records", lambda *_: faces)
+    require_poses(records, manifest, ("train",))
+    other = manifest | {"scheme": manifest["scheme"] | {"name": "others"}}
+    with pytest.raises(UserError, match="tfrecords: no face tells how its head is turned"):
+        require_poses(records, other, ("train",))
+
+
+def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
+    quarter = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    truth = np.array([quarter, np.eye(3), np.full((3, 3), np.nan)], np.float32)
+    right, up = (np.tile(np.float32(v), (3, 1)) for v in ([2, 0, 0], [3, 5, 0]))
+    with tf.Session() as session:
+        right, up = tf.constant(right), tf.constant(up)
+        rotation = orthonormal(right, up)
+        loss = pose_loss(rotation, truth)
+        values = session.run([rotation, loss, *tf.gradients(loss, [right, up])])
+    np.testing.assert_allclose(values[0], np.tile(np.eye(3), (3, 1, 1)), atol=1e-6)
+    np.testing.assert_allclose(values[1], [4 / 9, 0, 0], atol=1e-6)
+    assert all(np.isfinite(gradient).all() and not gradient[2].any() for gradient in values[2:])
+
+
+@pytest.mark.parametrize("net", POSED[1:])  # below, senet learns
+def test_networks_that_can_learn_poses_offer_maps(net):
+    with tf.Graph().as_default():
+        build_network(net, tf.zeros([2, 64, 64, 3]), 68, False)
+        assert [len(maps.shape) for maps in tf.get_collection(FEATURES)] == [4]
+
+
+@pytest.mark.parametrize("net", sorted(NETWORKS.keys() - POSED))
+def test_others_name_those_that_can(net):
+    with pytest.raises(UserError, match=f"{net} cannot learn poses, only senet, senet_classic, v"):
+        check(config(None, None, net=net, pose_weight=0.1), IBUG68)
+
+
+@pytest.fixture(scope="module")
+def posed(run, records, tmp_path_factory):
+    """Two steps with the head on the weights of a run without one."""
+    folder = tmp_path_factory.mktemp("posed") / "run"
+    assert train(posed_config(records, folder, run)) == 0
+    return folder
+
+
+def posed_config(records, folder, before, **options):
+    return config(records, folder, net="senet", steps=2, pose_weight=0.1,
+                  init_from=str(before), **options)  # fmt: skip
+
+
+def test_a_run_with_the_head_says_how_far_its_poses_are_off(posed):
+    (row,) = rows(posed)
+    logged = [
+        value.simple_value
+        for events in posed.glob("events.*")
+        for event in tf.train.summary_iterator(str(events))
+        for value in event.summary.value
+        if value.tag == "val/pose_deg"
+    ]
+    assert float(row["val_pose_deg"]) == pytest.approx(logged[0], abs=1e-3)
+    assert 1 < logged[0] < 40  # at first every head looks ahead; the labels' yaw is 0 or 20
+
+
+def test_it_starts_from_a_run_without_the_head_and_resumes_to_the_bit(
+    posed, run, records, tmp_path
+):
+    """After one step of the warm-up nothing has moved further than 1e-5, Adam's first rate."""
+    part = tmp_path / "run"
+    assert train(posed_config(records, part, run, max_minutes=1e-4)) == 0
+    assert checkpoint_prefix(part, "latest").endswith("ckpt-1")
+    first, before, name = variables(part), variables(run, "best"), "senet/maps/weights"
+    average = before[f"{name}/ExponentialMovingAverage"]
+    np.testing.assert_allclose(first[name], average, atol=2e-5)
+    np.testing.assert_allclose(first[HEAD], AHEAD, atol=2e-5)
+    assert HEAD not in before
+    assert train(posed_config(records, part, run)) == 0
+    assert_equal_to_the_bit(part, posed)
+
+
+def test_the_frozen_graph_is_the_same_with_and_without_it(posed, run, records):
+    manifest = read_manifest(records)
+    images = load_crops(records, manifest, "train", 2).images
+    made = []
+    for folder in (posed, run):
+        prefix = checkpoint_prefix(folder, "latest")
+        data, _ = frozen_graph(read_settings(folder), manifest, prefix, images)
+        definition = tf.GraphDef.FromString(data)
+        made.append([(n.name, n.op, n.attr["value"].tensor.tensor_shape.SerializeToString())
+                     for n in definition.node])  # fmt: skip
+    assert made[0] == made[1] and not any("pose" in name for name, *_ in made[0])
+
+
+def test_without_it_nothing_of_it_is_there(run):
+    with open(run / "metrics.csv", newline="") as file:
+        assert "val_pose_deg" not in next(csv.reader(file))
+    assert not any(name.startswith("pose/") for name in variables(run))
+
+
+def test_a_run_that_is_older_than_the_setting_goes_on_without_it(tmp_path):
+    old = {"schedule": "cosine", "steps": 9}
+    RunFolder(tmp_path).open(old)
+    with pytest.raises(UserError, match=r"pose_weight is None, not 0.1"):
+        RunFolder(tmp_path).open(old | {"pose_weight": 0.1})
+    RunFolder(tmp_path).open(old | {"pose_weight": 0.0})
