@@ -21,6 +21,9 @@ class StepConfig:
     batch_size: int
     real_input: bool
     threads: int
+    """of one op"""
+    ops: int = 0
+    """ops at a time; 0 for as many as threads"""
 
 
 @contextmanager
@@ -40,7 +43,7 @@ def training_step(config: StepConfig):
         fetches = [graph.train_op, batch.wait_s]
         threads = tf.ConfigProto(
             intra_op_parallelism_threads=config.threads,
-            inter_op_parallelism_threads=config.threads,
+            inter_op_parallelism_threads=config.ops or config.threads,
         )
         with tf.Session(config=threads) as session:
             session.run([tf.global_variables_initializer(), start])

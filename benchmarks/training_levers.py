@@ -1,0 +1,93 @@
+"""python -m benchmarks.training_levers --records out/tfrecords
+
+What could make a training step quicker without changing what it computes, tried in turn, each in a
+process of its own: pictures a second beside those of the setting in use.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from benchmarks.bench_training import alone
+from benchmarks.measure import RESULTS, conditions, summary
+from benchmarks.training_step import StepConfig
+from tfrecords.errors import exit_code_of
+from tfrecords.files import write_json
+
+IN_USE = "as it is"
+# Changes of the StepConfig, and of the environment that TensorFlow reads.
+LEVERS = {
+    IN_USE: ({}, {}),
+    "one op at a time": ({"ops": 1}, {}),
+    "ops of one thread": ({"threads": 1, "ops": os.cpu_count()}, {}),
+    "XLA": ({}, {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"}),
+    "without oneDNN": ({}, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+    "batch of 64": ({"batch_size": 64}, {}),
+    "batch of 128": ({"batch_size": 128}, {}),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    records: Path = Path("out/tfrecords")
+    """record folder"""
+    net: str = "senet"
+    """network"""
+    seconds: float = 15.0
+    """length of one measurement, after the warm-up"""
+    repeats: int = 3
+    """rounds of all levers"""
+    write: bool = False
+    """keep the result in benchmarks/results/levers.json"""
+
+
+def bench(config: Config) -> dict:
+    """{lever: {"images_per_s": summary, "over_as_it_is": ratio, "peak_mb": summary}}."""
+    usual = StepConfig(config.records, config.net, 32, False, os.cpu_count() or 1)
+    found = {name: [] for name in LEVERS}
+    with tqdm(total=config.repeats * len(LEVERS), unit="run", disable=None) as bar:
+        for _ in range(config.repeats):
+            for name, (changes, environment) in LEVERS.items():
+                step = replace(usual, **changes)
+                found[name].append(alone(step, config.seconds, environment))
+                bar.update()
+    speeds = {name: np.array([run["images_per_s"] for run in runs]) for name, runs in found.items()}
+    return {
+        name: {
+            "images_per_s": summary(speed),
+            "over_as_it_is": float(np.median(speed / speeds[IN_USE])),
+            "peak_mb": summary([run["peak_mb"] for run in found[name]]),
+        }
+        for name, speed in speeds.items()
+    }
+
+
+def table(levers: dict) -> str:
+    """The levers as a table of Markdown."""
+    lines = ["| lever | pictures/s (slowest, fastest) | ratio | memory |", "|---|---|---|---|"]
+    for name, row in levers.items():
+        speed = row["images_per_s"]
+        lines.append(
+            f"| {name} | {speed['median']:.1f} ({speed['min']:.1f}, {speed['max']:.1f}) |"
+            f" {row['over_as_it_is']:.2f} | {row['peak_mb']['max']:,.0f} MB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    config = tyro.cli(Config, prog="python -m benchmarks.training_levers", description=__doc__)
+    levers = bench(config)
+    print(table(levers), end="")
+    if config.write:
+        known = conditions(net=config.net, repeats=config.repeats, seconds=config.seconds)
+        write_json(RESULTS / "levers.json", {"conditions": known, "levers": levers})
+        print(f"written to {RESULTS / 'levers.json'}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
