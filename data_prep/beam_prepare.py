@@ -61,20 +61,26 @@ def beam_prepare(config: BeamConfig, flags: list[str]) -> dict:
     flags: Beam's. Raises UserError, InputError, CheckError and OutputError.
     """
     with _importing_beam():
-        from data_prep.beam_files import is_remote, record_folder, remote_manifest
+        from data_prep.beam_files import record_folder
     config = replace(config, out=config.out.rstrip("/"))
     pipeline, plan = _pipeline(flags), plan_of(config.local())
-    if not is_remote(config.out):
-        done = finished(Path(config.out), plan)
-    elif (done := remote_manifest(config.out)) and not made_by(plan, done, config.out):
-        done = None
-    if done:
+    if done := _finished(config.out, plan):
         return done
     with record_folder(config.out) as (folder, place), worker_pool(config.processes) as pool:
         results, writers = _run(pipeline, plan, place)
         manifest = write_account(folder, plan, results, writers, pool)
     report(config.out, manifest)
     return manifest
+
+
+def _finished(out: str, plan: Plan) -> dict | None:
+    """The manifest in `out`, if it is as this plan would make it."""
+    from data_prep.beam_files import is_remote, remote_manifest
+
+    if not is_remote(out):
+        return finished(Path(out), plan)
+    manifest = remote_manifest(out)  # written last: what it names is there
+    return manifest if manifest and made_by(plan, manifest, out) else None
 
 
 def _run(pipeline, plan: Plan, place):
