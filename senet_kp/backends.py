@@ -20,7 +20,7 @@ AUTO = "auto"  # the first engine that reads the file
 class OpenCVBackend:
     """cv2.dnn; needs nothing but OpenCV."""
 
-    READS = {"pb": "readNetFromTensorflow", "onnx": "readNetFromONNX"}
+    READS = {"pb": "readNetFromTensorflow", "onnx": "readNetFromONNX"}  # its TFLite knows no exp()
     COMES_FROM = {"opencv": "cv2"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "pb"):
@@ -35,10 +35,16 @@ class OpenCVBackend:
             raise _unreadable(name, "OpenCV", kind, error.err or error) from None
         self._planes = kind == "pb"  # OpenCV turns TensorFlow's channels-last graphs round
 
+        self._name = name
+
     def __call__(self, crop) -> np.ndarray:
         image = cv2.dnn.blobFromImage(crop) if self._planes else np.float32(crop)[None]
-        self._net.setInput(image, INPUT_NODE)
-        return self._net.forward(OUTPUT_NODE).reshape(-1, 2)
+        try:
+            self._net.setInput(image, INPUT_NODE)
+            return self._net.forward(OUTPUT_NODE).reshape(-1, 2)
+        except cv2.error as error:  # some of what it cannot do shows here only
+            reason = " ".join(str(error.err or error).split())[:200]
+            raise ModelError(f"{self._name}: OpenCV cannot run it ({reason})") from None
 
 
 class TensorFlowBackend:
@@ -48,7 +54,7 @@ class TensorFlowBackend:
     COMES_FROM = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph, name="the graph", kind: str = "pb", threads: int = 0):
-        tf = _package("senet_kp.tf1", "tensorflow", name).tf
+        tf = require_package("senet_kp.tf1", "tensorflow", name).tf
         self._session = tf.Session(
             graph=tf.Graph(),
             config=tf.ConfigProto(
@@ -77,7 +83,7 @@ class OnnxRuntimeBackend:
     COMES_FROM = {"onnxruntime": "onnxruntime"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "onnx"):
-        onnxruntime = _package("onnxruntime", "onnxruntime", name)
+        onnxruntime = require_package("onnxruntime", "onnxruntime", name)
         try:
             self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
         except Exception as error:  # its kinds have no common base
@@ -95,7 +101,7 @@ class TFLiteBackend:
     COMES_FROM = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "tflite"):
-        tf1 = _package("senet_kp.tf1", "tensorflow", name)
+        tf1 = require_package("senet_kp.tf1", "tensorflow", name)
         try:
             with tf1.quiet():
                 self._interpreter = tf1.tf.lite.Interpreter(model_content=graph)
@@ -158,7 +164,8 @@ def engine_version(backend: str) -> dict[str, str]:
     return {package: import_module(module).__version__ for package, module in packages}
 
 
-def _package(module: str, package: str, name):
+def require_package(module: str, package: str, name):
+    """The imported module; raises ModelError, for the model file `name`, where it is missing."""
     try:
         return import_module(module)
     except ImportError:

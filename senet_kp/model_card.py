@@ -25,7 +25,6 @@ KINDS = {
 }
 
 
-
 def kind_of(model) -> str:
     """Which of KINDS a model file (or a SavedModel's folder) is."""
     model = Path(model)
