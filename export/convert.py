@@ -140,7 +140,7 @@ def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
     """What the card says of the frozen graph itself, to compare the others with."""
     engines = check_engines(model, model.name, faces.trained, faces.gate, LIMIT_PX)
     score = {key: card["scores"][key] for key in ("engine", "faces", "normaliser", "nme")}
-    return {"file": model.name, "bytes": card["bytes"], "sha256": card["sha256"],
+    return {"file": model.name, "format": "pb", "bytes": card["bytes"], "sha256": card["sha256"],
             "limit_px": LIMIT_PX, "engines": engines, "score": score}  # fmt: skip
 
 
@@ -152,6 +152,7 @@ def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> d
     change = score["nme"] / card["scores"]["nme"] - 1
     return {
         "file": name,
+        "format": export.format,
         "bytes": sum(file.stat().st_size for file in files),
         "sha256": sha256_of(path),
         "limit_px": export.limit_px,
@@ -163,26 +164,33 @@ def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> d
 
 
 def table(entries: list[dict]) -> str:
-    """Which engine runs which file, for people to read: largest distances in pixels, or -."""
+    """Which engine runs which file, for people to read: distances, - where it never does."""
     width = max(len(entry["file"]) for entry in entries)
-    head = "".join(f"{engine:>13}" for engine in BACKENDS)
-    lines = [f"{'':<{width}}{'bytes':>12}{head}{'NME':>9}{'change':>9}"]
+    lines = [
+        f"{'':<{width}}{'bytes':>12}{''.join(f'{e:>13}' for e in BACKENDS)}{'NME':>9}{'change':>9}"
+    ]
     for entry in entries:
-        found = (entry["engines"][engine].get("max_px") for engine in BACKENDS)
-        cells = "".join(f"{'-' if px is None else f'{px:.1e} px':>13}" for px in found)
-        change = f"{entry['nme_change']:+.2%}" if "nme_change" in entry else ""
+        cells = "".join(f"{_cell(entry, engine):>13}" for engine in BACKENDS)
+        change = round(entry["nme_change"], 4) + 0.0 if "nme_change" in entry else None
+        change = "" if change is None else f"{change:+.2%}"
         score = f"{entry['score']['nme']:>9.3%}{change:>9}"
         lines.append(f"{entry['file']:<{width}}{entry['bytes']:>12,}{cells}{score}")
     return "\n".join(lines)
 
 
+def _cell(entry: dict, engine: str) -> str:
+    if (px := entry["engines"][engine].get("max_px")) is not None:
+        return f"{px:.1e} px"
+    return "no" if entry["format"] in BACKENDS[engine].READS else "-"
+
+
 def remarks(entries: list[dict]) -> list[str]:
-    """What does not show in the table: why an engine does not run a file, and flagged files."""
+    """Why an engine does not run a file that is of a kind that it runs, and which are flagged."""
     reasons = [
-        f"{entry['file']}: {found['reason']}"
+        f"{entry['file']}, {engine}: {entry['engines'][engine]['reason']}"
         for entry in entries
-        for engine, found in entry["engines"].items()
-        if "reason" in found
+        for engine in BACKENDS
+        if _cell(entry, engine) == "no"
     ]
     flags = [
         f"flagged: {entry['file']} has an error {entry['nme_change']:.1%} larger than the graph's"

@@ -9,11 +9,12 @@ from senet_kp.crops import Crops
 from tfrecords.errors import CheckError, ModelError
 
 LIMIT_PX = 0.01  # at the network's input size
-# Weights that are rounded to eleven bits move senet68's points by up to 0.03 px.
-FLOAT16_PX = 0.1
-# Eight bits move single points of senet68 by up to 1.7 px (0.09 on average, for 0.03 % of its NME);
-# a layer that they ruin, by tens of pixels.
-INT8_PX = 4.0
+# Weights that are rounded to eleven bits move senet68's points by up to 0.03 px, those of a network
+# after its first steps by up to 0.16.
+FLOAT16_PX = 0.5
+# Eight bits move single points of senet68 by up to 1.7 px (0.09 on average), those of a network
+# after its first steps by up to 6; a layer that they ruin moves them by 100 and more.
+INT8_PX = 16.0
 MIN_FACES = 64
 GATE_FACES = 128  # are taken where there are as many
 

@@ -46,7 +46,7 @@ def read_card(model) -> dict:
     "bytes" and "sha256" are the file's own.
     """
     model = Path(model)
-    if not model.exists():
+    if not model.is_file() and kind_of(model) != SAVED_MODEL:
         raise ModelError(f"{model}: no such model file; 'make freeze' makes one")
     if kind_of(model) == "pb":
         path, card = card_path(model), _parsed(card_path(model), model)

@@ -28,7 +28,9 @@ def quiet():
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                yield
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
