@@ -12,6 +12,7 @@ MINUTES ?=
 FLAGS  ?=
 MODELS ?=
 NAME   ?=
+FORMATS ?= onnx,tflite,saved_model
 
 # FLAGS go to the stage that was asked for, not to those that run before it.
 OWN_FLAGS = $(if $(filter $@,$(MAKECMDGOALS)),$(FLAGS))
@@ -31,7 +32,7 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample data tfrecords preview train short-run eval freeze report demo cpp compare test lint lock bench bench-prep clean
+.PHONY: help setup sample data tfrecords preview train short-run eval freeze export report demo cpp compare test lint lock bench bench-prep clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -39,7 +40,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
 	@echo "          FORMAT=auto|300w-lp|p1|pts|imglab|csv|kaggle|wflw|aflw2000-3d"
-	@echo "          CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
+	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
 
 setup: $(READY)  ## the environment: .venv with exact versions
 
@@ -83,6 +84,11 @@ freeze: setup $(RUN)/latest/checkpoint  ## checkpoint to senet.pb and its model 
 
 $(MODEL): $(RUN)/latest/checkpoint
 	$(MAKE) freeze FLAGS=
+
+comma := ,
+export: setup $(MODEL)  ## senet.pb to FORMATS=onnx,tflite,saved_model beside it, checked
+	$(PY) -m export.convert --model $(MODEL) --records $(RECORDS) \
+	  --formats $(subst $(comma), ,$(FORMATS)) $(OWN_FLAGS)
 
 eval: setup $(MODEL)  ## score senet.pb on the test side
 	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(OWN_FLAGS)

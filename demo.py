@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from senet_kp.backends import BACKENDS
+from senet_kp.backends import AUTO, BACKENDS
 from senet_kp.draw import draw_axes, draw_box, draw_landmarks
 from senet_kp.pictures import pictures_in, read_picture, write_picture
 from senet_kp.pose import angles_deg, head_rotation
@@ -64,13 +64,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model",
         default=PRETRAINED,
-        help="frozen graph, its card beside it (default: export/pretrained/senet68.pb)",
+        help="frozen graph or what was exported from it, its card beside it (default:"
+        " export/pretrained/senet68.pb)",
     )
     parser.add_argument(
         "--backend",
-        default="opencv",
-        choices=BACKENDS,
-        help="what runs the graph (default: %(default)s)",
+        default=AUTO,
+        choices=(AUTO, *BACKENDS),
+        help="what runs the model; auto takes the first that can (default: %(default)s)",
     )
     parser.add_argument(
         "--boxes",

@@ -19,12 +19,12 @@ import tyro
 from tqdm import tqdm
 
 from data_prep.kaggle import FEATURES, PICTURE_BOX, SCHEME, SIDE_PX, rows
-from senet_kp.backends import BACKENDS
+from senet_kp.backends import AUTO, open_backend, require_backend
 from senet_kp.facebox import crop, face_box, to_absolute
 from senet_kp.model_card import box_rule, read_card
 from senet_kp.pictures import grey_picture
 from senet_kp.scheme import scheme_of
-from tfrecords.errors import InputError, ModelError, UserError, exit_code_of
+from tfrecords.errors import InputError, ModelError, exit_code_of
 from tfrecords.files import write_csv
 
 COLUMNS = ("RowId", "ImageId", "FeatureName")
@@ -33,21 +33,20 @@ COLUMNS = ("RowId", "ImageId", "FeatureName")
 @dataclass(frozen=True)
 class SubmissionConfig:
     model: Path = Path("out/senet.pb")
-    """frozen graph, its card beside it"""
+    """frozen graph or what was exported from it, its card beside it"""
     test: Path = Path("test.csv")
     """the pictures: ImageId, Image"""
     lookup: Path = Path("IdLookupTable.csv")
     """what is asked for: RowId, ImageId, FeatureName, Location"""
     out: Path = Path("submission.csv")
     """the submission: RowId, Location"""
-    backend: str = "opencv"
-    """opencv or tensorflow"""
+    backend: str = AUTO
+    """opencv, tensorflow, onnxruntime or tflite; auto takes the first that can"""
 
 
 def submit(config: SubmissionConfig) -> int:
     """Write the submission; return how many coordinates it holds."""
-    if config.backend not in BACKENDS:
-        raise UserError(f"--backend is one of {', '.join(BACKENDS)}")
+    require_backend(config.backend)
     asked = read_lookup(config.lookup)
     run = open_graph(config.model, config.backend)
     locations = predict(run, config.test, {image for _, image, _ in asked})
@@ -90,7 +89,7 @@ def open_graph(path: Path, backend: str):
             " how to prepare the records"
         )
     box = face_box(np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]]), rule)
-    graph = BACKENDS[backend](path.read_bytes(), path)
+    graph = open_backend(path, backend)
 
     def run(picture) -> np.ndarray:
         relative = graph(crop(picture, box, rule.size_px, rule.padding))

@@ -16,7 +16,7 @@ from platform import python_version
 import numpy as np
 import tyro
 
-from export.parity import check_parity
+from export.parity import GATE_FACES, check_parity
 from senet_kp.backends import OpenCVBackend
 from senet_kp.checkpoints import (
     checkpoint_prefix,
@@ -34,7 +34,6 @@ from tfrecords.errors import CheckError, UserError, exit_code_of
 from tfrecords.files import write_bytes, write_json
 from tfrecords.shards import read_manifest
 
-GATE_FACES = 128
 # What may be left in a frozen graph: every one of these runs in OpenCV with TensorFlow's result.
 ALLOWED_OPS = frozenset(
     ("Placeholder", "Const", "Identity", "Conv2D", "DepthwiseConv2dNative", "BiasAdd", "MatMul")

@@ -1,8 +1,8 @@
 """python -m senet_kp.evaluate --model out/senet.pb --records out/tfrecords
 
-Scores a frozen graph, a training run's best checkpoint or a dlib shape predictor on one side of a
-record folder, with the face boxes of the records. Prints a table, writes JSON and the curve of
-cumulative errors.
+Scores a frozen graph, what was exported from one, a training run's best checkpoint or a dlib shape
+predictor on one side of a record folder, with the face boxes of the records. Prints a table, writes
+JSON and the curve of cumulative errors.
 Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 4 the model cannot be used,
 5 the model was trained on some of the faces.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from senet_kp.backends import BACKENDS
+from senet_kp.backends import AUTO, require_backend
 from senet_kp.contamination import check_overlap
 from senet_kp.crops import Crops, load_crops
 from senet_kp.metrics import (
@@ -28,6 +28,7 @@ from senet_kp.metrics import (
     normalised_errors,
     rmse,
 )
+from senet_kp.model_card import SAVED_MODEL, kind_of
 from senet_kp.models import open_model
 from senet_kp.pose import estimate_pose_deg
 from senet_kp.scheme import LandmarkScheme, scheme_of
@@ -43,7 +44,8 @@ YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 @dataclass(frozen=True)
 class EvaluateConfig:
     model: Path = Path("out/senet.pb")
-    """a frozen graph (.pb), a training run's folder, or a dlib shape predictor (.dat)"""
+    """a frozen graph (.pb), what was exported from one, a training run's folder, or a dlib shape
+    predictor (.dat)"""
     records: Path = Path("out/tfrecords")
     """record folder"""
     side: str = "test"
@@ -52,8 +54,8 @@ class EvaluateConfig:
     """inter-ocular (outer eye corners), inter-pupil, box (sqrt of its area) or diagonal"""
     threshold: float = 0.08
     """NME above which a face counts as failed, and where the area under the curve ends"""
-    backend: str = "opencv"
-    """opencv or tensorflow, for a frozen graph"""
+    backend: str = AUTO
+    """opencv, tensorflow, onnxruntime or tflite, for a model file; auto takes the first that can"""
     trained_on: tuple[Path, ...] = ()
     """record folders that the model was trained on, where they are not the scored ones"""
     allow_overlap: bool = False
@@ -244,16 +246,23 @@ def check(config):
     """Raise UserError for a normaliser, backend or threshold that makes no sense."""
     if config.normaliser not in NORMALISERS:
         raise UserError(f"--normaliser is one of {', '.join(NORMALISERS)}")
-    if config.backend not in BACKENDS:
-        raise UserError(f"--backend is one of {', '.join(BACKENDS)}")
+    require_backend(config.backend)
     if config.threshold <= 0:
         raise UserError("--threshold is above 0")
+
+
+def results_base(model: Path) -> Path:
+    """What the names of a model's results start with: a place in the run, or beside the file."""
+    kind = kind_of(model)
+    if model.is_dir() and kind != SAVED_MODEL:
+        return model / "scores"
+    return model.with_name(f"{model.stem}-onnx") if kind == "onnx" else model.with_suffix("")
 
 
 def main():
     config = tyro.cli(EvaluateConfig, prog="python -m senet_kp.evaluate", description=__doc__)
     result, nmes = evaluate(config)
-    base = config.model / "scores" if config.model.is_dir() else config.model.with_suffix("")
+    base = results_base(config.model)
     curve = config.ced or f"{base}-ced.png"
     plot_ced(curve, {config.model.name: nmes}, config.threshold, config.normaliser)
     if config.json == "-":

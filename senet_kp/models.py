@@ -1,4 +1,4 @@
-"""What can be scored, opened by its path: a frozen graph, a training run, a dlib predictor."""
+"""What can be scored, opened by its path: a model file, a training run, a dlib predictor."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from senet_kp.backends import BACKENDS
+from senet_kp.backends import AUTO, engine_of, engine_version, open_backend
 from senet_kp.contamination import trained_records
-from senet_kp.model_card import card_beside, read_card
+from senet_kp.model_card import SAVED_MODEL, card_beside, kind_of, read_card
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError
 from tfrecords.files import sha256_of_file
@@ -46,36 +45,37 @@ class Model:
 
 
 @contextmanager
-def open_model(path: Path, records: Path, manifest: dict, backend: str = "opencv"):
+def open_model(path: Path, records: Path, manifest: dict, backend: str = AUTO):
     """The Model at a path, for the faces of a record folder.
 
-    A folder is a training run, whose best checkpoint runs in TensorFlow; a `.dat` is a dlib shape
-    predictor; anything else a frozen graph with its card, run by `backend`. Raises ModelError
-    where there is none or it was made for another face box or scheme, and InputError where a run
-    was trained on other records.
+    A folder is a training run, whose best checkpoint runs in TensorFlow, unless it is a SavedModel;
+    a `.dat` is a dlib shape predictor; anything else a frozen graph, or what was exported from one,
+    with its card, run by `backend`. Raises ModelError where there is none or it was made for
+    another face box or scheme, and InputError where a run was trained on other records.
     """
-    if path.is_dir():
+    if path.is_dir() and kind_of(path) != SAVED_MODEL:
         with _training_run(path, records, manifest) as model:
             yield model
     elif path.suffix == ".dat":
         yield _dlib_predictor(path, manifest)
     else:
-        yield _frozen_graph(path, manifest, backend)
+        yield _model_file(path, manifest, backend)
 
 
-def _frozen_graph(path: Path, manifest: dict, backend: str) -> Model:
+def _model_file(path: Path, manifest: dict, backend: str) -> Model:
     card = read_card(path)
     if (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
         raise ModelError(f"{path}: made for another face box or scheme than the records'")
     trained_on = trained_records(card.get("training", {}).get("settings"))
+    engine = engine_of(path, backend)
+    run = open_backend(path, engine)
     conditions = {
-        "engine": backend,
+        "engine": engine,
         "model": str(path),
         "model_sha256": card["sha256"],
         "trained_on_these_records": manifest["records_sha256"] in trained_on,
-        "versions": _versions(tensorflow=backend == "tensorflow"),
+        "versions": _versions() | engine_version(engine),
     }
-    run = BACKENDS[backend](path.read_bytes(), path)
     return Model(path, run, conditions, card, card.get("detector_box"), trained_on)
 
 
@@ -90,7 +90,7 @@ def _training_run(path: Path, records: Path, manifest: dict):
         "engine": "tensorflow, checkpoint",
         "model": prefix,
         "trained_on_these_records": True,
-        "versions": _versions(tensorflow=True),
+        "versions": _versions() | engine_version("tensorflow"),
     }
     with checkpoints.restored_session(settings, manifest, prefix) as session:
 
@@ -122,10 +122,5 @@ def _dlib_predictor(path: Path, manifest: dict) -> Model:
     return Model(path, run, conditions, card, manifest["detector_box"], trained_on)
 
 
-def _versions(tensorflow: bool = False) -> dict:
-    versions = {"python": python_version(), "numpy": np.__version__, "opencv": cv2.__version__}
-    if tensorflow:
-        from senet_kp.tf1 import tf
-
-        versions["tensorflow"] = tf.__version__
-    return versions
+def _versions() -> dict[str, str]:
+    return {"python": python_version(), "numpy": np.__version__} | engine_version("opencv")

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from senet_kp.backends import BACKENDS
+from senet_kp.backends import AUTO, open_backend, require_backend
 from senet_kp.detector import MIN_IOU, BoxTransform, FaceDetector, iou
 from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.model_card import box_rule, card_beside, read_card
@@ -55,16 +54,15 @@ def landmarks_near(
 
 
 class LandmarkPredictor:
-    """A frozen graph, its card, and a face detector that is loaded when it is first needed.
+    """A model file, its card, and a face detector that is loaded when it is first needed.
 
     A `.dat` of benchmarks.dlib_baseline, which has a card of its own beside it, does as well.
     passes: how often the network looks at a face that dlib found. Raises ModelError for a model
     that cannot be used.
     """
 
-    def __init__(self, model, backend: str = "opencv", passes: int = PASSES):
-        if backend not in BACKENDS:
-            raise UserError(f"no backend {backend!r}, only {', '.join(BACKENDS)}")
+    def __init__(self, model, backend: str = AUTO, passes: int = PASSES):
+        require_backend(backend)
         if passes < 1:
             raise UserError("the network looks at least once: passes is at least 1")
         self.passes = passes
@@ -77,7 +75,7 @@ class LandmarkPredictor:
 
             self._run = DlibShapeBackend(model)
         else:
-            self._run = BACKENDS[backend](Path(model).read_bytes(), model)
+            self._run = open_backend(model, backend)
 
     @cached_property
     def _detector(self) -> FaceDetector:

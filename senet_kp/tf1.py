@@ -18,17 +18,19 @@ import warnings
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Hold back what TensorFlow's libraries print about themselves while they load.
+def quiet():
+    """Hold back what TensorFlow's libraries print about themselves while they load or convert.
 
-    They write to the file descriptor before any setting of theirs is read. Shown after a failure.
+    They write to the file descriptor, whatever the settings are. Shown after a failure.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                yield
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -39,7 +41,7 @@ def _quiet():
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-with _quiet():
+with quiet():
     import tensorflow.compat.v1 as tf
     from tensorflow.python.framework import ops
 
@@ -56,4 +58,4 @@ warnings.filterwarnings("ignore", "`layer.apply` is deprecated")  # slim's dense
 
 BATCH_NORM_UPDATES = "batch_norm_updates"
 
-__all__ = ["BATCH_NORM_UPDATES", "slim", "tf"]
+__all__ = ["BATCH_NORM_UPDATES", "quiet", "slim", "tf"]

@@ -114,7 +114,7 @@ def test_flags_of_the_readme_exist(command, help_of):
 
 @pytest.mark.parametrize("module", [
     "data_prep.prepare", "data_prep.sample_faces", "senet_kp.train", "senet_kp.evaluate",
-    "export.freeze", "senet_kp.preview", "senet_kp.report", "senet_kp.crossval",
+    "export.freeze", "export.convert", "senet_kp.preview", "senet_kp.report", "senet_kp.crossval",
 ])  # fmt: skip
 def test_help_shows_every_default(module, help_of):
     text = help_of(f"-m {module}")

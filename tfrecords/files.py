@@ -109,6 +109,15 @@ def sha256_of_file(path) -> str:
     return digest.hexdigest()
 
 
+def sha256_of(path) -> str:
+    """The SHA-256 of a file, or of a folder: of the names and hashes of the files in it."""
+    path = Path(path)
+    if path.is_file():
+        return sha256_of_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_of_lines(f"{f.relative_to(path).as_posix()} {sha256_of_file(f)}" for f in files)
+
+
 def sha256_of_lines(lines) -> str:
     """The SHA-256 of text lines, each ended by a newline: a fingerprint of an ordered list."""
     digest = hashlib.sha256()

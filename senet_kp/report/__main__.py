@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tyro
 
+from senet_kp.backends import AUTO
 from senet_kp.evaluate import check
 from senet_kp.report.numbers import collect
 from senet_kp.report.page import page
@@ -24,7 +25,8 @@ from tfrecords.files import write_bytes, write_json
 @dataclass(frozen=True)
 class ReportConfig:
     models: tuple[Path, ...] = (Path("out/senet.pb"),)
-    """frozen graphs (.pb), training runs (folders) or dlib shape predictors (.dat)"""
+    """frozen graphs (.pb), what was exported from them, training runs (folders) or dlib shape
+    predictors (.dat)"""
     records: Path = Path("out/tfrecords")
     """record folder"""
     data: tuple[Path, ...] = ()
@@ -37,8 +39,8 @@ class ReportConfig:
     """inter-ocular (outer eye corners), inter-pupil, box (sqrt of its area) or diagonal"""
     threshold: float = 0.08
     """NME above which a face counts as failed, and where the area under the curve ends"""
-    backend: str = "opencv"
-    """opencv or tensorflow, for frozen graphs"""
+    backend: str = AUTO
+    """opencv, tensorflow, onnxruntime or tflite, for model files; auto takes the first that can"""
     trained_on: tuple[Path, ...] = ()
     """record folders that the models were trained on, where they are not the scored ones"""
     allow_overlap: bool = False
