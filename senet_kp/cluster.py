@@ -29,13 +29,14 @@ from senet_kp.tf1 import tf
 from tfrecords.errors import CheckError, UserError
 
 # What a session meets when a task that it needs was ended, or the generation is over.
-LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.OutOfRangeError,
-    tf.errors.FailedPreconditionError,
-)
+REASONS = {
+    tf.errors.UnavailableError: "a parameter server does not answer",
+    tf.errors.AbortedError: "a parameter server is another one than before",
+    tf.errors.FailedPreconditionError: "a parameter server has lost its variables",
+    tf.errors.CancelledError: "the session was closed",
+    tf.errors.OutOfRangeError: "this generation of the training is over",
+}
+LOST = tuple(REASONS)
 TOKENS = "sync_token_q"  # what SyncReplicasOptimizer calls its queue
 FIRST_PS = "/job:ps/task:0"
 NOT_FINITE = "the gradients are not finite"
@@ -162,6 +163,7 @@ class Replica:
         together = _Together(optimiser, len(gradients), average)
         self._sync = tf.train.SyncReplicasOptimizer(together, self.share[1])
         token = self._sync.apply_gradients(gradients + moves, step)
+        self._sync.ready_for_local_init_op.mark_used()  # or TensorFlow would complain of it
         with tf.device(step.device):
             self._global_step, self._step_in = step, tf.placeholder(tf.int64, ())
             self._pushed = tf.Variable([-1] * self.share[1], False, collections=[],
@@ -251,8 +253,7 @@ class Chief(Replica):
         before = self.step
         out = super().run_step(session, fetches)
         if self.step != before + 1:  # replicas that restarted at a bad moment counted twice
-            message = f"step {self.step} was done without the chief"
-            raise tf.errors.AbortedError(None, None, message)
+            raise tf.errors.AbortedError(None, None, f"step {self.step} came before its time")
         return out
 
     def _synchronise(self, session):

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 
 import tyro
 
-from senet_kp.checkpoints import reason_of
-from senet_kp.cluster import LOST, Chief, Notices, Worker, start_server
+from senet_kp.cluster import LOST, REASONS, Chief, Notices, Worker, start_server
 from senet_kp.cluster_spec import LOOK_S, Cluster, Watch, read_tf_config, wait_for
 from senet_kp.run_folder import differences
 from senet_kp.steps import Meter
@@ -88,7 +87,7 @@ def _train_to_the_end(config: ClusterConfig, cluster: Cluster, target: str, noti
             return train(training, chief)
         except LOST as error:
             _raise_if_failed(notices.read())
-            print(f"{reason_of(error)}; going on from the newest checkpoint", flush=True)
+            print(f"{REASONS[type(error)]}; going on from the newest checkpoint", flush=True)
         wait_for(cluster.ps, config.patience_s)
 
 
@@ -100,7 +99,7 @@ def _follow(config: ClusterConfig, cluster: Cluster, target: str, notices: Notic
         try:
             _work(config, cluster, target, notices, notice)
         except LOST as error:
-            print(f"{reason_of(error)}; joining again", flush=True)
+            print(f"{REASONS[type(error)]}; looking for the next", flush=True)
             time.sleep(RETRY_S)
             wait_for(cluster.ps, config.patience_s)
     notices.leave()
