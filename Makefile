@@ -11,6 +11,8 @@ STEPS  ?=
 MINUTES ?=
 FLAGS  ?=
 MODELS ?=
+WORKERS ?= 2
+PS     ?= 1
 NAME   ?=
 FORMATS ?= onnx,tflite,saved_model
 
@@ -32,12 +34,12 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample data tfrecords preview train short-run eval freeze export report demo cpp compare test lint lock bench bench-prep clean
+.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock bench bench-prep clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
 	@echo "          FORMAT=auto|300w-lp|p1|pts|imglab|csv|kaggle|wflw|aflw2000-3d"
 	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
@@ -72,6 +74,11 @@ preview: setup $(RECORDS)/manifest.json  ## draw training pictures as augmentati
 train: setup $(RECORDS)/manifest.json  ## train, or go on with a training that was stopped
 	$(PY) -m senet_kp.train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
+
+train-cluster: setup $(RECORDS)/manifest.json  ## the same by WORKERS=2 processes and PS=1 parameter server
+	$(PY) -m senet_kp.local_cluster --workers $(WORKERS) --ps $(PS) --records $(RECORDS) \
+	  --run $(OUT)/run --net $(NET) $(if $(STEPS),--steps $(STEPS)) \
+	  $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
 # The short training is gone on with like any other, and is quick to say that it is done.
 $(SHORT)/latest/checkpoint: short-run ;

@@ -10,7 +10,7 @@ Exit codes: as senet_kp.train's.
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from senet_kp.run_folder import RunFolder
 from senet_kp.scheme import scheme_of
 from senet_kp.shape_statistics import ShapeStatistics
 from senet_kp.train import train
-from senet_kp.train_config import TrainConfig, recipe_of_command_line
+from senet_kp.train_config import TrainConfig, recipe_of_command_line, training_settings
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.files import atomic_folder, fraction, write_csv, write_json
 from tfrecords.schema import Record, encode
@@ -133,8 +133,7 @@ def _write_sides(folder: Path, every: Iterator[Record], config: CrossvalConfig, 
 
 
 def _fold_training(config: CrossvalConfig, records: Path, run: Path) -> TrainConfig:
-    settings = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
-    return TrainConfig(**settings | {"records": records, "run": run})
+    return replace(training_settings(config), records=records, run=run)
 
 
 def _fold_scores(records: Path, manifest: dict, run: Path) -> dict:

@@ -23,7 +23,7 @@ MIN_SPREAD = 0.01
 class TrainingGraph:
     """Handles on one training graph. train_op runs in the step, the others are fetched from it."""
 
-    train_op: object  # gradient step, batch-norm updates, weight average
+    train_op: object  # what `update` made: gradient step, batch-norm updates, weight average
     step: object  # scalar int64, steps done
     schedule: Schedule
     loss: object  # what is minimised: mean of sample_loss plus L2
@@ -35,8 +35,27 @@ class TrainingGraph:
     val_rotation: object = None  # [n, 3, 3] of the heads, in a training that learns them
 
 
-def build_training_graph(batch, config, manifest: dict, point_weights=None) -> TrainingGraph:
-    """Loss, optimiser, schedule, batch norm and weight average tied to the step, validation."""
+def update_variables(optimiser, gradients, statistics, step, average):
+    """The op that ends a step: batch norm's statistics, the gradients' step, the weight average.
+
+    gradients: (gradient, variable) pairs; statistics: the ops that move batch norm's statistics;
+    average: an ExponentialMovingAverage or None.
+    """
+    with tf.control_dependencies(statistics):
+        train_op = optimiser.apply_gradients(gradients, global_step=step)
+    if average:
+        with tf.control_dependencies([train_op]):
+            train_op = average.apply(tf.model_variables())  # batch norm's statistics as well
+    return train_op
+
+
+def build_training_graph(
+    batch, config, manifest: dict, point_weights=None, update=update_variables
+) -> TrainingGraph:
+    """Loss, optimiser, schedule, batch norm and weight average tied to the step, validation.
+
+    update: what makes the op that ends a step; it is given what `update_variables` is.
+    """
     step = tf.train.get_or_create_global_step()
     count = int(batch.landmarks.shape[1])
     options = net_options(config, manifest, step)
@@ -55,12 +74,9 @@ def build_training_graph(batch, config, manifest: dict, point_weights=None) -> T
     schedule = build_schedule(config, step)
     optimiser = build_optimiser(config, schedule.learning_rate)
     gradients = optimiser.compute_gradients(loss)
-    with tf.control_dependencies(tf.get_collection(BATCH_NORM_UPDATES)):
-        train_op = optimiser.apply_gradients(gradients, global_step=step)
     average = weight_average(config.average_decay, step)
-    if average:
-        with tf.control_dependencies([train_op]):
-            train_op = average.apply(tf.model_variables())  # batch norm's statistics as well
+    statistics = tf.get_collection(BATCH_NORM_UPDATES)
+    train_op = update(optimiser, gradients, statistics, step, average)
     size_px = manifest["box"]["size_px"]
     image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):

@@ -43,8 +43,13 @@ def training_batch(
     threads: int,
     missing: str = "mask",
     poses: bool = False,
+    share: tuple[int, int] = (0, 1),
 ):
     """The Batch of the next step, and the op that starts the pipeline at `start_step`.
+
+    start_step is a number or an int64 tensor. share: (index, count) of a process that trains the
+    index-th of every `count` pictures, so that `count` of them see together, step by step, what
+    one alone sees; each reads all records for it, but decodes only its own.
 
     Every epoch is a permutation of the sides' records (with missing="drop", of those whose
     landmarks are all known, which the manifest counts), drawn from (seed, epoch); a sample's
@@ -58,11 +63,14 @@ def training_batch(
     count = sample_count(records, manifest, sides, missing)
     if poses:
         require_poses(records, manifest, sides)
-    epoch, position = divmod(start_step * batch_size, count)
+    epoch, position = start_step * batch_size // count, start_step * batch_size % count
     paths = [str(path) for side in sides for path in shard_paths(records, manifest, side)]
     wanted = (lambda record: complete_op(record, scheme.count)) if missing == "drop" else None
     data = tf.data.Dataset.range(epoch, 1 << 40).flat_map(lambda e: _epoch(paths, seed, e, wanted))
     data = data.skip(position)  # before any decoding: at most one epoch of reading
+    index, shares = share
+    data = data.shard(shares, index) if shares > 1 else data
+    batch_size //= shares
     augmenter = Augmenter(manifest, seed, config)
     targets = PoseTargets(augmenter)
 

@@ -24,6 +24,18 @@ FREE = frozenset(
 )
 
 
+def differences(old: dict, new: dict) -> str:
+    """Names every setting in which two runs compute something else; empty if they are the same."""
+    # A cosine ends at the last step: with more of them it is another schedule.
+    free = FREE - {"steps"} if new["schedule"] == "cosine" else FREE
+    return "; ".join(
+        f"{key} is {old.get(key)}, not {new.get(key)}"
+        for key in sorted({*old, *new} - free)
+        # A setting that is newer than the old run was off in it.
+        if old.get(key) != new.get(key) and (key in old or new[key])
+    )
+
+
 class RunFolder:
     """One run's files. Checkpoints hold every variable, so the optimiser's slots too."""
 
@@ -38,22 +50,12 @@ class RunFolder:
 
         Raises UserError naming every setting that differs.
         """
-        if self._config.exists():
-            old = json.loads(self._config.read_text())
-            # A cosine ends at the last step: with more of them it is another schedule.
-            free = FREE - {"steps"} if config["schedule"] == "cosine" else FREE
-            keys = sorted({*old, *config} - free)
-            different = [
-                f"{key} is {old.get(key)}, not {config.get(key)}"
-                for key in keys
-                # A setting that is newer than the run was off in it.
-                if old.get(key) != config.get(key) and (key in old or config[key])
-            ]
-            if different:
-                raise UserError(
-                    f"{self.folder}: holds a run with other settings ({'; '.join(different)});"
-                    " give those, or another folder with --run (make: OUT=)"
-                )
+        old = json.loads(self._config.read_text()) if self._config.exists() else config
+        if different := differences(old, config):
+            raise UserError(
+                f"{self.folder}: holds a run with other settings ({different});"
+                " give those, or another folder with --run (make: OUT=)"
+            )
         write_json(self._config, config)
 
     @property

@@ -7,10 +7,9 @@ Exit codes: 0 all steps done, 2 unusable arguments, 3 the records cannot be read
 checkpoint does not fit, 5 the loss is no longer finite, 6 no place to write, 130 stopped.
 """
 
-import signal
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,12 @@ from tqdm import tqdm
 
 from senet_kp.checkpoints import initial_settings, initial_weights, reason_of
 from senet_kp.crops import Crops, load_crops
-from senet_kp.graph import TrainingGraph, build_training_graph, predict, weight_count
+from senet_kp.graph import (
+    TrainingGraph,
+    build_training_graph,
+    predict,
+    weight_count,
+)
 from senet_kp.inputs import Batch, sample_count, training_batch
 from senet_kp.metrics import nme, normalised_errors, spread_ratio
 from senet_kp.nets import STANDARDISED, TRUNKS
@@ -27,6 +31,7 @@ from senet_kp.pose import angle_between_deg, true_rotation
 from senet_kp.run_folder import RunFolder
 from senet_kp.run_pictures import write_curves, write_predictions
 from senet_kp.scheme import LandmarkScheme, flip_table_error, scheme_of
+from senet_kp.steps import Meter, OneMachine, StopSignals
 from senet_kp.tf1 import tf
 from senet_kp.train_config import (
     TrainConfig,
@@ -42,11 +47,55 @@ VAL_FACES = 1000  # more would not change the choice of a checkpoint, only cost 
 COLLAPSED = 0.1  # predictions that vary this much less than the truth are one mean face
 
 
-def train(config: TrainConfig) -> int:
-    """Train to `config.steps`, or until stopped; return the exit code."""
+def train(config: TrainConfig, place=None) -> int:
+    """Train to `config.steps`, or until stopped; return the exit code.
+
+    place: where the steps run, a OneMachine or its like.
+    """
+    place = place or OneMachine()
+    manifest, scheme = checked_records(config)
+    folder = RunFolder(config.run)
+    folder.open(run_settings(config, manifest))
+    latest, start = folder.latest, folder.step
+    if start >= config.steps:
+        print(f"{config.run}: all {config.steps:,} steps are done already, nothing to do")
+        return 0
+    tf.reset_default_graph()
+    with place.graph():
+        batch, start_input, graph = build(config, manifest, scheme, start, place)
+        folder.make_savers()
+        load_initial = None
+        if config.init_from and not latest:
+
+            def crops_of(n):
+                return load_crops(config.records, manifest, "train", n).images
+
+            load_initial = initial_weights(config, crops_of)
+        initialise = tf.global_variables_initializer()
+    tf.get_default_graph().finalize()  # an op made in the loop would now be an error
+    val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
+    pictures = sample_count(config.records, manifest, _sides(config), config.missing)
+    print(
+        f"{config.net}: {weight_count():,} weights, {pictures:,} pictures to train,"
+        f" {len(val):,} to validate, from step {start:,}"
+    )
+    if config.net in TRUNKS:
+        print(_trunk_line(config))
+    with place.session(config.threads) as session, StopSignals() as stop:
+        session.run([initialise, start_input])
+        if latest:
+            folder.restore(session)
+        elif load_initial:
+            load_initial(session)
+        folder.forget_after(start)
+        with place.joined(session):
+            return _loop(place, session, batch, graph, config, folder, val, scheme, start, stop)
+
+
+def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
+    """The records' manifest and scheme; raises UserError for what cannot be trained."""
     manifest = read_manifest(config.records)
-    sides = ("train", "val") if config.train_on_val else ("train",)
-    pictures = sample_count(config.records, manifest, sides, config.missing)
+    sample_count(config.records, manifest, _sides(config), config.missing)
     scheme = _self_check(manifest)
     check(config, scheme)
     if config.net in STANDARDISED and "shape_spread" not in manifest:
@@ -54,52 +103,31 @@ def train(config: TrainConfig) -> int:
             f"{config.records}: records of an older version, whose manifest does not know the"
             " spread of the labels; remove them and make them again"
         )
-    folder = RunFolder(config.run)
+    return manifest, scheme
+
+
+def run_settings(config: TrainConfig, manifest: dict) -> dict:
+    """What a run is known by: the settings, the records, and how what it starts from was made."""
     before = initial_settings(Path(config.init_from)) if config.init_from else None
-    known = {"records_sha256": manifest["records_sha256"], "before": before}
-    folder.open(asdict(config) | known)
-    latest, start = folder.latest, folder.step
-    if start >= config.steps:
-        print(f"{config.run}: all {config.steps:,} steps are done already, nothing to do")
-        return 0
-    tf.reset_default_graph()
+    return asdict(config) | {"records_sha256": manifest["records_sha256"], "before": before}
+
+
+def build(config: TrainConfig, manifest: dict, scheme: LandmarkScheme, start, place):
+    """The batch, the op that starts its pipeline at step `start`, and the training graph."""
     tf.set_random_seed(config.seed)
     batch, start_input = training_batch(
-        config.records, manifest, sides, config.batch_size, start, config.seed, config.augment,
-        config.threads, config.missing, config.pose_weight > 0,
+        config.records, manifest, _sides(config), config.batch_size, start, config.seed,
+        config.augment, config.threads, config.missing, config.pose_weight > 0, place.share,
     )  # fmt: skip
     weights = point_weights(config, scheme) if config.region_weights else None
-    graph = build_training_graph(batch, config, manifest, weights)
-    folder.make_savers()
-    load_initial = None
-    if config.init_from and not latest:
-
-        def crops_of(n):
-            return load_crops(config.records, manifest, "train", n).images
-
-        load_initial = initial_weights(config, crops_of)
-    initialise = tf.global_variables_initializer()
-    tf.get_default_graph().finalize()  # an op made in the loop would now be an error
-    val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
-    print(
-        f"{config.net}: {weight_count():,} weights, {pictures:,} pictures to train,"
-        f" {len(val):,} to validate, from step {start:,}"
-    )
-    if config.net in TRUNKS:
-        print(_trunk_line(config))
-    with tf.Session(config=_session_config(config.threads)) as session, _StopSignals() as stop:
-        session.run([initialise, start_input])
-        if latest:
-            folder.restore(session)
-        elif load_initial:
-            load_initial(session)
-        folder.forget_after(start)
-        return _loop(session, batch, graph, config, folder, val, scheme, start, stop)
+    own = replace(config, seed=config.seed + place.share[0])  # no two parts drop the same units
+    graph = build_training_graph(batch, own, manifest, weights, place.update)
+    return batch, start_input, graph
 
 
-def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, scheme, start, stop):
-    """Steps, log lines, validations and checkpoints from `start` to the end or a stop."""
-    fetches = {
+def step_fetches(batch: Batch, graph: TrainingGraph) -> dict:
+    """What is run in a step, and what is to be known about it."""
+    return {
         "train": graph.train_op,
         "loss": graph.loss,
         "sample_loss": graph.sample_loss,
@@ -108,12 +136,17 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
         "wait_s": batch.wait_s,
         "names": batch.name,
     }
+
+
+def _loop(place, session, batch, graph, config, folder, val, scheme, start, stop):
+    """Steps, log lines, validations and checkpoints from `start` to the end or a stop."""
+    fetches = step_fetches(batch, graph)
     events = tf.summary.FileWriter(str(folder.folder))
     bar = tqdm(total=config.steps, initial=start, unit="step", disable=None, dynamic_ncols=True)
     minutes_before = folder.minutes
-    began, meter, val_nme = time.monotonic(), _Meter(config.batch_size), None
+    began, meter, val_nme = time.monotonic(), Meter(config.batch_size), None
     for step in range(start + 1, config.steps + 1):
-        out = _run_step(session, fetches, config.records)
+        out = run_step(place, session, fetches, config.records)
         meter.count(out["wait_s"])
         bar.update()
         if not np.isfinite(out["loss"]):
@@ -146,9 +179,10 @@ def _loop(session, batch: Batch, graph: TrainingGraph, config, folder, val, sche
     return INTERRUPTED if stop.asked and step < config.steps else 0
 
 
-def _run_step(session, fetches: dict, records: Path) -> dict:
+def run_step(place, session, fetches: dict, records: Path) -> dict:
+    """What one step gives; raises InputError for a shard that was altered."""
     try:
-        return session.run(fetches)
+        return place.run_step(session, fetches)
     except tf.errors.DataLossError as error:
         raise InputError(
             f"{records}: a shard was altered ({reason_of(error)}); python -m tfrecords.verify"
@@ -213,50 +247,6 @@ def _log(bar, events, step: int, values: dict, val_nme):
     )
 
 
-class _Meter:
-    """Speed since the last reading, validations left out, and the share of it spent waiting."""
-
-    def __init__(self, batch_size: int):
-        self.batch_size = batch_size
-        self.restart()
-
-    def restart(self):
-        self.began, self.steps, self.waited_s = time.monotonic(), 0, 0.0
-
-    def count(self, wait_s: float):
-        self.steps += 1
-        self.waited_s += wait_s
-
-    def read(self) -> dict:
-        seconds = time.monotonic() - self.began
-        values = {
-            "ms_per_step": 1000 * seconds / max(self.steps, 1),
-            "images_per_s": self.steps * self.batch_size / seconds,
-            "wait_share": self.waited_s / seconds,
-        }
-        self.restart()
-        return values
-
-
-class _StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a request that the loop reads between steps."""
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __enter__(self):
-        self.asked = False
-        self._old = [signal.signal(number, self._ask) for number in self.SIGNALS]
-        return self
-
-    def __exit__(self, *_):
-        for number, old in zip(self.SIGNALS, self._old, strict=True):
-            signal.signal(number, old)
-
-    def _ask(self, *_):
-        self.__exit__()  # a second one ends the process at once
-        self.asked = True
-
-
 def _self_check(manifest: dict) -> LandmarkScheme:
     """What must hold before step 1; returns the records' scheme."""
     scheme = scheme_of(manifest)
@@ -267,10 +257,8 @@ def _self_check(manifest: dict) -> LandmarkScheme:
     return scheme
 
 
-def _session_config(threads: int):
-    return tf.ConfigProto(
-        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads
-    )
+def _sides(config: TrainConfig) -> tuple[str, ...]:
+    return ("train", "val") if config.train_on_val else ("train",)
 
 
 def _trunk_line(config: TrainConfig) -> str:

@@ -1,7 +1,7 @@
 """What a training can be told: one dataclass, and a recipe for every network."""
 
 from argparse import ArgumentParser
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from os import cpu_count
 from pathlib import Path
 
@@ -136,6 +136,11 @@ def recipe_of_command_line() -> TrainConfig:
     net = ArgumentParser(add_help=False, allow_abbrev=False)
     net.add_argument("--net", default=TrainConfig.net)
     return recipe(net.parse_known_args()[0].net)
+
+
+def training_settings(config: TrainConfig) -> TrainConfig:
+    """The settings of the training alone, from those of a command that has more of them."""
+    return TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
 
 
 def trains_trunk(config: TrainConfig) -> bool:

@@ -45,6 +45,7 @@ def test_imports_point_one_way(path):
     "tfrecords.verify", "data_prep.prepare", "data_prep.sample_faces", "senet_kp.evaluate",
     "senet_kp.models", "senet_kp.preview", "senet_kp.report.page", "senet_kp.dlib_shape",
     "data_prep.overlap", "data_prep.download", "data_prep.autolabel", "data_prep.beam_prepare",
+    "senet_kp.local_cluster",
 ])  # fmt: skip
 def test_modules_that_run_no_graph_do_not_load_tensorflow(module):
     code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"

@@ -1,0 +1,255 @@
+"""Training on TensorFlow's distributed runtime: agreement, lost tasks, what is refused."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import ROOT, make_tree
+from runs import config, rows, variables
+
+from data_prep.config import PrepareConfig
+from data_prep.prepare import prepare
+from export.freeze import FreezeConfig, freeze
+from senet_kp.augment import AugmentConfig
+from senet_kp.cluster_spec import Task, Watch, read_tf_config, wait_for
+from senet_kp.facebox import BoxRule
+from senet_kp.inputs import training_batch
+from senet_kp.local_cluster import free_ports
+from senet_kp.tf1 import tf
+from senet_kp.train import train
+from senet_kp.train_cluster import ClusterConfig, _work, train_on_cluster
+from tfrecords.errors import CheckError, InputError, UserError
+from tfrecords.shards import read_manifest
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Records of 24 faces of 32 px."""
+    folder = tmp_path_factory.mktemp("small")
+    tree = make_tree(folder / "tree", photos=24, views=1)
+    options = {"detector_pictures": 0, "processes": 1, "val_share": 0.3, "test_share": 0.1}
+    prepare(PrepareConfig(data=(tree,), out=folder / "records", box=BoxRule(size_px=32), **options))
+    return folder / "records"
+
+
+# --- TF_CONFIG ---
+
+JOBS = {"ps": ["a:1"], "chief": ["b:2"], "worker": ["c:3", "d:4"]}
+
+
+def tf_config(jobs, job="worker", index=0):
+    return json.dumps({"cluster": jobs, "task": {"type": job, "index": index}})
+
+
+def test_chief_comes_first_and_is_worker_0_where_none_is_named():
+    cluster = read_tf_config(tf_config(JOBS, "worker", 1))
+    assert [str(task) for task in cluster.replicas] == ["chief 0 (b:2)", "worker 0 (c:3)",
+                                                        "worker 1 (d:4)"]  # fmt: skip
+    assert cluster.me == Task("worker", 1, "d:4") and cluster.me.device == "/job:worker/task:1"
+    assert cluster.addresses() == JOBS
+    assert str(read_tf_config(tf_config({"ps": ["a:1"], "worker": ["c:3"]})).chief) == (
+        "worker 0 (c:3)"
+    )
+
+
+@pytest.mark.parametrize("text, wrong", [
+    (None, "TF_CONFIG is not set"),
+    ("{", "TF_CONFIG is not JSON: Expecting"),
+    ("[]", "no object 'cluster'"),
+    ('{"cluster": {"ps": ["a:1"]}}', "no object 'task'"),
+    (tf_config(JOBS | {"evaluator": ["e:5"]}), "job 'evaluator'; there are only ps, chief, worker"),
+    (tf_config({"chief": ["b:2"]}), "no parameter server, 'ps'"),
+    (tf_config({"ps": ["a:1"]}), "nobody to train"),
+    (tf_config(JOBS | {"worker": []}), "'worker' is not a list of addresses"),
+    (tf_config(JOBS | {"worker": ["c"]}), "worker 0 is 'c', not host:port"),
+    (tf_config(JOBS | {"worker": ["c:70000"]}), "not host:port"),
+    (tf_config(JOBS | {"worker": ["a:1"]}), "a:1 stands there twice"),
+    (tf_config(JOBS | {"chief": ["b:2", "e:5"]}), "more than one chief"),
+    (tf_config(JOBS, "worker", 2), "type 'worker' and index 2, is none of its cluster"),
+])  # fmt: skip
+def test_what_is_wrong_with_tf_config_is_named_in_one_line(text, wrong):
+    with pytest.raises(UserError, match=re.escape(wrong)) as caught:
+        read_tf_config(text)
+    assert "\n" not in str(caught.value)
+
+
+# --- tasks that are not there ---
+
+
+def absent(job="worker", index=1):
+    return Task(job, index, f"127.0.0.1:{free_ports(1)[0]}")
+
+
+def test_a_task_that_does_not_start_is_named():
+    task = absent()
+    with pytest.raises(InputError, match=rf"worker 1 \({task.address}\) did not answer within 0"):
+        wait_for([task], 0)
+
+
+def test_a_task_that_stopped_answering_is_named_and_then_given_up(capsys):
+    task = absent()
+    with pytest.raises(InputError, match=r"did not answer for 0.4 s and is given up"):
+        watch = Watch([task], 0.4)
+        while True:
+            watch.look()
+    assert f"waiting for {task}: no answer" in capsys.readouterr().out
+
+
+def test_a_chief_whose_cluster_does_not_start_ends(small, tmp_path):
+    settings = cluster_config(small, tmp_path, start_timeout_s=0.1)
+    with pytest.raises(InputError, match=r"ps 0 \(.*\) and worker 0 \(.*\) did not answer within"):
+        train_on_cluster(settings, tasks_of_a_cluster()["chief"])
+
+
+# --- what the replicas do together ---
+
+
+def test_the_shares_of_the_replicas_are_the_batch_step_by_step(small):
+    """Nine steps of four from a dozen pictures: three epochs; one share starts by a tensor."""
+    manifest = read_manifest(small)
+
+    def batch(share, start):
+        return training_batch(small, manifest, ("train",), 4, start, 3, AugmentConfig(), 1,
+                              "mask", share)  # fmt: skip
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        whole = batch((0, 1), 2)
+        shares = [batch((0, 2), 2), batch((1, 2), tf.constant(2, tf.int64))]
+        session.run([start for _, start in (whole, *shares)])
+        for _ in range(9):
+            one, *two = session.run([[b.image, b.landmarks, b.name] for b, _ in (whole, *shares)])
+            for part, parts in zip(one, zip(*two, strict=True), strict=True):
+                np.testing.assert_array_equal(part, np.stack(parts, 1).reshape(part.shape))
+
+
+def cluster_config(records, run, start_timeout_s=60.0, **options):
+    settings = vars(config(records, run, **options))
+    return ClusterConfig(**settings, start_timeout_s=start_timeout_s)
+
+
+def tasks_of_a_cluster():
+    jobs = dict(zip(("ps", "chief", "worker"), ([f"127.0.0.1:{port}"] for port in free_ports(3)),
+                    strict=True))  # fmt: skip
+    return {job: read_tf_config(tf_config(jobs, job)) for job in jobs}
+
+
+def train_in_threads(settings):
+    """Exit code, or error, of every task of a cluster of three inside this process."""
+    clusters, results = tasks_of_a_cluster(), {}
+
+    def part(job):
+        try:
+            results[job] = train_on_cluster(settings, clusters[job])
+        except UserError as error:
+            results[job] = error
+
+    threads = [threading.Thread(target=part, args=(job,)) for job in ("ps", "worker")]
+    for thread in threads:
+        thread.start()
+    part("chief")  # in the main thread, which alone may handle signals
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def farthest(first, second, ending=""):
+    """The largest difference of the two runs' variables, relative to each variable's largest."""
+    a, b = variables(first), variables(second)
+    assert a.keys() == b.keys() and a["global_step"] == b["global_step"]
+    names = [name for name in a if name.endswith(ending) and np.abs(a[name]).max() > 0]
+    assert names
+    return max(np.abs(a[name] - b[name]).max() / np.abs(a[name]).max() for name in names)
+
+
+TOGETHER = {"steps": 6, "batch_size": 8, "validate_every_steps": 6, "log_every_steps": 6,
+            "optimiser": "momentum", "average_decay": 0.9, "dropout_keep": 1.0}  # fmt: skip
+
+
+def alone_and_together(small, folder, **options):
+    settings = cluster_config(small, folder / "together", **TOGETHER | options)
+    assert train(config(small, folder / "alone", **TOGETHER | options)) == 0
+    assert train_in_threads(settings) == {"ps": 0, "chief": 0, "worker": 0}
+    return folder / "alone", folder / "together"
+
+
+def test_two_workers_at_half_the_batch_do_what_one_does_at_the_whole(small, tmp_path):
+    """Without batch norm: weights, their averages and the optimiser's slots to 1e-5."""
+    alone, together = alone_and_together(small, tmp_path, net="plain_cnn", learning_rate=1e-5)
+    assert farthest(alone, together) < 1e-5
+    assert (together / "config.json").read_text().replace("together", "alone") == (
+        (alone / "config.json").read_text()
+    )
+    assert [row["images"] for row in rows(together)] == ["48"]
+
+
+def test_batch_norm_sees_half_a_batch_but_its_statistics_move_by_all_of_it(small, tmp_path):
+    """The first layer's mean is that of the whole batch; what lies behind it is normalised with
+    four pictures instead of eight."""
+    alone, together = alone_and_together(small, tmp_path, net="senet_classic", learning_rate=1e-5)
+    assert farthest(alone, together, "stem/BatchNorm/moving_mean") < 1e-5
+    assert farthest(alone, together, "moving_mean") < 0.5
+    assert farthest(alone, together, "moving_variance") < 0.5
+
+
+def test_gradients_that_are_not_finite_end_the_training_of_all(small, tmp_path):
+    settings = cluster_config(small, tmp_path / "run", net="plain_cnn", learning_rate=1e30,
+                              optimiser="momentum")  # fmt: skip
+    results = train_in_threads(settings)
+    assert results["ps"] == 0
+    for job in ("chief", "worker"):
+        assert results[job].exit_code == CheckError.exit_code
+        assert re.match(r"step \d+: the gradients are not finite on (chief|worker) 0",
+                        str(results[job]))  # fmt: skip
+    assert not (tmp_path / "run" / "latest").exists()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(small, tmp_path):
+    with pytest.raises(UserError, match="--batch-size 5 cannot be shared by 2 replicas"):
+        train_on_cluster(cluster_config(small, tmp_path, batch_size=5), tasks_of_a_cluster()["ps"])
+
+
+def test_a_worker_with_other_settings_is_refused(small, tmp_path):
+    chief = dataclasses.asdict(config(small, tmp_path, seed=1))
+    chief["records_sha256"] = read_manifest(small)["records_sha256"]
+    settings = cluster_config(small, tmp_path, seed=2)
+    with pytest.raises(UserError, match=r"worker 0 .* than the chief: seed is 1, not 2$"):
+        _work(settings, tasks_of_a_cluster()["worker"], "", None, {"settings": chief})
+
+
+# --- processes that are killed ---
+
+
+def test_a_killed_worker_joins_again_and_a_killed_chief_goes_on_from_its_checkpoint(
+    small, tmp_path
+):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "senet_kp.local_cluster", "--restart", "--records", small,
+         "--run", run, "--net", "senet_classic", "--steps", "20", "--batch-size", "4",
+         "--validate-every-steps", "4", "--log-every-steps", "1", "--bn-decay", "0.8"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    to_kill = [("worker 0", "chief | step 6 loss"), ("chief", "chief | step 11 loss")]
+    started, lines = {}, []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.match(r"(.*) started as process (\d+)$", line):
+            started[found[1]] = int(found[2])
+        if to_kill and line.startswith(to_kill[0][1]):
+            os.kill(started[to_kill.pop(0)[0]], signal.SIGKILL)
+    output = "".join(lines)
+    assert process.wait() == 0, output
+    joined = [int(step) for step in re.findall(r"joined at step (\d+)$", output, re.M)]
+    assert joined[0] == 0 and joined[1] in (6, 7) and joined[2] == 8, output
+    assert "to validate, from step 8" in output
+    assert [row["step"] for row in rows(run)] == ["4", "8", "12", "16", "20"]
+    assert variables(run)["global_step"] == 20
+    freeze(FreezeConfig(run=run, records=small, out=tmp_path / "senet.pb"))
+    assert (tmp_path / "senet.pb").stat().st_size > 1e6
