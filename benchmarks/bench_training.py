@@ -8,7 +8,6 @@ the operations of a forward pass: once forward, and backward for weights and for
 
 import multiprocessing
 import os
-import resource
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from benchmarks.measure import RESULTS, conditions, interleaved_s, summary
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
 from senet_kp.nets import NETWORKS
+from senet_kp.steps import peak_memory_mb
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.files import write_json
 from tfrecords.shards import read_manifest
@@ -98,7 +98,7 @@ def measure(step: StepConfig, seconds: float) -> dict:
     return {
         "images_per_s": steps * step.batch_size / took_s,
         "wait_share": waited_s / took_s,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_memory_mb(),
     }
 
 

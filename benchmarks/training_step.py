@@ -77,7 +77,7 @@ def _synthetic(settings, manifest: dict):
         np.tile(np.float32(manifest["mean_shape"]), (size, 1, 1)),
         np.ones((size, count), np.float32),
         np.array([b"synthetic"] * size),
-        np.float64(0),
     )
     # Constants would be worked on once, when the graph is optimised, and not in every step.
-    return Batch(*(tf.placeholder_with_default(v, v.shape) for v in values)), tf.no_op()
+    fields = (tf.placeholder_with_default(value, value.shape) for value in values)
+    return Batch(*fields, wait_s=tf.constant(0.0, tf.float64)), tf.no_op()

@@ -1,7 +1,9 @@
 """What surrounds the steps of a training: where they run, how fast, and a request to stop."""
 
 import contextlib
+import resource
 import signal
+import sys
 import time
 
 from senet_kp.graph import update_variables
@@ -38,8 +40,14 @@ def session_config(threads: int, **options):
     )
 
 
+def peak_memory_mb() -> float:
+    """The most memory this process has had; flat over the steps, unless something leaks."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB elsewhere
+
+
 class Meter:
-    """Speed since the last reading, validations left out, and the share of it spent waiting."""
+    """Speed since the last reading, validations left out, the share of it spent waiting; memory."""
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
@@ -58,6 +66,7 @@ class Meter:
             "ms_per_step": 1000 * seconds / max(self.steps, 1),
             "images_per_s": self.steps * self.batch_size / seconds,
             "wait_share": self.waited_s / seconds,
+            "peak_memory_mb": peak_memory_mb(),
         }
         self.restart()
         return values

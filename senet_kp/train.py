@@ -243,7 +243,7 @@ def _log(bar, events, step: int, values: dict, val_nme):
     bar.write(
         f"step {step} loss {values['loss']:.6f} lr {values['learning_rate']:.3e}"
         f" ms/step {values['ms_per_step']:.0f} images/s {values['images_per_s']:.1f}"
-        f" wait {values['wait_share']:.1%}"
+        f" wait {values['wait_share']:.1%} memory {values['peak_memory_mb']:.0f} MB"
     )
 
 

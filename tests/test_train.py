@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -141,6 +142,16 @@ def test_graph_does_not_grow_and_is_finalised(records, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "_log", counting)
     train(config(records, tmp_path / "run", steps=6, log_every_steps=1))
     assert len(sizes) == 6 and len(set(sizes)) == 1
+
+
+def test_memory_is_flat_over_500_steps(records, tmp_path, capsys):
+    """400 kept batches of two pictures would be 157 MB."""
+    settings = config(records, tmp_path / "run", steps=500, batch_size=2, threads=2,
+                      log_every_steps=100, validate_every_steps=500)  # fmt: skip
+    assert train(settings) == 0
+    peaks = [int(mb) for mb in re.findall(r"memory (\d+) MB", capsys.readouterr().out)]
+    assert len(peaks) == 5
+    assert peaks[4] - peaks[0] < 40
 
 
 def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
