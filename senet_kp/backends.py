@@ -23,7 +23,7 @@ class OpenCVBackend:
     READS = {"pb": "readNetFromTensorflow", "onnx": "readNetFromONNX"}  # its TFLite knows no exp()
     COMES_FROM = {"opencv": "cv2"}
 
-    def __init__(self, graph: bytes, name="the graph", kind: str = "pb"):
+    def __init__(self, graph: bytes, name="the graph", kind: str = "pb", threads: int = 0):
         if not hasattr(cv2.dnn, self.READS[kind]):
             raise ModelError(
                 f"{name}: OpenCV {cv2.__version__} does not read {KINDS[kind]} any more; install"
@@ -33,8 +33,9 @@ class OpenCVBackend:
             self._net = getattr(cv2.dnn, self.READS[kind])(np.frombuffer(graph, np.uint8))
         except cv2.error as error:
             raise _unreadable(name, "OpenCV", kind, error.err or error) from None
+        if threads:
+            cv2.setNumThreads(threads)  # of the whole process: OpenCV has no others
         self._planes = kind == "pb"  # OpenCV turns TensorFlow's channels-last graphs round
-
         self._name = name
 
     def __call__(self, crop) -> np.ndarray:
@@ -82,10 +83,14 @@ class OnnxRuntimeBackend:
     READS = ("onnx",)
     COMES_FROM = {"onnxruntime": "onnxruntime"}
 
-    def __init__(self, graph: bytes, name="the graph", kind: str = "onnx"):
+    def __init__(self, graph: bytes, name="the graph", kind: str = "onnx", threads: int = 0):
         onnxruntime = require_package("onnxruntime", "onnxruntime", name)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # its kinds have no common base
             raise _unreadable(name, "ONNX Runtime", kind, error) from None
 
@@ -100,11 +105,13 @@ class TFLiteBackend:
     READS = ("tflite",)
     COMES_FROM = {"tensorflow": "tensorflow"}
 
-    def __init__(self, graph: bytes, name="the graph", kind: str = "tflite"):
+    def __init__(self, graph: bytes, name="the graph", kind: str = "tflite", threads: int = 0):
         tf1 = require_package("senet_kp.tf1", "tensorflow", name)
         try:
             with tf1.quiet():
-                self._interpreter = tf1.tf.lite.Interpreter(model_content=graph)
+                self._interpreter = tf1.tf.lite.Interpreter(
+                    model_content=graph, num_threads=threads or None
+                )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise _unreadable(name, "TFLite", kind, error) from None
@@ -147,15 +154,16 @@ def engine_of(model, backend: str = AUTO) -> str:
     return backend
 
 
-def open_backend(model, backend: str = AUTO):
+def open_backend(model, backend: str = AUTO, threads: int = 0):
     """A model file in an engine: crop [S, S, 3] uint8 RGB to landmarks [N, 2].
 
+    threads: how many it may use, 0 for as many as it likes; OpenCV's are those of the process.
     Raises what `engine_of` does, and ModelError for a file that the engine cannot read and for an
     engine that is not installed.
     """
     engine, kind = BACKENDS[engine_of(model, backend)], kind_of(model)
     graph = Path(model) if kind == SAVED_MODEL else Path(model).read_bytes()
-    return engine(graph, model, kind)
+    return engine(graph, model, kind, threads)
 
 
 def engine_version(backend: str) -> dict[str, str]:

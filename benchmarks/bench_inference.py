@@ -1,0 +1,196 @@
+"""python -m benchmarks.bench_inference export/pretrained/senet68.pb out/senet.onnx out/dlib68.dat
+
+Milliseconds for one face of every model file, in every engine that runs it, on one and on two
+threads, all in turn; beside them the NME on the test side, what the file weighs, and what it costs
+to start. A start is a Python of its own, from nothing to the first points.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tyro
+
+from benchmarks.measure import RESULTS, conditions, interleaved_s
+from benchmarks.trials import network_size
+from senet_kp.backends import BACKENDS, open_backend
+from senet_kp.crops import load_crops
+from senet_kp.dlib_shape import DlibShapeBackend
+from senet_kp.evaluate import list_conditions, scores
+from senet_kp.model_card import kind_of, read_card
+from senet_kp.scheme import scheme_of
+from tfrecords.errors import ModelError, exit_code_of
+from tfrecords.files import write_json
+from tfrecords.shards import read_manifest
+
+DLIB = "dlib"
+BLOCK = 20  # faces in a row; an engine in use finds its weights in the caches
+START = """
+import json, resource, sys
+import numpy as np
+path, engine, size_px = sys.argv[1:]
+if engine == "dlib":
+    from senet_kp.dlib_shape import DlibShapeBackend
+    run = DlibShapeBackend(path)
+else:
+    from senet_kp.backends import open_backend
+    run = open_backend(path, engine, 1)
+run(np.zeros((int(size_px), int(size_px), 3), np.uint8))
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+"""
+PRODUCT = "from benchmarks.bench_training import product_gflop_per_s as f; print(f())"
+
+
+@dataclass(frozen=True)
+class Config:
+    models: tyro.conf.Positional[tuple[Path, ...]]
+    """model files: frozen graphs, what was exported from them, dlib's predictors"""
+    records: Path = Path("out/tfrecords")
+    """record folder, on whose test side they are scored"""
+    threads: tuple[int, ...] = (1, 2)
+    """numbers of threads"""
+    blocks: int = 15
+    """turns of 20 faces of every model, engine and number of threads; one more warms up"""
+    starts: int = 5
+    """timed starts"""
+    write: bool = False
+    """keep the result in benchmarks/results/inference.json"""
+
+
+def bench(config: Config) -> dict:
+    """Score and time every model in every engine; raises ModelError where none runs it."""
+    manifest = read_manifest(config.records)
+    crops = load_crops(config.records, manifest, "test")
+    pairs = [(path, engine) for path in config.models for engine in engines_of(path)]
+    runs = {(*pair, n): opened(*pair, n) for pair in pairs for n in config.threads
+            if n == 1 or pair[1] != DLIB}  # fmt: skip
+    rows = {pair: _facts(*pair, manifest) for pair in pairs}
+    for pair in pairs:
+        points = np.array([runs[(*pair, 1)](image) for image in crops.images])
+        rows[pair]["nme"] = scores(points, crops, scheme_of(manifest))["nme"]
+        rows[pair] |= _starts(*pair, manifest["box"]["size_px"], config.starts)
+    for (path, engine, threads), ms in _latencies_ms(runs, crops.images, config.blocks).items():
+        rows[path, engine][f"ms_{threads}"] = ms
+    product = {n: _product_gflop_per_s(n) for n in config.threads}
+    for row in rows.values():
+        if "mflop" in row:
+            row["share_of_product"] = row["mflop"] / row["ms_1"]["p50"] / product[1]
+    return {
+        "conditions": conditions(faces_timed=BLOCK * config.blocks, faces_scored=len(crops),
+                                 size_px=manifest["box"]["size_px"], normaliser="inter-ocular",
+                                 starts=config.starts) | list_conditions(manifest, "test"),
+        "product_gflop_per_s": {str(n): rate for n, rate in product.items()},
+        "rows": list(rows.values()),
+    }  # fmt: skip
+
+
+def engines_of(path: Path) -> list[str]:
+    """The engines that run a model file; raises ModelError for none."""
+    if path.suffix == ".dat":
+        return [DLIB]
+    able, reasons = [], []
+    for name, engine in BACKENDS.items():
+        if kind_of(path) in engine.READS:
+            try:
+                open_backend(path, name)(np.zeros(read_card(path)["input"]["shape"][1:], np.uint8))
+                able.append(name)
+            except ModelError as error:
+                reasons.append(str(error))
+    if not able:
+        raise ModelError(f"{path}: no engine runs it: {'; '.join(reasons)}")
+    return able
+
+
+def opened(path: Path, engine: str, threads: int):
+    """A model that is ready to run on so many threads: crop to landmarks."""
+    if engine == DLIB:
+        return DlibShapeBackend(path)
+    run = open_backend(path, engine, threads)
+
+    def on_threads(crop):
+        cv2.setNumThreads(threads)  # OpenCV's are the process's, not the network's
+        return run(crop)
+
+    return on_threads
+
+
+def _facts(path: Path, engine: str, manifest: dict) -> dict:
+    """Name, engine, bytes; weights and millions of operations of a network."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    row = {"file": path.name, "engine": engine, "bytes": sum(f.stat().st_size for f in files)}
+    if engine != DLIB:
+        row["weights"], row["mflop"] = network_size(read_card(path)["network"], manifest)
+    return row
+
+
+def _starts(path: Path, engine: str, size_px: int, repeats: int) -> dict:
+    """Milliseconds from nothing to the first points, and the peak memory of that process."""
+    command = [sys.executable, "-c", START, str(path), engine, str(size_px)]
+    found = []
+
+    def start():
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+
+    seconds = interleaved_s({"": start}, repeats)[""]
+    return {"start_ms": 1000 * float(np.median(seconds)), "peak_mb": max(found)}
+
+
+def _product_gflop_per_s(threads: int) -> float:
+    """What a product of two matrices reaches on so many threads."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, str(threads))
+    command = [sys.executable, "-c", PRODUCT]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return float(done.stdout)
+
+
+def _latencies_ms(runs: dict, images, blocks: int) -> dict:
+    """Percentiles of the milliseconds for a face, {"p50", "p95"}, of runs that take turns."""
+    ms = {name: [] for name in runs}
+    for turn in range(blocks + 1):
+        for name, run in runs.items():
+            faces = iter(images[np.arange(turn * BLOCK, (turn + 1) * BLOCK + 2) % len(images)])
+            seconds = interleaved_s({"": lambda r=run, f=faces: r(next(f))}, BLOCK, warmup=2)[""]
+            ms[name] += [1000 * s for s in seconds] if turn else []
+    return {
+        name: dict(zip(("p50", "p95"), np.percentile(values, (50, 95)).tolist(), strict=True))
+        for name, values in ms.items()
+    }
+
+
+def table(result: dict) -> str:
+    """The result as a table of Markdown, quickest first."""
+    lines = [
+        "| file | engine | NME | ms, 1 thread (p95) | 2 threads (p95) | size | start | memory |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(result["rows"], key=lambda row: row["ms_1"]["p50"]):
+        one, two = (_ms(row.get(f"ms_{n}")) for n in (1, 2))
+        lines.append(
+            f"| `{row['file']}` | {row['engine']} | {row['nme']:.2%} | {one} | {two} |"
+            f" {row['bytes'] / 1e6:.1f} MB | {row['start_ms']:.0f} ms | {row['peak_mb']:.0f} MB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _ms(percentiles: dict | None) -> str:
+    return f"{percentiles['p50']:.1f} ({percentiles['p95']:.1f})" if percentiles else ""
+
+
+def main():
+    config = tyro.cli(Config, prog="python -m benchmarks.bench_inference", description=__doc__)
+    result = bench(config)
+    print(table(result), end="")
+    if config.write:
+        write_json(RESULTS / "inference.json", result)
+        print(f"written to {RESULTS / 'inference.json'}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
