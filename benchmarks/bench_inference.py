@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import tyro
 
-from benchmarks.measure import RESULTS, conditions, interleaved_s
+from benchmarks.measure import conditions, interleaved_s, report_table
 from benchmarks.trials import network_size
 from senet_kp.backends import BACKENDS, open_backend
 from senet_kp.crops import load_crops
@@ -25,7 +25,6 @@ from senet_kp.evaluate import list_conditions, scores
 from senet_kp.model_card import kind_of, read_card
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError, exit_code_of
-from tfrecords.files import write_json
 from tfrecords.shards import read_manifest
 
 DLIB = "dlib"
@@ -59,7 +58,7 @@ class Config:
     starts: int = 5
     """timed starts"""
     write: bool = False
-    """keep the result in benchmarks/results/inference.json"""
+    """keep the result in benchmarks/results/inference.json, the table in the README"""
 
 
 def bench(config: Config) -> dict:
@@ -186,10 +185,7 @@ def _ms(percentiles: dict | None) -> str:
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.bench_inference", description=__doc__)
     result = bench(config)
-    print(table(result), end="")
-    if config.write:
-        write_json(RESULTS / "inference.json", result)
-        print(f"written to {RESULTS / 'inference.json'}")
+    report_table("inference", result, table(result), config.write)
 
 
 if __name__ == "__main__":

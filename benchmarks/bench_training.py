@@ -17,13 +17,12 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from benchmarks.measure import RESULTS, conditions, interleaved_s, summary
+from benchmarks.measure import conditions, interleaved_s, report_table, summary
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
 from senet_kp.nets import NETWORKS
 from senet_kp.steps import peak_memory_mb
 from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import write_json
 from tfrecords.shards import read_manifest
 
 FORWARD_AND_BACKWARD = 3
@@ -47,7 +46,7 @@ class Config:
     threads: int = os.cpu_count() or 1
     """threads of one op, and ops at a time"""
     write: bool = False
-    """keep the result in benchmarks/results/training.json"""
+    """keep the result in benchmarks/results/training.json, the table in the README"""
 
 
 def bench(config: Config) -> dict:
@@ -156,10 +155,7 @@ def table(result: dict) -> str:
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.bench_training", description=__doc__)
     result = bench(config)
-    print(table(result), end="")
-    if config.write:
-        write_json(RESULTS / "training.json", result)
-        print(f"written to {RESULTS / 'training.json'}")
+    report_table("training", result, table(result), config.write)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from benchmarks.bench_training import alone
-from benchmarks.measure import RESULTS, conditions, interleaved_s, summary
+from benchmarks.measure import RESULTS, conditions, interleaved_s, report_table, summary
 from benchmarks.training_step import StepConfig
 from benchmarks.trials import network_size
 from senet_kp.crops import load_crops
@@ -30,11 +30,9 @@ from senet_kp.nets import NETWORKS
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import atomic_path, write_bytes, write_json
+from tfrecords.files import atomic_path, write_json
 from tfrecords.shards import read_manifest
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- compare:begin -->\n", "<!-- compare:end -->"
 DLIB = "dlib"
 SPEED_ROUNDS = 3
 
@@ -202,21 +200,13 @@ def plot(result: dict, path: Path):
     plt.close(figure)
 
 
-def with_table(readme: str, text: str) -> str:
-    """The README with its table of systems replaced."""
-    before, rest = readme.split(BEGIN)
-    return before + BEGIN + text + END + rest.split(END)[1]
-
-
 def main():
     config = tyro.cli(CompareConfig, prog="python -m benchmarks.compare", description=__doc__)
     result = compare(config)
-    folder = RESULTS if config.write else config.out
-    write_json(folder / "compare.json", result)
-    plot(result, folder / "compare.png")
-    if config.write:
-        write_bytes(README, with_table(README.read_text(), table(result)).encode())
-    print(table(result), f"{folder / 'compare.json'}, {folder / 'compare.png'}", sep="")
+    if not config.write:
+        write_json(config.out / "compare.json", result)
+    plot(result, (RESULTS if config.write else config.out) / "compare.png")
+    report_table("compare", result, table(result), config.write)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.files import write_json
+from tfrecords.files import write_bytes, write_json
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
 
 
 def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, list[float]]:
@@ -53,3 +54,19 @@ def report(name: str, result: dict, write: bool):
     if write:
         write_json(RESULTS / f"{name}.json", result)
         print(f"written to {RESULTS / name}.json")
+
+
+def report_table(name: str, result: dict, table: str, write: bool):
+    """Print a table; keep it in the README, and the result as report does, when asked."""
+    print(table, end="")
+    if write:
+        write_json(RESULTS / f"{name}.json", result)
+        write_bytes(README, with_table(README.read_text(), name, table).encode())
+        print(f"written to {RESULTS / name}.json and {README}")
+
+
+def with_table(readme: str, name: str, table: str) -> str:
+    """The README with what stands between <!-- name:begin --> and <!-- name:end --> replaced."""
+    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+    before, rest = readme.split(begin)
+    return before + begin + table + end + rest.split(end)[1]

@@ -14,10 +14,9 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.bench_training import alone
-from benchmarks.measure import RESULTS, conditions, summary
+from benchmarks.measure import conditions, report_table, summary
 from benchmarks.training_step import StepConfig
 from tfrecords.errors import exit_code_of
-from tfrecords.files import write_json
 
 IN_USE = "as it is"
 # Changes of the StepConfig, and of the environment that TensorFlow reads.
@@ -43,7 +42,7 @@ class Config:
     repeats: int = 3
     """rounds of all levers"""
     write: bool = False
-    """keep the result in benchmarks/results/levers.json"""
+    """keep the result in benchmarks/results/levers.json, the table in the README"""
 
 
 def bench(config: Config) -> dict:
@@ -67,10 +66,10 @@ def bench(config: Config) -> dict:
     }
 
 
-def table(levers: dict) -> str:
+def table(result: dict) -> str:
     """The levers as a table of Markdown."""
     lines = ["| lever | pictures/s (slowest, fastest) | ratio | memory |", "|---|---|---|---|"]
-    for name, row in levers.items():
+    for name, row in result["levers"].items():
         speed = row["images_per_s"]
         lines.append(
             f"| {name} | {speed['median']:.1f} ({speed['min']:.1f}, {speed['max']:.1f}) |"
@@ -82,11 +81,9 @@ def table(levers: dict) -> str:
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.training_levers", description=__doc__)
     levers = bench(config)
-    print(table(levers), end="")
-    if config.write:
-        known = conditions(net=config.net, repeats=config.repeats, seconds=config.seconds)
-        write_json(RESULTS / "levers.json", {"conditions": known, "levers": levers})
-        print(f"written to {RESULTS / 'levers.json'}")
+    known = conditions(net=config.net, repeats=config.repeats, seconds=config.seconds)
+    result = {"conditions": known, "levers": levers}
+    report_table("levers", result, table(result), config.write)
 
 
 if __name__ == "__main__":

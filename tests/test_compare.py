@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from conftest import ROOT, assert_one_line_error, run_module
+from conftest import assert_one_line_error, run_module
 
 from benchmarks import compare as compare_module
-from benchmarks.compare import CompareConfig, compare, plot, table, with_table
+from benchmarks.compare import CompareConfig, compare, plot, table
+from benchmarks.measure import with_table
 from tfrecords.errors import UserError
 from tfrecords.shards import read_manifest
 
@@ -31,9 +32,9 @@ def test_the_table_tells_the_most_accurate_first_and_leaves_out_what_trees_do_no
 
 def test_the_readme_keeps_the_rest_of_its_text():
     readme = "before\n<!-- compare:begin -->\nold\n<!-- compare:end -->\nafter"
-    new = with_table(readme, "| new |\n")
+    new = with_table(readme, "compare", "| new |\n")
     assert new == "before\n<!-- compare:begin -->\n| new |\n<!-- compare:end -->\nafter"
-    assert with_table(new, "| new |\n") == new
+    assert with_table(new, "compare", "| new |\n") == new
 
 
 def test_the_plot_is_a_picture(tmp_path):
@@ -80,9 +81,3 @@ def test_dlib_sees_as_many_pictures(records, tmp_path, monkeypatch):
 def test_an_unknown_system_is_refused(records):
     result = run_module("-m", "benchmarks.compare", "--records", records, "--systems", "mtcnn")
     assert_one_line_error(result, 2, "mtcnn", "dlib")
-
-
-def test_the_readmes_table_is_what_the_command_wrote():
-    written = ROOT / "benchmarks" / "results" / "compare.json"
-    readme = (ROOT / "README.md").read_text()
-    assert with_table(readme, table(json.loads(written.read_text()))) == readme

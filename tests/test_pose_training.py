@@ -89,7 +89,7 @@ def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
     quarter = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
     truth = np.array([quarter, np.eye(3), np.full((3, 3), np.nan)], np.float32)
     right, up = (np.tile(np.float32(v), (3, 1)) for v in ([2, 0, 0], [3, 5, 0]))
-    with tf.Session() as session:
+    with tf.Graph().as_default(), tf.Session() as session:
         right, up = tf.constant(right), tf.constant(up)
         rotation = orthonormal(right, up)
         loss = pose_loss(rotation, truth)
