@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from conftest import assert_one_line_error, run_module
+from conftest import run_module
 
 from export import convert as convert_module
 from export.convert import EXPORTS, ConvertConfig, convert, remarks, table
@@ -19,7 +19,7 @@ from senet_kp.crops import load_crops
 from senet_kp.evaluate import EvaluateConfig, evaluate, results_base
 from senet_kp.model_card import read_card
 from senet_kp.predictor import LandmarkPredictor
-from tfrecords.errors import CheckError, InputError, ModelError, UserError
+from tfrecords.errors import CheckError, InputError, ModelError, UserError, exit_code_of
 from tfrecords.shards import read_manifest
 
 RUNS = {  # which engine runs which file
@@ -202,11 +202,16 @@ def test_a_file_that_strays_is_not_written(model, records, tmp_path, monkeypatch
 
 
 def test_a_larger_error_is_flagged_and_other_files_stay_listed(
-    folder, records, tmp_path, monkeypatch
+    folder, records, tmp_path, monkeypatch, capsys
 ):
     path = copied(folder / "senet.pb", tmp_path)
     monkeypatch.setattr(convert_module, "FLAGGED", -1.0)
-    found = convert(ConvertConfig(model=path, records=records, formats=("onnx",)))
+    flags = ["--model", str(path), "--records", str(records), "--formats", "onnx"]
+    monkeypatch.setattr(sys, "argv", ["convert", *flags])
+    assert exit_code_of(convert_module.main) == 0
+    found = read_card(path)["exports"]
+    printed = capsys.readouterr().out
+    assert table(found) in printed and "flagged: senet.onnx has an error" in printed
     assert [entry["file"] for entry in found] == list(RUNS)
     assert [entry["file"] for entry in found if entry.get("flagged")] == ["senet.onnx"]
 
@@ -218,5 +223,12 @@ def test_other_records_are_refused(model, records, tmp_path):
     path.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(InputError, match=r"senet.pb was trained on other records than .* holds"):
         convert(ConvertConfig(model=path, records=records))
-    flags = ["--model", path, "--records", records, "--formats", "onnx", "--calibration-faces", "0"]
-    assert_one_line_error(run_module("-m", "export.convert", *flags), 2, "--calibration-faces")
+
+
+@pytest.mark.parametrize("name, faces, words", [
+    ("senet.onnx", 8, "senet.onnx: not a frozen graph"), ("senet.pb", 0, "--calibration-faces"),
+])  # fmt: skip
+def test_unusable_arguments(folder, records, name, faces, words):
+    config = ConvertConfig(model=folder / name, records=records, calibration_faces=faces)
+    with pytest.raises(UserError, match=words):
+        convert(config)
