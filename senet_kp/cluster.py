@@ -32,7 +32,7 @@ from tfrecords.errors import CheckError, UserError
 REASONS = {
     tf.errors.UnavailableError: "a parameter server does not answer",
     tf.errors.AbortedError: "a parameter server is another one than before",
-    tf.errors.FailedPreconditionError: "a parameter server has lost its variables",
+    tf.errors.FailedPreconditionError: "a parameter server lacks its variables",
     tf.errors.CancelledError: "the session was closed",
     tf.errors.OutOfRangeError: "this generation of the training is over",
 }

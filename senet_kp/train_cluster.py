@@ -24,7 +24,7 @@ from senet_kp.train import build, checked_records, run_settings, run_step, step_
 from senet_kp.train_config import TrainConfig, recipe_of_command_line, training_settings
 from tfrecords.errors import UserError, exit_code_of
 
-RETRY_S = 2.0  # before a worker joins again
+RETRY_S = 2.0  # before a worker that lost a parameter server joins again
 LEAVE_S = 10.0  # that the last parameter server leaves to the others to see the end
 
 
@@ -98,10 +98,13 @@ def _follow(config: ClusterConfig, cluster: Cluster, target: str, notices: Notic
     while "ended" not in (notice := _notice(notices, Watch(needed, config.patience_s))):
         try:
             _work(config, cluster, target, notices, notice)
+        except tf.errors.OutOfRangeError:
+            continue  # the chief closed this generation, and says in a notice what comes now
         except LOST as error:
-            print(f"{REASONS[type(error)]}; looking for the next", flush=True)
+            print(f"{REASONS[type(error)]}; joining again when it does", flush=True)
             time.sleep(RETRY_S)
             wait_for(cluster.ps, config.patience_s)
+    print(f"{cluster.me}: the training has ended")
     notices.leave()
     _raise_if_failed(notice)
     return notice["ended"]
