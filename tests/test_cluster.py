@@ -118,7 +118,7 @@ def test_the_shares_of_the_replicas_are_the_batch_step_by_step(small):
 
     def batch(share, start):
         return training_batch(small, manifest, ("train",), 4, start, 3, AugmentConfig(), 1,
-                              "mask", share)  # fmt: skip
+                              share=share)  # fmt: skip
 
     with tf.Graph().as_default(), tf.Session() as session:
         whole = batch((0, 1), 2)
