@@ -34,7 +34,7 @@ SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock bench bench-prep clean
+.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock bench bench-prep bench-inference bench-training clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -139,6 +139,12 @@ bench:  ## the benchmarks that need no more than data
 
 bench-prep: setup $(if $(DATA),,sample)  ## pictures a second by processes, against a bare loop
 	$(PY) -m benchmarks.bench_prepare --data $(firstword $(SOURCE)) $(OWN_FLAGS)
+
+bench-inference: setup $(MODEL)  ## milliseconds of senet.pb and MODELS= in every engine
+	$(PY) -m benchmarks.bench_inference $(MODEL) $(MODELS) --records $(RECORDS) $(OWN_FLAGS)
+
+bench-training: setup $(RECORDS)/manifest.json  ## pictures a second of every network's training
+	$(PY) -m benchmarks.bench_training --records $(RECORDS) $(OWN_FLAGS)
 
 lock: setup  ## renew requirements/*.txt from pyproject.toml
 	$(PY) -m pip install --quiet uv
