@@ -68,7 +68,7 @@ def bench(config: Config) -> dict:
                 if not _too_long(step, found, config.longest_step_s):
                     found[step].append(alone(step, config.seconds))
                 bar.update()
-    gflop = {net: network_size(net, manifest)[1] / 1000 for net in config.nets}
+    sizes = {net: network_size(net, manifest) for net in config.nets}
     rate = float(np.median(products))
     return {
         "conditions": conditions(
@@ -77,7 +77,7 @@ def bench(config: Config) -> dict:
         ),
         "product_gflop_per_s": summary(products),
         "trainings": [
-            _row(step, runs, FORWARD_AND_BACKWARD * gflop[step.net], rate)
+            _row(step, runs, sizes[step.net], rate)
             for step, runs in found.items() if runs
         ],
     }  # fmt: skip
@@ -120,17 +120,27 @@ def _too_long(step: StepConfig, found: dict, longest_s: float) -> bool:
     return bool(speeds) and step.batch_size / max(speeds) > longest_s
 
 
-def _row(step: StepConfig, runs: list[dict], gflop: float, rate: float) -> dict:
+def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], rate: float) -> dict:
+    """size: weights, and MFLOP of a forward pass; rate: GFLOP/s of the bare product."""
+    weights, mflop = size
     values = {key: summary([run[key] for run in runs]) for key in runs[0]}
-    speed = gflop * values["images_per_s"]["median"]
+    speed = FORWARD_AND_BACKWARD * mflop / 1000 * values["images_per_s"]["median"]
     return {
         "net": step.net,
         "batch_size": step.batch_size,
         "input": "real" if step.real_input else "synthetic",
+        "weights": weights,
         **values,
         "gflop_per_s": speed,
         "share_of_product": speed / rate,
     }
+
+
+def training_of(result: dict, net: str, batch_size: int, kind: str) -> dict:
+    """One measurement of a result; raises StopIteration where it was not made."""
+    wanted = (net, batch_size, kind)
+    rows = result["trainings"]
+    return next(r for r in rows if (r["net"], r["batch_size"], r["input"]) == wanted)
 
 
 def table(result: dict) -> str:

@@ -193,6 +193,8 @@ def plot(result: dict, path: Path):
         axes.annotate(name, at, xytext=(5, 5), textcoords="offset points")
     axes.set(xscale="log", xlabel="milliseconds a face, one thread", ylabel="NME, %",
              title=f"{result['conditions']['images']:,} pictures of training each")  # fmt: skip
+    for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatted("{x:g}")
     axes.margins(x=0.25, y=0.15)
     axes.grid(alpha=0.3, which="both")
     with atomic_path(path, ".png") as temporary:

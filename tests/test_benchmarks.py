@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from benchmarks import bench_inference, bench_training, compare, training_levers
+from benchmarks import bench_inference, bench_training, compare, scale, training_levers
 from benchmarks.measure import RESULTS, with_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 
@@ -28,7 +28,7 @@ def test_a_step_counts_three_forward_passes():
     """2 GFLOP forward at 10 pictures a second: 60 GFLOP/s of training, half of 120."""
     step = StepConfig(None, "senet", 32, True, 2)
     runs = [{"images_per_s": 10.0, "wait_share": 0.01, "peak_mb": 900.0}]
-    row = bench_training._row(step, runs, bench_training.FORWARD_AND_BACKWARD * 2.0, 120.0)
+    row = bench_training._row(step, runs, (1_060_863, 2000.0), 120.0)
     assert row["gflop_per_s"] == 60.0 and row["share_of_product"] == 0.5
 
 
@@ -46,3 +46,27 @@ def test_a_step_to_measure_trains(records, real_input):
         steps, took_s, waited_s = timed_steps(run, seconds=0.2, warmup_steps=1)
     assert steps >= 1 and took_s >= 0.2
     assert (waited_s > 0) == real_input
+
+
+KNOWN = {"prepare_pictures_per_s": 1000.0, "processes": 2, "train_images_per_s": 100.0,
+         "size_px": 96, "batch_size": 32, "variables": 1_000_000, "record_bytes": 13_000.0,
+         "records_per_shard": 1024}  # fmt: skip
+
+
+def test_what_a_data_set_takes_by_hand():
+    row = scale.data_set(61_225, KNOWN)
+    assert row["shards"] == 60
+    assert row["gigabytes"] == pytest.approx(0.795925)
+    assert row["prepare_hours"] == pytest.approx(61.225 / 3600)
+    assert row["epoch_hours"] == pytest.approx(612.25 / 3600)
+
+
+def test_a_link_is_full_when_it_carries_for_as_long_as_a_step_computes():
+    """A step of 0.32 s, 4 MB a worker one way: 125 MB/s carry 10 of them in that time."""
+    assert scale.most_workers(125e6, KNOWN) == pytest.approx(10)
+    assert scale.most_workers(125e6, KNOWN, servers=2) == pytest.approx(20)
+
+
+def test_the_page_on_scale_is_what_the_command_wrote():
+    known = json.loads((RESULTS / "scale.json").read_text())
+    assert scale.PAGE.read_text() == scale.page(known)
