@@ -30,8 +30,9 @@ from tfrecords.shards import read_manifest
 DLIB = "dlib"
 BLOCK = 20  # faces in a row; an engine in use finds its weights in the caches
 START = """
-import json, resource, sys
+import json, sys
 import numpy as np
+from senet_kp.memory import peak_memory_mb
 path, engine, size_px = sys.argv[1:]
 if engine == "dlib":
     from senet_kp.dlib_shape import DlibShapeBackend
@@ -40,7 +41,7 @@ else:
     from senet_kp.backends import open_backend
     run = open_backend(path, engine, 1)
 run(np.zeros((int(size_px), int(size_px), 3), np.uint8))
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+print(json.dumps(peak_memory_mb()))
 """
 PRODUCT = "from benchmarks.bench_training import product_gflop_per_s as f; print(f())"
 
@@ -107,15 +108,7 @@ def engines_of(path: Path) -> list[str]:
 
 def opened(path: Path, engine: str, threads: int):
     """A model that is ready to run on so many threads: crop to landmarks."""
-    if engine == DLIB:
-        return DlibShapeBackend(path)
-    run = open_backend(path, engine, threads)
-
-    def on_threads(crop):
-        cv2.setNumThreads(threads)  # OpenCV's are the process's, not the network's
-        return run(crop)
-
-    return on_threads
+    return DlibShapeBackend(path) if engine == DLIB else open_backend(path, engine, threads)
 
 
 def _facts(path: Path, engine: str, manifest: dict) -> dict:
@@ -154,6 +147,7 @@ def _latencies_ms(runs: dict, images, blocks: int) -> dict:
     ms = {name: [] for name in runs}
     for turn in range(blocks + 1):
         for name, run in runs.items():
+            cv2.setNumThreads(name[-1])  # OpenCV's are the process's, not a network's
             faces = iter(images[np.arange(turn * BLOCK, (turn + 1) * BLOCK + 2) % len(images)])
             seconds = interleaved_s({"": lambda r=run, f=faces: r(next(f))}, BLOCK, warmup=2)[""]
             ms[name] += [1000 * s for s in seconds] if turn else []

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from benchmarks.measure import conditions, interleaved_s, report_table, summary
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
+from senet_kp.memory import peak_memory_mb
 from senet_kp.nets import NETWORKS
-from senet_kp.steps import peak_memory_mb
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.shards import read_manifest
 

@@ -1,12 +1,11 @@
 """What surrounds the steps of a training: where they run, how fast, and a request to stop."""
 
 import contextlib
-import resource
 import signal
-import sys
 import time
 
 from senet_kp.graph import update_variables
+from senet_kp.memory import peak_memory_mb
 from senet_kp.tf1 import tf
 
 
@@ -38,12 +37,6 @@ def session_config(threads: int, **options):
     return tf.ConfigProto(
         intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, **options
     )
-
-
-def peak_memory_mb() -> float:
-    """The most memory this process has had; flat over the steps, unless something leaks."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB elsewhere
 
 
 class Meter:

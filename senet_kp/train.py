@@ -2,7 +2,7 @@
 
 Trains a network on the train side of a record folder. The same command continues a run that was
 stopped (Ctrl-C and SIGTERM save first) or killed, exactly where its last checkpoint was.
-Watch it with `tensorboard --logdir out/run`. About 180 pictures a second on two cores.
+Watch it with `tensorboard --logdir out/run`.
 Exit codes: 0 all steps done, 2 unusable arguments, 3 the records cannot be read, 4 the run's
 checkpoint does not fit, 5 the loss is no longer finite, 6 no place to write, 130 stopped.
 """
