@@ -22,7 +22,7 @@ from tfrecords.errors import INTERRUPTED, UserError, exit_code_of
 
 LOOK_S = 0.2  # between two looks at the processes
 SAVE_S = 60.0  # for the chief to finish its step and to save
-END_S = 20.0  # for the others to see that the training has ended
+END_S = 70.0  # for the others to see that the training has ended
 MOST_RESTARTS = 10
 CRASHED = 1  # exit code of a traceback: worth another start, unlike an error that was understood
 

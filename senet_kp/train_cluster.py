@@ -25,7 +25,9 @@ from senet_kp.train_config import TrainConfig, recipe_of_command_line, training_
 from tfrecords.errors import UserError, exit_code_of
 
 RETRY_S = 2.0  # before a worker that lost a parameter server joins again
-LEAVE_S = 10.0  # that the last parameter server leaves to the others to see the end
+# That the first parameter server leaves to the others to see the end: TensorFlow gives a session
+# that met an error 30 s to close.
+LEAVE_S = 60.0
 
 
 @dataclass(frozen=True)
