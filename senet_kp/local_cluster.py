@@ -3,9 +3,9 @@
 A training on several machines, on this one alone: a process for every task, each with its
 TF_CONFIG, on free ports of the loopback interface. All further flags go to senet_kp.train_cluster.
 Every line says which task it is from. Ctrl-C and SIGTERM let the chief save, and end everything;
-a second one ends everything at once. A task
-that is killed, without --restart, ends everything too, and training goes on from the newest
-checkpoint with the same command. Exit code: the chief's, or that of the first task that failed.
+a second one ends everything at once. So does, without --restart, a task that was killed; the same
+command goes on from the newest checkpoint. Exit code: the chief's, or that of the first task that
+failed.
 """
 
 import json
