@@ -3,7 +3,9 @@
 A training on several machines, on this one alone: a process for every task, each with its
 TF_CONFIG, on free ports of the loopback interface. All further flags go to senet_kp.train_cluster.
 Every line says which task it is from. Ctrl-C and SIGTERM let the chief save, and end everything;
-a second one ends everything at once. Exit code: the chief's, or that of the first task that failed.
+a second one ends everything at once. So does, without --restart, a task that was killed; the same
+command goes on from the newest checkpoint. Exit code: the chief's, or that of the first task that
+failed.
 """
 
 import json
@@ -63,7 +65,8 @@ class LocalCluster:
                 for index in range(len(addresses)):
                     self._start(job, index)
             code = self._until_the_chief_ends()
-            self._wait_for(self._processes, END_S)
+            if self._processes["chief", 0].poll() is not None:
+                self._wait_for(self._processes, END_S)
             return INTERRUPTED if self.interrupts else code
         finally:
             for process in self._processes.values():
@@ -86,17 +89,13 @@ class LocalCluster:
                     print(f"{_name(*task)} ended with code {code}", flush=True)
                     self._start(*task)
                     continue
-                if task != chief:
-                    print(f"{_name(*task)} ended with code {code}: stopping", flush=True)
-                    self._stop_chief()
+                if task != chief:  # the step stands still without it, so nothing can be saved
+                    print(f"{_name(*task)} ended with code {code}: all end", flush=True)
                 return code if code >= 0 else 128 - code
             time.sleep(LOOK_S)
-        self._stop_chief()
+        self._processes[chief].send_signal(signal.SIGTERM)
+        self._wait_for([chief], SAVE_S)
         return INTERRUPTED
-
-    def _stop_chief(self):
-        self._processes["chief", 0].send_signal(signal.SIGTERM)
-        self._wait_for([("chief", 0)], SAVE_S)
 
     def _wait_for(self, tasks, timeout_s: float):
         """Wait until these have ended, but not after a second interrupt."""

@@ -136,6 +136,7 @@ def _work(config: ClusterConfig, cluster: Cluster, target: str, notices, notice:
             _work_on(worker, session, seek, step_fetches(batch, graph), training)
         except UserError as error:
             notices.end(error.exit_code, str(error))
+            notices.leave()
             raise
 
 
