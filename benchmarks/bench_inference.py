@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import tyro
 
-from benchmarks.measure import conditions, interleaved_s, report_table
+from benchmarks.measure import conditions, interleaved_s, markdown_table, report_table
 from benchmarks.trials import network_size
+from export.parity import points_on
 from senet_kp.backends import BACKENDS, open_backend
 from senet_kp.crops import load_crops
 from senet_kp.dlib_shape import DlibShapeBackend
@@ -25,9 +26,11 @@ from senet_kp.evaluate import list_conditions, scores
 from senet_kp.model_card import kind_of, read_card
 from senet_kp.scheme import scheme_of
 from tfrecords.errors import ModelError, exit_code_of
+from tfrecords.files import size_of
 from tfrecords.shards import read_manifest
 
-DLIB = "dlib"
+DLIB, DLIB_SUFFIX = "dlib", ".dat"
+THREADS = (1, 2)
 BLOCK = 20  # faces in a row; an engine in use finds its weights in the caches
 START = """
 import json, sys
@@ -52,8 +55,6 @@ class Config:
     """model files: frozen graphs, what was exported from them, dlib's predictors"""
     records: Path = Path("out/tfrecords")
     """record folder, on whose test side they are scored"""
-    threads: tuple[int, ...] = (1, 2)
-    """numbers of threads"""
     blocks: int = 15
     """turns of 20 faces of every model, engine and number of threads; one more warms up"""
     starts: int = 5
@@ -67,16 +68,18 @@ def bench(config: Config) -> dict:
     manifest = read_manifest(config.records)
     crops = load_crops(config.records, manifest, "test")
     pairs = [(path, engine) for path in config.models for engine in engines_of(path)]
-    runs = {(*pair, n): opened(*pair, n) for pair in pairs for n in config.threads
+    runs = {(*pair, n): opened(*pair, n) for pair in pairs for n in THREADS
             if n == 1 or pair[1] != DLIB}  # fmt: skip
-    rows = {pair: _facts(*pair, manifest) for pair in pairs}
+    facts = {path: _facts(path, manifest) for path in config.models}
+    rows = {(path, engine): {"file": path.name, "engine": engine} | facts[path]
+            for path, engine in pairs}  # fmt: skip
     for pair in pairs:
-        points = np.array([runs[(*pair, 1)](image) for image in crops.images])
+        points = points_on(runs[(*pair, 1)], crops)
         rows[pair]["nme"] = scores(points, crops, scheme_of(manifest))["nme"]
         rows[pair] |= _starts(*pair, manifest["box"]["size_px"], config.starts)
     for (path, engine, threads), ms in _latencies_ms(runs, crops.images, config.blocks).items():
         rows[path, engine][f"ms_{threads}"] = ms
-    product = {n: _product_gflop_per_s(n) for n in config.threads}
+    product = {n: _product_gflop_per_s(n) for n in THREADS}
     for row in rows.values():
         if "mflop" in row:
             row["share_of_product"] = row["mflop"] / row["ms_1"]["p50"] / product[1]
@@ -91,7 +94,7 @@ def bench(config: Config) -> dict:
 
 def engines_of(path: Path) -> list[str]:
     """The engines that run a model file; raises ModelError for none."""
-    if path.suffix == ".dat":
+    if path.suffix == DLIB_SUFFIX:
         return [DLIB]
     able, reasons = [], []
     for name, engine in BACKENDS.items():
@@ -111,13 +114,12 @@ def opened(path: Path, engine: str, threads: int):
     return DlibShapeBackend(path) if engine == DLIB else open_backend(path, engine, threads)
 
 
-def _facts(path: Path, engine: str, manifest: dict) -> dict:
-    """Name, engine, bytes; weights and millions of operations of a network."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    row = {"file": path.name, "engine": engine, "bytes": sum(f.stat().st_size for f in files)}
-    if engine != DLIB:
-        row["weights"], row["mflop"] = network_size(read_card(path)["network"], manifest)
-    return row
+def _facts(path: Path, manifest: dict) -> dict:
+    """A file's bytes; weights and millions of operations of a network."""
+    facts = {"bytes": size_of(path)}
+    if path.suffix != DLIB_SUFFIX:
+        facts["weights"], facts["mflop"] = network_size(read_card(path)["network"], manifest)
+    return facts
 
 
 def _starts(path: Path, engine: str, size_px: int, repeats: int) -> dict:
@@ -159,17 +161,15 @@ def _latencies_ms(runs: dict, images, blocks: int) -> dict:
 
 def table(result: dict) -> str:
     """The result as a table of Markdown, quickest first."""
-    lines = [
-        "| file | engine | NME | ms, 1 thread (p95) | 2 threads (p95) | size | start | memory |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in sorted(result["rows"], key=lambda row: row["ms_1"]["p50"]):
-        one, two = (_ms(row.get(f"ms_{n}")) for n in (1, 2))
-        lines.append(
-            f"| `{row['file']}` | {row['engine']} | {row['nme']:.2%} | {one} | {two} |"
-            f" {row['bytes'] / 1e6:.1f} MB | {row['start_ms']:.0f} ms | {row['peak_mb']:.0f} MB |"
-        )
-    return "\n".join(lines) + "\n"
+    columns = ["file", "engine", "NME", "ms, 1 thread (p95)", "2 threads (p95)", "size", "start",
+               "memory"]  # fmt: skip
+    rows = [
+        [f"`{row['file']}`", row["engine"], f"{row['nme']:.2%}",
+         *(_ms(row.get(f"ms_{n}")) for n in THREADS), f"{row['bytes'] / 1e6:.1f} MB",
+         f"{row['start_ms']:.0f} ms", f"{row['peak_mb']:.0f} MB"]
+        for row in sorted(result["rows"], key=lambda row: row["ms_1"]["p50"])
+    ]  # fmt: skip
+    return markdown_table(columns, rows)
 
 
 def _ms(percentiles: dict | None) -> str:

@@ -44,23 +44,23 @@ class Config:
     """keep the result in benchmarks/results/prepare.json"""
 
 
-def bare_picture(path: Path, matrix) -> int:
+def bare_picture(path: Path) -> int:
     """Read, decode, warp, encode: what no preparation can do without."""
     picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    stored = cv2.warpAffine(picture, matrix, (192, 192), flags=cv2.INTER_LINEAR)
+    stored = cv2.warpAffine(picture, MATRIX, (192, 192), flags=cv2.INTER_LINEAR)
     return len(cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
 
 
 def plain_loop(paths: list[Path]):
     cv2.setNumThreads(1)
     for path in paths:
-        bare_picture(path, MATRIX)
+        bare_picture(path)
 
 
 def bare_loop(paths: list[Path], processes: int):
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,)) as pool:
-        for _ in pool.map(partial(bare_picture, matrix=MATRIX), paths, chunksize=CHUNK):
+        for _ in pool.map(bare_picture, paths, chunksize=CHUNK):
             pass
 
 

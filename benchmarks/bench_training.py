@@ -17,7 +17,14 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from benchmarks.measure import conditions, interleaved_s, report_table, summary
+from benchmarks.measure import (
+    conditions,
+    interleaved_s,
+    markdown_table,
+    report_table,
+    summary,
+    with_spread,
+)
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
 from senet_kp.memory import peak_memory_mb
@@ -113,6 +120,18 @@ def alone(step: StepConfig, seconds: float, environment: dict | None = None) -> 
         os.environ.update(before)
 
 
+def in_turn(steps: dict, repeats: int, seconds: float, environments: dict) -> dict[str, list]:
+    """What each of these trainings measures alone, turn after turn, by the names they have.
+
+    steps: {name: StepConfig}; environments: {name: what its environment has besides}.
+    """
+    found = {name: [] for name in steps}
+    turns = [name for _ in range(repeats) for name in steps]
+    for name in tqdm(turns, unit="run", disable=None):
+        found[name].append(alone(steps[name], seconds, environments.get(name)))
+    return found
+
+
 def _too_long(step: StepConfig, found: dict, longest_s: float) -> bool:
     """Whether a step would take too long, by what smaller batches of the network took."""
     speeds = [run["images_per_s"] for other, runs in found.items() for run in runs
@@ -136,30 +155,18 @@ def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], rate: floa
     }
 
 
-def training_of(result: dict, net: str, batch_size: int, kind: str) -> dict:
-    """One measurement of a result; raises StopIteration where it was not made."""
-    wanted = (net, batch_size, kind)
-    rows = result["trainings"]
-    return next(r for r in rows if (r["net"], r["batch_size"], r["input"]) == wanted)
-
-
 def table(result: dict) -> str:
     """The measurements as a table of Markdown."""
     product = result["product_gflop_per_s"]["median"]
-    lines = [
-        f"| network | batch | input | pictures/s (slowest, fastest) | waiting | GFLOP/s |"
-        f" of {product:.0f} | peak memory |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["trainings"]:
-        speed = row["images_per_s"]
-        lines.append(
-            f"| `{row['net']}` | {row['batch_size']} | {row['input']} |"
-            f" {speed['median']:.1f} ({speed['min']:.1f}, {speed['max']:.1f}) |"
-            f" {row['wait_share']['median']:.1%} | {row['gflop_per_s']:.0f} |"
-            f" {row['share_of_product']:.0%} | {row['peak_mb']['max']:,.0f} MB |"
-        )
-    return "\n".join(lines) + "\n"
+    columns = ["network", "batch", "input", "pictures/s (slowest, fastest)", "waiting", "GFLOP/s",
+               f"of {product:.0f}", "peak memory"]  # fmt: skip
+    rows = [
+        [f"`{row['net']}`", str(row["batch_size"]), row["input"], with_spread(row["images_per_s"]),
+         f"{row['wait_share']['median']:.1%}", f"{row['gflop_per_s']:.0f}",
+         f"{row['share_of_product']:.0%}", f"{row['peak_mb']['max']:,.0f} MB"]
+        for row in result["trainings"]
+    ]  # fmt: skip
+    return markdown_table(columns, rows)
 
 
 def main():

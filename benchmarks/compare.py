@@ -18,8 +18,15 @@ import cv2
 import numpy as np
 import tyro
 
-from benchmarks.bench_training import alone
-from benchmarks.measure import RESULTS, conditions, interleaved_s, report_table, summary
+from benchmarks.bench_training import in_turn
+from benchmarks.measure import (
+    RESULTS,
+    conditions,
+    interleaved_s,
+    markdown_table,
+    report_table,
+    summary,
+)
 from benchmarks.training_step import StepConfig
 from benchmarks.trials import network_size
 from senet_kp.crops import load_crops
@@ -140,12 +147,10 @@ def _size(name: str, model: Path, manifest: dict) -> dict:
 def _training_speeds(config: CompareConfig) -> dict[str, list[float]]:
     """Pictures a second of every network's training, in turn, with real input."""
     networks = [name for name in config.systems if name != DLIB]
-    speeds = {name: [] for name in networks}
-    for _ in range(SPEED_ROUNDS):
-        for name in networks:
-            step = StepConfig(config.records, name, config.batch_size, True, os.cpu_count())
-            speeds[name].append(alone(step, config.speed_s)["images_per_s"])
-    return speeds
+    steps = {name: StepConfig(config.records, name, config.batch_size, True, os.cpu_count() or 1)
+             for name in networks}  # fmt: skip
+    found = in_turn(steps, SPEED_ROUNDS, config.speed_s, {})
+    return {name: [run["images_per_s"] for run in runs] for name, runs in found.items()}
 
 
 def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
@@ -160,23 +165,24 @@ def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
 
 def table(result: dict) -> str:
     """The comparison as a table of Markdown, the most accurate system first."""
-    lines = [
-        "| system | NME (95 % interval) | ms a face | weights | MFLOP | file | trains, faces/s |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    columns = ["system", "NME (95 % interval)", "ms a face", "weights", "MFLOP", "file",
+               "trains, faces/s"]  # fmt: skip
+    rows = []
     for name, row in sorted(result["systems"].items(), key=lambda item: item[1]["nme"]["value"]):
         error, has_layers = row["nme"], "weights" in row
         interval = (
             f" ({error['low']:.2%} to {error['high']:.2%})" if error["low"] is not None else ""
         )
-        weights = f"{row['weights'] / 1e6:.2f} M" if has_layers else ""
-        mflop = f"{row['mflop']:,.0f}" if has_layers else ""
-        speed = f"{row['images_per_s']['median']:.0f}" if has_layers else ""
-        lines.append(
-            f"| `{name}` | {error['value']:.2%}{interval} | {row['latency_ms']['median']:.1f} |"
-            f" {weights} | {mflop} | {row['bytes'] / 1e6:.1f} MB | {speed} |"
-        )
-    return "\n".join(lines) + "\n"
+        rows.append([
+            f"`{name}`",
+            f"{error['value']:.2%}{interval}",
+            f"{row['latency_ms']['median']:.1f}",
+            f"{row['weights'] / 1e6:.2f} M" if has_layers else "",
+            f"{row['mflop']:,.0f}" if has_layers else "",
+            f"{row['bytes'] / 1e6:.1f} MB",
+            f"{row['images_per_s']['median']:.0f}" if has_layers else "",
+        ])  # fmt: skip
+    return markdown_table(columns, rows)
 
 
 def plot(result: dict, path: Path):

@@ -47,6 +47,17 @@ def conditions(**more) -> dict:
     }
 
 
+def markdown_table(columns: list[str], rows) -> str:
+    """A table of Markdown; rows: lists of texts, empty where there is nothing to say."""
+    head, *body = (f"| {' | '.join(line)} |" for line in (columns, *rows))
+    return "\n".join((head, "|---" * len(columns) + "|", *body)) + "\n"
+
+
+def with_spread(values: dict) -> str:
+    """A summary in a table: median (smallest, largest)."""
+    return f"{values['median']:.1f} ({values['min']:.1f}, {values['max']:.1f})"
+
+
 def report(name: str, result: dict, write: bool):
     """Print a result; keep it as benchmarks/results/<name>.json when asked."""
     for key, value in result.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.measure import markdown_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from senet_kp.tf1 import tf
 from tfrecords.errors import exit_code_of
@@ -66,10 +67,10 @@ def _kind(node) -> tuple[str, str]:
 def table(ms: Counter, rows: int = 20) -> str:
     """The most costly kinds of op as a table of Markdown."""
     whole = sum(ms.values())
-    lines = ["| op | half | ms a step | share |", "|---|---|---|---|"]
-    lines += [f"| {op} | {half} | {value:.1f} | {value / whole:.1%} |"
-              for (op, half), value in ms.most_common(rows)]  # fmt: skip
-    return "\n".join([*lines, f"| all | | {whole:.1f} | |"]) + "\n"
+    found = [[op, half, f"{value:.1f}", f"{value / whole:.1%}"]
+             for (op, half), value in ms.most_common(rows)]  # fmt: skip
+    every = ["all", "", f"{whole:.1f}", ""]
+    return markdown_table(["op", "half", "ms a step", "share"], [*found, every])
 
 
 def main():

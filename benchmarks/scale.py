@@ -13,9 +13,8 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.bench_training import training_of
 from benchmarks.measure import RESULTS
-from tfrecords.errors import exit_code_of
+from tfrecords.errors import UserError, exit_code_of
 from tfrecords.files import write_bytes, write_json
 from tfrecords.shards import read_manifest
 
@@ -43,7 +42,7 @@ def measured(records: Path) -> dict:
     sides = manifest["sides"].values()
     preparation = json.loads((RESULTS / "prepare.json").read_text())
     training = json.loads((RESULTS / "training.json").read_text())
-    row = training_of(training, "senet", 32, "real")
+    row = _measurement(training, net="senet", batch_size=32, input="real")
     return {
         "prepare_pictures_per_s": preparation["prepare_pictures_per_s"]["median"],
         "processes": preparation["conditions"]["processes"],
@@ -55,6 +54,14 @@ def measured(records: Path) -> dict:
         / sum(side["records"] for side in sides),
         "records_per_shard": manifest["settings"]["records_per_shard"],
     }
+
+
+def _measurement(training: dict, **wanted) -> dict:
+    """The training that was measured with these settings; raises UserError for none."""
+    for row in training["trainings"]:
+        if all(row[key] == value for key, value in wanted.items()):
+            return row
+    raise UserError(f"{RESULTS / 'training.json'} knows nothing of {wanted}: measure it again")
 
 
 def data_set(pictures: int, known: dict) -> dict:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
-from benchmarks.bench_training import alone
-from benchmarks.measure import conditions, report_table, summary
+from benchmarks.bench_training import in_turn
+from benchmarks.measure import conditions, markdown_table, report_table, summary, with_spread
 from benchmarks.training_step import StepConfig
 from tfrecords.errors import exit_code_of
 
@@ -48,13 +47,9 @@ class Config:
 def bench(config: Config) -> dict:
     """{lever: {"images_per_s": summary, "over_as_it_is": ratio, "peak_mb": summary}}."""
     usual = StepConfig(config.records, config.net, 32, False, os.cpu_count() or 1)
-    found = {name: [] for name in LEVERS}
-    with tqdm(total=config.repeats * len(LEVERS), unit="run", disable=None) as bar:
-        for _ in range(config.repeats):
-            for name, (changes, environment) in LEVERS.items():
-                step = replace(usual, **changes)
-                found[name].append(alone(step, config.seconds, environment))
-                bar.update()
+    steps = {name: replace(usual, **changes) for name, (changes, _) in LEVERS.items()}
+    environments = {name: environment for name, (_, environment) in LEVERS.items()}
+    found = in_turn(steps, config.repeats, config.seconds, environments)
     speeds = {name: np.array([run["images_per_s"] for run in runs]) for name, runs in found.items()}
     return {
         name: {
@@ -68,14 +63,12 @@ def bench(config: Config) -> dict:
 
 def table(result: dict) -> str:
     """The levers as a table of Markdown."""
-    lines = ["| lever | pictures/s (slowest, fastest) | ratio | memory |", "|---|---|---|---|"]
-    for name, row in result["levers"].items():
-        speed = row["images_per_s"]
-        lines.append(
-            f"| {name} | {speed['median']:.1f} ({speed['min']:.1f}, {speed['max']:.1f}) |"
-            f" {row['over_as_it_is']:.2f} | {row['peak_mb']['max']:,.0f} MB |"
-        )
-    return "\n".join(lines) + "\n"
+    rows = [
+        [name, with_spread(row["images_per_s"]), f"{row['over_as_it_is']:.2f}",
+         f"{row['peak_mb']['max']:,.0f} MB"]
+        for name, row in result["levers"].items()
+    ]  # fmt: skip
+    return markdown_table(["lever", "pictures/s (slowest, fastest)", "ratio", "memory"], rows)
 
 
 def main():

@@ -9,7 +9,7 @@ import numpy as np
 
 from senet_kp.graph import build_training_graph
 from senet_kp.inputs import Batch, training_batch
-from senet_kp.tf1 import tf
+from senet_kp.tf1 import session_config, tf
 from senet_kp.train_config import recipe
 from tfrecords.shards import read_manifest
 
@@ -41,10 +41,8 @@ def training_step(config: StepConfig):
         batch, start = (_real if config.real_input else _synthetic)(settings, manifest)
         graph = build_training_graph(batch, settings, manifest)
         fetches = [graph.train_op, batch.wait_s]
-        threads = tf.ConfigProto(
-            intra_op_parallelism_threads=config.threads,
-            inter_op_parallelism_threads=config.ops or config.threads,
-        )
+        threads = session_config(config.threads)
+        threads.inter_op_parallelism_threads = config.ops or config.threads
         with tf.Session(config=threads) as session:
             session.run([tf.global_variables_initializer(), start])
             yield lambda *options: float(session.run(fetches, *options)[1])

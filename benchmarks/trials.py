@@ -15,6 +15,7 @@ import tyro
 
 from benchmarks.measure import interleaved_s
 from export.freeze import frozen_graph
+from export.parity import points_on
 from senet_kp.backends import OpenCVBackend
 from senet_kp.checkpoints import build_inference_graph, checkpoint_prefix, read_settings
 from senet_kp.crops import load_crops
@@ -49,8 +50,7 @@ def trial_row(run: Path, records: Path, note: str) -> dict:
     crops = load_crops(records, manifest, "val")
     graph, _ = frozen_graph(settings, manifest, checkpoint_prefix(run), crops.images[:1])
     engine = OpenCVBackend(graph)
-    points = np.array([engine(image) for image in crops.images])
-    result = scores(points, crops, scheme_of(manifest))
+    result = scores(points_on(engine, crops), crops, scheme_of(manifest))
     last = read_csv(run / "metrics.csv")[-1]
     weights, mflop = network_size(settings["net"], manifest)
     return {

@@ -36,7 +36,7 @@ from senet_kp.evaluate import scores
 from senet_kp.model_card import card_path, kind_of, read_card
 from senet_kp.scheme import LandmarkScheme, scheme_of
 from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import atomic_folder, atomic_path, sha256_of, write_json
+from tfrecords.files import atomic_folder, atomic_path, sha256_of, size_of, write_json
 from tfrecords.shards import read_manifest
 
 Format = Literal["onnx", "tflite", "saved_model"]
@@ -146,14 +146,13 @@ def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
 
 def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> dict:
     """What the card says of a file, which is still at `path`; raises CheckError by its gate."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     engines = check_engines(path, name, faces.trained, faces.gate, export.limit_px)
     score = faces.nme(path, name)
     change = score["nme"] / card["scores"]["nme"] - 1
     return {
         "file": name,
         "format": export.format,
-        "bytes": sum(file.stat().st_size for file in files),
+        "bytes": size_of(path),
         "sha256": sha256_of(path),
         "limit_px": export.limit_px,
         "engines": engines,

@@ -16,7 +16,7 @@ from platform import python_version
 import numpy as np
 import tyro
 
-from export.parity import GATE_FACES, check_parity
+from export.parity import GATE_FACES, check_parity, points_on
 from senet_kp.backends import OpenCVBackend
 from senet_kp.checkpoints import (
     checkpoint_prefix,
@@ -65,8 +65,7 @@ def freeze(config: FreezeConfig) -> dict:
     graph, trained = frozen_graph(settings, manifest, prefix, crops.images)
     gate = check_parity(graph, trained, crops)
     test = load_crops(config.records, manifest, "test")
-    engine = OpenCVBackend(graph)
-    points = np.array([engine(image) for image in test.images])
+    points = points_on(OpenCVBackend(graph), test)
     result = scores(points, test, scheme_of(manifest))
     result |= {"engine": "opencv"} | list_conditions(manifest, "test")
     write_bytes(config.out, graph)

@@ -55,13 +55,9 @@ class TensorFlowBackend:
     COMES_FROM = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph, name="the graph", kind: str = "pb", threads: int = 0):
-        tf = require_package("senet_kp.tf1", "tensorflow", name).tf
-        self._session = tf.Session(
-            graph=tf.Graph(),
-            config=tf.ConfigProto(
-                intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads
-            ),
-        )
+        tf1 = require_package("senet_kp.tf1", "tensorflow", name)
+        tf = tf1.tf
+        self._session = tf.Session(graph=tf.Graph(), config=tf1.session_config(threads))
         try:
             with self._session.graph.as_default():
                 if kind == SAVED_MODEL:

@@ -24,8 +24,7 @@ from functools import partial
 from senet_kp.checkpoints import reason_of
 from senet_kp.cluster_spec import Cluster, Watch, answers
 from senet_kp.graph import update_variables
-from senet_kp.steps import session_config
-from senet_kp.tf1 import tf
+from senet_kp.tf1 import session_config, tf
 from tfrecords.errors import CheckError, UserError
 
 # What a session meets when a task that it needs was ended, or the generation is over.

@@ -6,7 +6,7 @@ import time
 
 from senet_kp.graph import update_variables
 from senet_kp.memory import peak_memory_mb
-from senet_kp.tf1 import tf
+from senet_kp.tf1 import session_config, tf
 
 
 class OneMachine:
@@ -30,13 +30,6 @@ class OneMachine:
     def run_step(self, session, fetches: dict) -> dict:
         """Run one training step."""
         return session.run(fetches)
-
-
-def session_config(threads: int, **options):
-    """A ConfigProto with as many threads for one op, and ops at a time."""
-    return tf.ConfigProto(
-        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, **options
-    )
 
 
 class Meter:

@@ -58,4 +58,12 @@ warnings.filterwarnings("ignore", "`layer.apply` is deprecated")  # slim's dense
 
 BATCH_NORM_UPDATES = "batch_norm_updates"
 
+
+def session_config(threads: int, **options):
+    """A ConfigProto with as many threads for one op, and ops at a time; 0 for TensorFlow's own."""
+    return tf.ConfigProto(
+        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, **options
+    )
+
+
 __all__ = ["BATCH_NORM_UPDATES", "quiet", "slim", "tf"]

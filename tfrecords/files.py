@@ -114,8 +114,18 @@ def sha256_of(path) -> str:
     path = Path(path)
     if path.is_file():
         return sha256_of_file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return sha256_of_lines(f"{f.relative_to(path).as_posix()} {sha256_of_file(f)}" for f in files)
+    names = ((file, file.relative_to(path).as_posix()) for file in _files_in(path))
+    return sha256_of_lines(f"{name} {sha256_of_file(file)}" for file, name in names)
+
+
+def size_of(path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in _files_in(Path(path)))
+
+
+def _files_in(path: Path) -> list[Path]:
+    """A file itself, or the files in a folder, to any depth."""
+    return [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
 
 
 def sha256_of_lines(lines) -> str:
