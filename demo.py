@@ -4,6 +4,7 @@
     python demo.py folder/ --json points.jsonl    every picture of a folder, points as JSON lines
     python demo.py clip.mp4                       a video
     python demo.py 0 --show                       the first camera, until q or Ctrl-C
+    python demo.py photo.jpg --detector yunet.onnx    faces found by YuNet instead of dlib
 
 The model that comes with the project learned from pictures of 300-W and P1, which are for
 non-commercial research only, and so is that model; one trained on your own data (--model) is yours.
@@ -42,7 +43,7 @@ def main() -> int:
         print(f"--show: {reason}; the results are written all the same", file=sys.stderr)
         args.show = False
     boxes = read_boxes(args.boxes) if args.boxes else None
-    predictor = LandmarkPredictor(args.model, args.backend, args.passes)
+    predictor = LandmarkPredictor(args.model, args.backend, args.passes, args.detector)
     if args.pose and predictor.scheme != IBUG68:
         raise UserError(f"--pose: needs the 68 points; the model has {predictor.scheme.name}")
     failures = 0
@@ -80,6 +81,11 @@ def parse_arguments() -> argparse.Namespace:
         " rule, instead of dlib's",
     )
     parser.add_argument(
+        "--detector",
+        metavar="FILE.onnx",
+        help="YuNet's file (face_detection_yunet), which OpenCV runs, instead of dlib's detector",
+    )
+    parser.add_argument(
         "--json",
         metavar="FILE|-",
         help="write one JSON object per picture or frame, - for standard output",
@@ -95,7 +101,7 @@ def parse_arguments() -> argparse.Namespace:
         "--passes",
         default=PASSES,
         type=int,
-        help="how often the network looks at a face that dlib found, each time in the box of the"
+        help="how often the network looks at a face that was found, each time in the box of the"
         " points it found before (default: %(default)s)",
     )
     parser.add_argument(

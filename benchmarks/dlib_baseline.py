@@ -92,7 +92,7 @@ def train_baseline(config: BaselineConfig) -> dict:
         "config": asdict(config),
         "records_sha256": manifest["records_sha256"],
         # What whoever runs it needs to know, as in a network's card.
-        **{key: manifest[key] for key in ("box", "detector_box", "scheme")},
+        **{key: manifest[key] for key in ("box", "detector_box", "scheme", "mean_shape")},
         "faces": int(whole.sum()),
         "faces_left_out": int((~whole).sum()),
         "scores": {

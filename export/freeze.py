@@ -136,6 +136,7 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
         "detector_box_meaning": "dlib's frontal face box to the face box: centre += shift x side,"
         " then side x= scale",
         "scheme": scheme.facts(),
+        "mean_shape": manifest["mean_shape"],
         "training": {"settings": settings, "step": int(prefix.rpartition("-")[2]),
                      "records": {"sha256": manifest["records_sha256"], "sides": sides,
                                  "settings": manifest["settings"],

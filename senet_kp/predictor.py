@@ -12,6 +12,7 @@ from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.model_card import box_rule, card_beside, read_card
 from senet_kp.pictures import read_picture
 from senet_kp.scheme import scheme_of
+from senet_kp.yunet import YuNetDetector
 from tfrecords.errors import ModelError, UserError
 
 PASSES = 2  # val NME with dlib's boxes: 4.08 % after one look, 3.92 after two, 3.92 after three
@@ -58,15 +59,15 @@ class LandmarkPredictor:
     """A model file, its card, and a face detector that is loaded when it is first needed.
 
     A `.dat` of benchmarks.dlib_baseline, which has a card of its own beside it, does as well.
-    passes: how often the network looks at a face that dlib found. Raises ModelError for a model
-    that cannot be used.
+    passes: how often the network looks at a face that was found. detector: YuNet's ONNX file; with
+    None dlib finds the faces. Raises ModelError for a model that cannot be used.
     """
 
-    def __init__(self, model, backend: str = AUTO, passes: int = PASSES):
+    def __init__(self, model, backend: str = AUTO, passes: int = PASSES, detector=None):
         require_backend(backend)
         if passes < 1:
             raise UserError("the network looks at least once: passes is at least 1")
-        self.passes = passes
+        self.passes, self._detector_file = passes, detector
         is_dlib = Path(model).suffix == ".dat"
         self.card = _dlib_card(Path(model)) if is_dlib else read_card(model)
         self.scheme = scheme_of(self.card)
@@ -79,10 +80,15 @@ class LandmarkPredictor:
             self._run = open_backend(model, backend)
 
     @cached_property
-    def _detector(self) -> FaceDetector:
-        return FaceDetector()
+    def _face_boxes(self):
+        """A picture's face boxes and scores, as the detector finds them, best first."""
+        if self._detector_file is not None:
+            return self._yunet().face_boxes
+        detector, transform = FaceDetector(), self._transform()
+        return lambda picture: [
+            (transform.apply(box), score) for box, score in detector.detect(picture)
+        ]
 
-    @cached_property
     def _transform(self) -> BoxTransform:
         if not self.card.get("detector_box"):
             raise ModelError(
@@ -91,17 +97,25 @@ class LandmarkPredictor:
             )
         return BoxTransform(**self.card["detector_box"])
 
+    def _yunet(self) -> YuNetDetector:
+        if "mean_shape" not in self.card:
+            raise ModelError(
+                "the model card has no mean_shape, which YuNet's points are laid on; freeze the"
+                " model again, or give boxes with --boxes"
+            )
+        shape = self.card["mean_shape"]
+        return YuNetDetector(self._detector_file, self.scheme, shape, self.rule)
+
     def predict(self, picture, boxes=None) -> list[Face]:
         """The faces of a picture: a path, or [H, W, 3] uint8 RGB.
 
-        `boxes` are face boxes [x, y, w, h] by the card's box rule; without them dlib finds the
-        faces. An empty list where there is none. Raises BadPicture for an unusable file.
+        `boxes` are face boxes [x, y, w, h] by the card's box rule; without them the detector finds
+        the faces. An empty list where there is none. Raises BadPicture for an unusable file.
         """
         if not isinstance(picture, np.ndarray):
             picture = read_picture(picture)
         if boxes is None:
-            found = self._detector.detect(picture)
-            return [self._found(picture, self._transform.apply(box), score) for box, score in found]
+            return [self._found(picture, *found) for found in self._face_boxes(picture)]
         return [self._given(picture, np.asarray(box, np.float64)) for box in boxes]
 
     def _found(self, picture, box, score) -> Face:

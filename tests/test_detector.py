@@ -48,3 +48,23 @@ def test_the_same_face_is_found_in_a_picture_of_any_size(longest_px):
     assert len(boxes) == 1
     low, high = view.points_2d.min(0) * scale, view.points_2d.max(0) * scale
     assert iou(boxes[0][0], [*low, *(high - low)]) > 0.5
+
+
+@pytest.mark.parametrize("cache", ["empty", "broken", "no place"])
+def test_dlibs_detector_is_the_same_from_the_cache(tmp_path, monkeypatch, cache):
+    dlib = pytest.importorskip("dlib")
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    file = folder / "senet_kp" / f"frontal-face-{dlib.__version__}.svm"
+    if cache == "broken":
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"cut")
+    elif cache == "no place":
+        folder.write_text("a file where a folder should be")
+    picture = np.ascontiguousarray(render_identity(3, 0, 1)[0].image[..., ::-1])
+    rectangles, scores, _ = dlib.get_frontal_face_detector().run(picture, 0, 0.0)
+    for _ in ("unpacked", "cached"):
+        (box, score), = FaceDetector().detect(picture)  # fmt: skip
+        assert score == scores[0]
+        assert box[2:].tolist() == [rectangles[0].width(), rectangles[0].height()]
+    assert (cache == "no place") != file.is_file()
