@@ -1,7 +1,9 @@
 """What the benchmarks share: repeated measurement, conditions, the results file."""
 
+import json
 import os
 import platform
+import re
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +14,8 @@ from tfrecords.files import write_bytes, write_json
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
+# <!-- file:key.of.a.value -->1,234.5 %
+NUMBER = re.compile(r"(<!-- ([a-z0-9_-]+):([A-Za-z0-9_.-]+) -->)([0-9](?:[0-9.,]*[0-9])?)( ?%)?")
 
 
 def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, list[float]]:
@@ -59,21 +63,38 @@ def with_spread(values: dict) -> str:
 
 
 def report(name: str, result: dict, write: bool):
-    """Print a result; keep it as benchmarks/results/<name>.json when asked."""
+    """Print a result; when asked, keep it as benchmarks/results/<name>.json, and in the README."""
     for key, value in result.items():
         print(f"{key:>28}: {value}")
     if write:
-        write_json(RESULTS / f"{name}.json", result)
-        print(f"written to {RESULTS / name}.json")
+        _keep(name, result, README.read_text())
 
 
 def report_table(name: str, result: dict, table: str, write: bool):
-    """Print a table; keep it in the README, and the result as report does, when asked."""
+    """The same with a table, which has its own place in the README."""
     print(table, end="")
     if write:
-        write_json(RESULTS / f"{name}.json", result)
-        write_bytes(README, with_table(README.read_text(), name, table).encode())
-        print(f"written to {RESULTS / name}.json and {README}")
+        _keep(name, result, with_table(README.read_text(), name, table))
+
+
+def _keep(name: str, result: dict, readme: str):
+    write_json(RESULTS / f"{name}.json", result)
+    write_bytes(README, with_numbers(readme).encode())
+    print(f"written to {RESULTS / name}.json and {README}")
+
+
+def with_numbers(readme: str, results: Path = RESULTS) -> str:
+    """The README with every number that names its file and key as that file has it."""
+
+    def current(found: re.Match) -> str:
+        marker, file, key, shown, percent = found.groups(default="")
+        value = json.loads((results / f"{file}.json").read_text())
+        for part in key.split("."):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        decimals = len(shown.partition(".")[2])
+        return f"{marker}{value * (100 if percent else 1):,.{decimals}f}{percent}"
+
+    return NUMBER.sub(current, readme)
 
 
 def with_table(readme: str, name: str, table: str) -> str:

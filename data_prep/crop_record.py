@@ -76,7 +76,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     except BadPicture as error:
         return Reject(error.reason, str(error))
     except Rejected as error:
-        return Reject(error.reason, f"{_place(source)}: {error}")
+        return Reject(error.reason, _placed(str(error), source))
     quality = [cv2.IMWRITE_JPEG_QUALITY, rule.jpeg_quality]
     stored = crop_with_context(picture, box, rule)
     relative = to_relative(label.landmarks, box).astype(np.float32)
@@ -179,6 +179,12 @@ def _picture(source: FaceSource, data: bytes, mode: int) -> np.ndarray:
 def _place(source: FaceSource) -> str:
     """The picture as messages call it."""
     return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
+
+
+def _placed(message: str, source: FaceSource) -> str:
+    """A message that names its picture, and once is enough."""
+    place = _place(source)
+    return message if message.startswith(place) else f"{place}: {message}"
 
 
 def _read(path, offset: int = 0, length: int = -1) -> bytes:

@@ -5,8 +5,15 @@ import json
 import pytest
 from conftest import ROOT
 
-from benchmarks import bench_inference, bench_training, compare, scale, training_levers
-from benchmarks.measure import RESULTS, with_table
+from benchmarks import (
+    bench_inference,
+    bench_training,
+    compare,
+    profile_layers,
+    scale,
+    training_levers,
+)
+from benchmarks.measure import RESULTS, with_numbers, with_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 
 TABLES = {
@@ -14,6 +21,7 @@ TABLES = {
     "inference": bench_inference.table,
     "training": bench_training.table,
     "levers": training_levers.table,
+    "layers": profile_layers.table,
 }
 
 
@@ -22,6 +30,26 @@ def test_the_readmes_tables_are_what_the_commands_wrote(name):
     result = json.loads((RESULTS / f"{name}.json").read_text())
     readme = (ROOT / "README.md").read_text()
     assert with_table(readme, name, TABLES[name](result)) == readme
+
+
+def test_numbers_are_refreshed_in_the_form_that_they_have(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"x": [{"ms": 1234.56}], "share": 0.0345}))
+    old = (
+        "in <!-- a:x.0.ms -->9 ms, <!-- a:x.0.ms -->0.1, <!-- a:share -->0.0 %, <!-- a:share -->1%"
+    )
+    new = "in <!-- a:x.0.ms -->1,235 ms, <!-- a:x.0.ms -->1,234.6, <!-- a:share -->3.5 %," \
+          " <!-- a:share -->3%"  # fmt: skip
+    assert with_numbers(old, tmp_path) == new
+    readme = (ROOT / "README.md").read_text()
+    assert with_numbers(readme) == readme
+
+
+def test_layers_are_counted_and_add_up():
+    result = profile_layers.profile(profile_layers.Config(runs=20))
+    kinds = {row["kind"]: row["layers"] for row in result["kinds"]}
+    # 41 convolutions and two depthwise ones
+    assert kinds["Convolution"] == 43 and result["layers"][0]["ms"] > 0
+    assert sum(row["ms"] for row in result["kinds"]) == pytest.approx(result["layers_ms"])
 
 
 def test_a_step_counts_three_forward_passes():
