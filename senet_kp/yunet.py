@@ -43,9 +43,9 @@ class YuNetDetector:
     def face_boxes(self, picture) -> list[tuple[np.ndarray, float]]:
         """Face boxes [x, y, side, side] in pixels and scores, in an RGB picture, best first."""
         longest = max(picture.shape[:2])
-        for side in SEARCH_SIDES_PX:
-            found = self._search(picture, max(longest / side, 1 / MAX_ENLARGEMENT))
-            if found:
+        reductions = [max(longest / side, 1 / MAX_ENLARGEMENT) for side in SEARCH_SIDES_PX]
+        for reduction in dict.fromkeys(reductions):  # of a small picture they are all the same
+            if found := self._search(picture, reduction):
                 return found
         return []
 
