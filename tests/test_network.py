@@ -125,10 +125,23 @@ def test_expectation_by_hand(is_training):
     np.testing.assert_allclose(points, [[first_x, first_y, 0.5 / 4, 0.75 - 0.9]], atol=1e-6)
 
 
-def test_expectation_is_the_same_in_training_and_in_use():
+@pytest.mark.parametrize("is_training", [True, False])
+def test_votes_of_blocks_by_hand(is_training):
+    """A 2x4 map with a vote for each half: the left one holds 3 of 4 parts of the point."""
+    maps = np.full((1, 2, 4, 1), -40.0, np.float32)
+    maps[0, 0, 1, 0], maps[0, 1, 3, 0] = math.log(3), 0
+    offset_x, offset_y = (np.float32(votes).reshape(1, 1, 2, 1) for votes in ([0.2, 1], [0, -0.4]))
+    points = run_expectation(maps, offset_x, offset_y, is_training)
+    x = 0.75 * (1.5 / 4 + 0.2) + 0.25 * (3.5 / 4 + 1)
+    y = 0.75 * 0.25 + 0.25 * (0.75 - 0.4)
+    np.testing.assert_allclose(points, [[x, y]], atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_expectation_is_the_same_in_training_and_in_use(block):
     random = np.random.default_rng(0)
-    maps, x, y = (random.normal(0, scale, (3, 16, 16, 68)).astype(np.float32)
-                  for scale in (5, 0.1, 0.1))  # fmt: skip
+    maps, x, y = (random.normal(0, scale, (3, side, side, 68)).astype(np.float32)
+                  for scale, side in ((5, 16), (0.1, 16 // block), (0.1, 16 // block)))  # fmt: skip
     trained = run_expectation(maps, x, y, True)
     assert trained.std() > 0.1
     np.testing.assert_allclose(run_expectation(maps, x, y, False), trained, atol=2e-6)

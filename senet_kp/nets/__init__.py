@@ -4,6 +4,9 @@ Each is a function `(image, outputs, is_training, options) -> [B, outputs]` that
 a variable scope of its own name and runs nothing. Input: float32 [B, S, S, 3], RGB, 0..255.
 """
 
+from contextlib import nullcontext
+
+from senet_kp.nets.gradients import quick_gradients
 from senet_kp.nets.inception import inception
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.plain_cnn import plain_cnn
@@ -26,5 +29,6 @@ TRUNKS = {"vgg16": TRUNK}  # networks with a trunk of slim's own, and the scope 
 
 def build_network(name: str, image, landmark_count: int, is_training: bool, options=None):
     """The named network's landmarks [B, 2N], box-relative x0, y0, x1, ... for `image`."""
-    with tf.variable_scope(name, reuse=tf.AUTO_REUSE):
+    gradients = quick_gradients() if is_training else nullcontext()
+    with gradients, tf.variable_scope(name, reuse=tf.AUTO_REUSE):
         return NETWORKS[name](image, 2 * landmark_count, is_training, options or NetOptions())

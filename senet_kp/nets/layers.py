@@ -68,26 +68,30 @@ def unstandardised(net, is_training: bool, options: NetOptions):
 def expectation(maps, offset_x, offset_y, is_training: bool):
     """[B, 2N] x0, y0, x1, ...: where each map lies on average, its softmax as the probability.
 
-    maps [B, H, W, N] logits; offset_x, offset_y [B, H, W, N]: how far from its centre a cell sees
-    the point, in box sides. The expectation is that of Sun et al., "Integral Human Pose
-    Regression" (2018), the votes beside the cells that of Xiong et al., "A2J" (2019).
+    maps [B, H, W, N] logits; offset_x, offset_y [B, H/k, W/k, N] for a whole k: how far from where
+    the map has it a block of k x k cells sees the point, in box sides. The expectation is that of
+    Sun et al., "Integral Human Pose Regression" (2018), the votes beside the cells that of Xiong
+    et al., "A2J" (2019).
     """
     height, width, count = (int(size) for size in maps.shape[1:])
-    x, y = cell_centres(width)[None, :], cell_centres(height)[:, None]
+    x, y = cell_centres(width)[None, :, None], cell_centres(height)[:, None, None]
+    blocks = [height // int(offset_x.shape[1]), width // int(offset_x.shape[2])]
     if is_training:
         tf.add_to_collection(MAPS, maps)
         share = tf.reshape(tf.nn.softmax(tf.reshape(maps, [-1, height * width, count]), 1),
                            [-1, height, width, count])  # fmt: skip
-        means = [tf.reduce_sum(share * (offset + place[..., None]), [1, 2])
+        votes = tf.nn.avg_pool2d(share, blocks, blocks, "VALID") * np.prod(blocks)
+        means = [tf.reduce_sum(share * place, [1, 2]) + tf.reduce_sum(votes * offset, [1, 2])
                  for offset, place in ((offset_x, x), (offset_y, y))]  # fmt: skip
         return tf.reshape(tf.stack(means, 2), [-1, 2 * count])
     # The same in ops that OpenCV runs quickly, and with TensorFlow's result: it has no softmax over
     # places, and answers wrongly, without a word, to sums over two axes.
     share = tf.exp(maps)
+    votes = tf.nn.avg_pool2d(share, blocks, blocks, "VALID")
     columns, rows = _mean(share, height, 1), _mean(share, 1, width)
     total = _mean(columns, 1, width)
-    x = _mean_place(columns, x) + _mean(share * offset_x, height, width)
-    y = _mean_place(rows, y) + _mean(share * offset_y, height, width)
+    x = _mean_place(columns, x) + _mean(votes * offset_x, *offset_x.shape[1:3])
+    y = _mean_place(rows, y) + _mean(votes * offset_y, *offset_y.shape[1:3])
     return tf.reshape(_interleaved(x / total, y / total), [-1, 2 * count])
 
 
@@ -102,8 +106,11 @@ def _mean(maps, height: int, width: int):
 
 
 def _mean_place(maps, places):
-    """[B, 1, 1, N] mean of value times place over a line of cells, `places` [H, 1] or [1, W]."""
-    kernel = np.repeat(places[:, :, None, None], maps.shape[3], axis=2) / places.size
+    """[B, 1, 1, N] mean of value times place over a line of cells.
+
+    places: [H, 1, 1] or [1, W, 1].
+    """
+    kernel = np.repeat(places[..., None], maps.shape[3], axis=2) / places.size
     return tf.nn.depthwise_conv2d(maps, kernel, [1, 1, 1, 1], "VALID")
 
 
