@@ -3,9 +3,11 @@
 Trains every network, and dlib's shape predictor, on the train side of the same records for the same
 number of pictures, scores them on the test side, and times them in turn: faces on one thread, steps
 of training on all. What is trained already is kept; a training that was stopped goes on. With
---write the table goes into the README, numbers and plot into benchmarks/results/.
+--write the table goes into the README, numbers and plot into benchmarks/results/; rows of systems
+that --systems leaves out stay as they are there.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -163,18 +165,35 @@ def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
     return {name: [1000 * s for s in values] for name, values in seconds.items()}
 
 
+def joined(result: dict, older: dict) -> dict:
+    """A comparison of some systems, and an older one's rows of the others.
+
+    Raises UserError where the two were not asked the same. The systems that are newly measured are
+    named by "alone" in the conditions: times of different hours compare less well.
+    """
+    same = ("images", "batch_size", "size_px", "records_sha256")
+    others = {n: row for n, row in older["systems"].items() if n not in result["systems"]}
+    if not others:
+        return result
+    if any(result["conditions"].get(key) != older["conditions"].get(key) for key in same):
+        raise UserError("--write: the rows kept are of other records or settings; name all systems")
+    alone = sorted({*older["conditions"].get("alone", ())} - {*others} | {*result["systems"]})
+    known = result["conditions"] | {"alone": alone}
+    return {"conditions": known, "systems": others | result["systems"]}
+
+
 def table(result: dict) -> str:
     """The comparison as a table of Markdown, the most accurate system first."""
     columns = ["system", "NME (95 % interval)", "ms a face", "weights", "MFLOP", "file",
                "trains, faces/s"]  # fmt: skip
-    rows = []
+    rows, alone = [], result["conditions"].get("alone", ())
     for name, row in sorted(result["systems"].items(), key=lambda item: item[1]["nme"]["value"]):
         error, has_layers = row["nme"], "weights" in row
         interval = (
             f" ({error['low']:.2%} to {error['high']:.2%})" if error["low"] is not None else ""
         )
         rows.append([
-            f"`{name}`",
+            f"`{name}`" + " \\*" * (name in alone),
             f"{error['value']:.2%}{interval}",
             f"{row['latency_ms']['median']:.1f}",
             f"{row['weights'] / 1e6:.2f} M" if has_layers else "",
@@ -182,7 +201,8 @@ def table(result: dict) -> str:
             f"{row['bytes'] / 1e6:.1f} MB",
             f"{row['images_per_s']['median']:.0f}" if has_layers else "",
         ])  # fmt: skip
-    return markdown_table(columns, rows)
+    later = "\n\\* trained and timed in a later run than the others.\n" if alone else ""
+    return markdown_table(columns, rows) + later
 
 
 def plot(result: dict, path: Path):
@@ -211,7 +231,9 @@ def plot(result: dict, path: Path):
 def main():
     config = tyro.cli(CompareConfig, prog="python -m benchmarks.compare", description=__doc__)
     result = compare(config)
-    if not config.write:
+    if config.write:
+        result = joined(result, json.loads((RESULTS / "compare.json").read_text()))
+    else:
         write_json(config.out / "compare.json", result)
     plot(result, (RESULTS if config.write else config.out) / "compare.png")
     report_table("compare", result, table(result), config.write)

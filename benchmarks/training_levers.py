@@ -21,6 +21,7 @@ IN_USE = "as it is"
 # Changes of the StepConfig, and of the environment that TensorFlow reads.
 LEVERS = {
     IN_USE: ({}, {}),
+    "TensorFlow's own gradients": ({"quick_gradients": False}, {}),
     "one op at a time": ({"ops": 1}, {}),
     "ops of one thread": ({"threads": 1, "ops": os.cpu_count()}, {}),
     "XLA": ({}, {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"}),

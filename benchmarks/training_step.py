@@ -1,9 +1,10 @@
 """One training step to measure: a network, a batch size, synthetic or real input."""
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from senet_kp.inputs import Batch, training_batch
 from senet_kp.tf1 import session_config, tf
 from senet_kp.train_config import recipe
 from tfrecords.shards import read_manifest
+
+OWN_GRADIENTS = patch("senet_kp.nets.quick_gradients", nullcontext)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class StepConfig:
     """of one op"""
     ops: int = 0
     """ops at a time; 0 for as many as threads"""
+    quick_gradients: bool = True
+    """false for TensorFlow's own gradient of convolutions"""
 
 
 @contextmanager
@@ -39,7 +44,8 @@ def training_step(config: StepConfig):
     )  # fmt: skip
     with tf.Graph().as_default():
         batch, start = (_real if config.real_input else _synthetic)(settings, manifest)
-        graph = build_training_graph(batch, settings, manifest)
+        with nullcontext() if config.quick_gradients else OWN_GRADIENTS:
+            graph = build_training_graph(batch, settings, manifest)
         fetches = [graph.train_op, batch.wait_s]
         threads = session_config(config.threads)
         threads.inter_op_parallelism_threads = config.ops or config.threads

@@ -15,6 +15,8 @@ from benchmarks import (
 )
 from benchmarks.measure import RESULTS, with_numbers, with_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
+from senet_kp.nets.gradients import NAME
+from senet_kp.tf1 import tf
 
 TABLES = {
     "compare": compare.table,
@@ -74,6 +76,14 @@ def test_a_step_to_measure_trains(records, real_input):
         steps, took_s, waited_s = timed_steps(run, seconds=0.2, warmup_steps=1)
     assert steps >= 1 and took_s >= 0.2
     assert (waited_s > 0) == real_input
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_step_can_be_measured_with_tensorflows_own_gradients(records, quick):
+    with training_step(StepConfig(records, "senet_classic", 4, False, 1, quick_gradients=quick)):
+        marks = {op.node_def.attr["_gradient_op_type"].s.decode()
+                 for op in tf.get_default_graph().get_operations() if op.type == "Conv2D"}  # fmt: skip
+    assert (NAME in marks) == quick
 
 
 KNOWN = {"prepare_pictures_per_s": 1000.0, "processes": 2, "train_images_per_s": 100.0,

@@ -6,7 +6,7 @@ import pytest
 from conftest import assert_one_line_error, run_module
 
 from benchmarks import compare as compare_module
-from benchmarks.compare import CompareConfig, compare, plot, table
+from benchmarks.compare import CompareConfig, compare, joined, plot, table
 from benchmarks.measure import with_table
 from tfrecords.errors import UserError
 from tfrecords.shards import read_manifest
@@ -28,6 +28,20 @@ def test_the_table_tells_the_most_accurate_first_and_leaves_out_what_trees_do_no
         "| `senet` | 5.12% (5.00% to 5.30%) | 3.2 | 1.06 M | 234 | 4.4 MB | 102 |",
         "| `dlib` | 6.34% | 3.2 |  |  | 4.4 MB |  |",
     ]
+
+
+def test_some_systems_are_measured_again_beside_the_older_rows():
+    again = {"conditions": RESULT["conditions"], "systems": {"senet": ROW | {"bytes": 3}}}
+    both = joined(again, RESULT)
+    assert both["systems"] == {"dlib": RESULT["systems"]["dlib"], "senet": ROW | {"bytes": 3}}
+    assert both["conditions"] == {"images": 20_000, "alone": ["senet"]}
+    lines = table(both | {"systems": RESULT["systems"]}).splitlines()
+    assert lines[2].startswith("| `senet` \\* |") and lines[3].startswith("| `dlib` |")
+    assert lines[-1] == "\\* trained and timed in a later run than the others."
+    assert joined(RESULT, both) == RESULT
+    other = {"conditions": {"images": 10}, "systems": again["systems"]}
+    with pytest.raises(UserError, match="name all systems"):
+        joined(other, RESULT)
 
 
 def test_the_readme_keeps_the_rest_of_its_text():
