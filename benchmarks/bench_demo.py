@@ -15,7 +15,6 @@ import tyro
 
 from benchmarks.measure import conditions, interleaved_s, report, summary
 from senet_kp.backends import OpenCVBackend
-from senet_kp.detector import FaceDetector
 from senet_kp.draw import draw_landmarks
 from senet_kp.facebox import crop
 from senet_kp.pictures import read_picture
@@ -29,6 +28,8 @@ class Config:
     """a picture with a face"""
     model: Path = Path("export/pretrained/senet68.pb")
     """frozen graph"""
+    detector: Path | None = None
+    """YuNet's file, instead of dlib's detector"""
     long_side_px: int = 1000
     """the photo is brought to this size first"""
     repeats: int = 15
@@ -46,11 +47,12 @@ def main():
         path = Path(folder) / "photo.jpg"
         cv2.imwrite(str(path), picture[:, :, ::-1])
         command = [sys.executable, "demo.py", path, "--model", config.model, "--out", folder]
+        command += ["--detector", config.detector] if config.detector else []
         whole = interleaved_s(
             {"demo": lambda: subprocess.run(command, check=True, capture_output=True)},
             config.repeats, warmup=2,
         )  # fmt: skip
-        parts = interleaved_s(_parts(path, config.model), config.repeats, warmup=3)
+        parts = interleaved_s(_parts(path, config.model, config.detector), config.repeats, warmup=3)
     report("demo", {
         "conditions": conditions(picture=f"{picture.shape[1]}x{picture.shape[0]}",
                                  repeats=config.repeats, threads=cv2.getNumThreads()),
@@ -59,17 +61,17 @@ def main():
     }, config.write)  # fmt: skip
 
 
-def _parts(path: Path, model: Path) -> dict:
-    predictor, detector = LandmarkPredictor(model), FaceDetector()
+def _parts(path: Path, model: Path, detector: Path | None) -> dict:
+    predictor = LandmarkPredictor(model, detector=detector)
     network = OpenCVBackend(model.read_bytes())
     picture = read_picture(path)
     faces = predictor.predict(picture)
     if not faces:
-        raise InputError(f"{path}: dlib finds no face in this picture; name another")
+        raise InputError(f"{path}: no face is found in this picture; name another")
     cut = crop(picture, faces[0].box, predictor.rule.size_px)
     return {
         "read": lambda: read_picture(path),
-        "detect": lambda: detector.detect(picture),
+        "detect": lambda: predictor.face_boxes(picture),
         "crop": lambda: crop(picture, faces[0].box, predictor.rule.size_px),
         "network": lambda: network(cut),
         "draw": lambda: draw_landmarks(picture.copy(), faces[0].landmarks, predictor.scheme),

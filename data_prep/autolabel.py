@@ -1,10 +1,10 @@
 """python -m data_prep.autolabel photos/ --model export/pretrained/senet68.pb --out out/labels
 
-First labels for pictures of your own, to be looked at and mended: dlib finds the faces, a frozen
-graph or a dlib shape predictor places their points. Writes one `.pts` a face, named after its
-picture (photo.pts, further faces photo_2.pts, ...), and, the least sure face first, review.csv and
-review.png. A picture whose label exists is left alone, so that the same command goes on with a
-stopped run.
+First labels for pictures of your own, to be looked at and mended: dlib (or YuNet, --detector) finds
+the faces, a frozen graph or a dlib shape predictor places their points. Writes one `.pts` a face,
+named after its picture (photo.pts, further faces photo_2.pts, ...), and, the least sure face first,
+review.csv and review.png. A picture whose label exists is left alone, so that the same command goes
+on with a stopped run.
 Exit codes: 0 done, also where pictures hold no face (rejects.csv); 2 unusable arguments, 3 nothing
 to read, 4 the model cannot be used, 6 the labels cannot be written.
 """
@@ -47,6 +47,8 @@ class AutolabelConfig:
     """folder for the labels"""
     overwrite: bool = False
     """label anew what has a label"""
+    detector: Path | None = None
+    """YuNet's file (face_detection_yunet), which OpenCV runs, instead of dlib's detector"""
 
 
 def autolabel(config: AutolabelConfig) -> dict[str, int]:
@@ -57,7 +59,7 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
         for stem, path in pictures.items()
         if config.overwrite or not _label(config.out, stem).exists()
     }
-    labeller = open_labeller(config.model) if missing else None
+    labeller = open_labeller(config.model, config.detector) if missing else None
     review, rejects, labelled = Review(config.out), [], 0
     for stem, path in tqdm(missing.items(), unit="picture", disable=None):
         try:
@@ -143,7 +145,7 @@ def _faces_in(path: Path, labeller) -> tuple[np.ndarray, list[Face]]:
     except BadPicture as error:
         raise Rejected(error.reason, str(error)) from None
     if not (faces := labeller.find(picture)):
-        raise Rejected("no-face", f"{path}: dlib found no face")
+        raise Rejected("no-face", f"{path}: no face was found")
     return picture, faces
 
 

@@ -15,7 +15,7 @@ from senet_kp.model_card import card_beside
 from senet_kp.predictor import Face, LandmarkPredictor
 from senet_kp.scheme import LandmarkScheme
 from senet_kp.schemes import SCHEMES
-from tfrecords.errors import ModelError
+from tfrecords.errors import ModelError, UserError
 
 # Each variant's shift of the box in its sides, right and down, and its scale: about half of how
 # dlib's boxes stray from face to face.
@@ -26,8 +26,8 @@ class CardLabeller:
     """A frozen graph, or a predictor of benchmarks.dlib_baseline, with its card, as the demo uses
     it; a box is the square that the model saw."""
 
-    def __init__(self, model: Path):
-        self._predictor = LandmarkPredictor(model)
+    def __init__(self, model: Path, detector: Path | None = None):
+        self._predictor = LandmarkPredictor(model, detector=detector)
         self.scheme = self._predictor.scheme
 
     def find(self, picture) -> list[Face]:
@@ -67,15 +67,21 @@ class DlibLabeller:
         return np.array([(part.x, part.y) for part in parts], np.float64)
 
 
-def open_labeller(model: Path):
+def open_labeller(model: Path, detector: Path | None = None):
     """The labeller in a `.dat` file of dlib or in a frozen graph; raises ModelError for none.
 
-    A `.dat` with a training's card beside it was trained on face boxes, not on dlib's.
+    A `.dat` with a training's card beside it was trained on face boxes, not on dlib's. detector:
+    YuNet's file; with None dlib finds the faces, and must where a model takes dlib's own boxes:
+    UserError.
     """
     if not model.is_file():
         raise ModelError(f"{model}: no such model file")
     on_dlibs_boxes = model.suffix == ".dat" and "records_sha256" not in (card_beside(model) or {})
-    return DlibLabeller(model) if on_dlibs_boxes else CardLabeller(model)
+    if not on_dlibs_boxes:
+        return CardLabeller(model, detector)
+    if detector:
+        raise UserError(f"--detector: {model} takes dlib's own boxes; leave it out")
+    return DlibLabeller(model)
 
 
 def spread_percent(labeller, picture, face: Face) -> float:

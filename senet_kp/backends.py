@@ -32,7 +32,7 @@ class OpenCVBackend:
         try:
             self._net = getattr(cv2.dnn, self.READS[kind])(np.frombuffer(graph, np.uint8))
         except cv2.error as error:
-            raise _unreadable(name, "OpenCV", kind, error.err or error) from None
+            raise _unreadable(name, "OpenCV", kind, error) from None
         if threads:
             cv2.setNumThreads(threads)  # of the whole process: OpenCV has no others
         self._planes = kind == "pb"  # OpenCV turns TensorFlow's channels-last graphs round
@@ -44,8 +44,7 @@ class OpenCVBackend:
             self._net.setInput(image, INPUT_NODE)
             return self._net.forward(OUTPUT_NODE).reshape(-1, 2)
         except cv2.error as error:  # some of what it cannot do shows here only
-            reason = " ".join(str(error.err or error).split())[:200]
-            raise ModelError(f"{self._name}: OpenCV cannot run it ({reason})") from None
+            raise ModelError(f"{self._name}: OpenCV cannot run it ({reason_of(error)})") from None
 
 
 class TensorFlowBackend:
@@ -176,6 +175,10 @@ def require_package(module: str, package: str, name):
         raise ModelError(f"{name}: needs the package {package}, which is not installed") from None
 
 
+def reason_of(error) -> str:
+    """What an engine says, as one line that is not too long; OpenCV's without place and code."""
+    return " ".join(str(getattr(error, "err", "") or error).split())[:200]
+
+
 def _unreadable(name, engine: str, kind: str, error) -> ModelError:
-    reason = " ".join(str(error).split())[:200]
-    return ModelError(f"{name}: {engine} cannot read it as {KINDS[kind]} ({reason})")
+    return ModelError(f"{name}: {engine} cannot read it as {KINDS[kind]} ({reason_of(error)})")

@@ -79,9 +79,13 @@ class LandmarkPredictor:
         else:
             self._run = open_backend(model, backend)
 
+    def face_boxes(self, picture) -> list[tuple[np.ndarray, float]]:
+        """The detector's first guess at the face boxes [x, y, w, h] of an RGB picture, and its
+        scores, best first."""
+        return self._detect(picture)
+
     @cached_property
-    def _face_boxes(self):
-        """A picture's face boxes and scores, as the detector finds them, best first."""
+    def _detect(self):
         if self._detector_file is not None:
             return self._yunet().face_boxes
         detector, transform = FaceDetector(), self._transform()
@@ -115,7 +119,7 @@ class LandmarkPredictor:
         if not isinstance(picture, np.ndarray):
             picture = read_picture(picture)
         if boxes is None:
-            return [self._found(picture, *found) for found in self._face_boxes(picture)]
+            return [self._found(picture, *found) for found in self.face_boxes(picture)]
         return [self._given(picture, np.asarray(box, np.float64)) for box in boxes]
 
     def _found(self, picture, box, score) -> Face:

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from senet_kp.backends import reason_of
 from senet_kp.detector import MAX_ENLARGEMENT, reduced
 from senet_kp.facebox import BoxRule, face_box
 from senet_kp.scheme import LandmarkScheme
@@ -93,5 +94,5 @@ def mean_face_box(mean_shape, anchors, found, rule: BoxRule) -> np.ndarray:
 
 
 def _no_yunet(model, error: cv2.error) -> ModelError:
-    reason = " ".join(str(error.err or error).split())[:200]
-    return ModelError(f"{model}: OpenCV {cv2.__version__} does not take it for YuNet ({reason})")
+    version, reason = cv2.__version__, reason_of(error)
+    return ModelError(f"{model}: OpenCV {version} does not take it for YuNet ({reason})")

@@ -302,3 +302,5 @@ def test_predictors_that_do_not_fit_are_refused(dat, views, tmp_path):
     for name, words in (("broken.dat", "no dlib shape predictor"), ("gone.dat", "no such")):
         with pytest.raises(ModelError, match=f"{name}: {words}"):
             open_labeller(tmp_path / name)
+    with pytest.raises(UserError, match="--detector: .*dlib's own boxes"):
+        open_labeller(dat, tmp_path / "yunet.onnx")

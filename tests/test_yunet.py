@@ -156,6 +156,16 @@ def test_demo_with_a_detector_of_the_users(photo, tmp_path):
     assert cv2.imread(str(tmp_path / "face-landmarks.png")).shape == (450, 450, 3)
 
 
+def test_labels_with_a_detector_of_the_users(photo, tmp_path):
+    picture, detector, truth = photo
+    result = run_module("-m", "data_prep.autolabel", picture, "--model", PRETRAINED,
+                        "--detector", detector, "--out", tmp_path)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    points = np.loadtxt(tmp_path / "face.pts", skiprows=3, comments=("}", "#"))
+    distance = np.linalg.norm(points - 1 - truth, axis=1).mean()
+    assert distance < 0.08 * np.linalg.norm(truth[36] - truth[45])
+
+
 @pytest.mark.parametrize("content, reason", [(None, "no such"), (b"nothing", "not take it for")])
 def test_what_is_no_detector_is_named(photo, tmp_path, content, reason):
     detector = tmp_path / "detector.onnx"
