@@ -12,11 +12,12 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.measure import markdown_table
+from benchmarks.measure import conditions, markdown_table, report_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from senet_kp.tf1 import tf
 from tfrecords.errors import exit_code_of
 from tfrecords.files import write_bytes
+from tfrecords.shards import read_manifest
 
 BACKWARD = "gradients/"
 
@@ -35,10 +36,12 @@ class Config:
     """threads; with one the times of the ops add up to the step's"""
     out: Path = Path("out/step-trace.json")
     """the last step's trace"""
+    write: bool = False
+    """keep the result in benchmarks/results/step.json, the table in the README"""
 
 
-def profile(config: Config) -> Counter:
-    """Milliseconds a step of every kind of op, by (kind, "forward" or "backward")."""
+def profile(config: Config) -> dict:
+    """What every kind of op takes of a step, forward and backward, the most costly first."""
     from tensorflow.python.client import timeline
 
     step = StepConfig(config.records, config.net, config.batch_size, False, config.threads)
@@ -54,7 +57,13 @@ def profile(config: Config) -> Counter:
                     ms[_kind(node)] += node.op_end_rel_nanos / 1e6 / config.steps
     trace = timeline.Timeline(metadata.step_stats).generate_chrome_trace_format()
     write_bytes(config.out, trace.encode())
-    return ms
+    return {
+        "conditions": conditions(net=config.net, batch_size=config.batch_size, steps=config.steps,
+                                 threads=config.threads,
+                                 size_px=read_manifest(config.records)["box"]["size_px"]),
+        "ops": [{"op": op, "half": half, "ms": value}
+                for (op, half), value in ms.most_common()],
+    }  # fmt: skip
 
 
 def _kind(node) -> tuple[str, str]:
@@ -64,18 +73,23 @@ def _kind(node) -> tuple[str, str]:
     return (found[1] if found else "other"), ("backward" if backward else "forward")
 
 
-def table(ms: Counter, rows: int = 20) -> str:
+def table(result: dict, rows: int = 12) -> str:
     """The most costly kinds of op as a table of Markdown."""
-    whole = sum(ms.values())
-    found = [[op, half, f"{value:.1f}", f"{value / whole:.1%}"]
-             for (op, half), value in ms.most_common(rows)]  # fmt: skip
-    every = ["all", "", f"{whole:.1f}", ""]
-    return markdown_table(["op", "half", "ms a step", "share"], [*found, every])
+    ops = result["ops"]
+    whole = sum(row["ms"] for row in ops)
+    rest = sum(row["ms"] for row in ops[rows:])
+    found = [(row["op"], row["half"], row["ms"]) for row in ops[:rows]]
+    lines = [[op, half, f"{ms:.1f}", f"{ms / whole:.1%}"]
+             for op, half, ms in (*found, ("all else", "", rest))]  # fmt: skip
+    every = ["a step", "", f"{whole:.1f}", ""]
+    return markdown_table(["op", "half", "ms", "share"], [*lines, every])
 
 
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.profile_step", description=__doc__)
-    print(table(profile(config)), f"trace: {config.out}", sep="")
+    result = profile(config)
+    report_table("step", result, table(result), config.write)
+    print(f"trace: {config.out}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from benchmarks import (
     bench_training,
     compare,
     profile_layers,
+    profile_step,
     scale,
     training_levers,
 )
@@ -24,6 +25,7 @@ TABLES = {
     "training": bench_training.table,
     "levers": training_levers.table,
     "layers": profile_layers.table,
+    "step": profile_step.table,
 }
 
 
@@ -84,6 +86,23 @@ def test_a_step_can_be_measured_with_tensorflows_own_gradients(records, quick):
         convolutions = [o for o in tf.get_default_graph().get_operations() if o.type == "Conv2D"]
     marks = {op.node_def.attr["_gradient_op_type"].s.decode() for op in convolutions}
     assert (NAME in marks) == quick
+
+
+def test_a_steps_ops_are_counted_by_kind_and_half(records, tmp_path):
+    trace = tmp_path / "trace.json"
+    config = profile_step.Config(records, "senet_classic", batch_size=2, steps=1, out=trace)
+    result = profile_step.profile(config)
+    ms = {(row["op"], row["half"]): row["ms"] for row in result["ops"]}
+    assert min(ms["Conv2D", half] for half in ("forward", "backward")) > 0
+    assert ms["FusedBatchNormGradV3", "backward"] > 0
+    assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_a_steps_table_leaves_nothing_out():
+    ops = [{"op": f"Op{n}", "half": "forward", "ms": 4.0 - n} for n in range(4)]
+    lines = profile_step.table({"ops": ops}, rows=1).splitlines()[2:]
+    assert lines == ["| Op0 | forward | 4.0 | 40.0% |", "| all else |  | 6.0 | 60.0% |",
+                     "| a step |  | 10.0 |  |"]  # fmt: skip
 
 
 KNOWN = {"prepare_pictures_per_s": 1000.0, "processes": 2, "train_images_per_s": 100.0,
