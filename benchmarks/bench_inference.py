@@ -16,7 +16,17 @@ import cv2
 import numpy as np
 import tyro
 
-from benchmarks.measure import conditions, interleaved_s, markdown_table, report_table
+from benchmarks.measure import (
+    conditions,
+    footnote,
+    interleaved_s,
+    mark,
+    markdown_table,
+    read_result,
+    report_table,
+    require_same,
+    with_earlier,
+)
 from benchmarks.trials import network_size
 from export.parity import points_on
 from senet_kp.backends import BACKENDS, open_backend
@@ -60,7 +70,8 @@ class Config:
     starts: int = 5
     """timed starts"""
     write: bool = False
-    """keep the result in benchmarks/results/inference.json, the table in the README"""
+    """keep the result in benchmarks/results/inference.json, the table in the README; rows of files
+    that are not named stay as they are there"""
 
 
 def bench(config: Config) -> dict:
@@ -159,17 +170,27 @@ def _latencies_ms(runs: dict, images, blocks: int) -> dict:
     }
 
 
+def with_older_rows(result: dict, older: dict) -> dict:
+    """A result beside an older one's rows of other files; raises UserError for other records."""
+    rows, others = ({(row["file"], row["engine"]): row for row in one["rows"]}
+                    for one in (result, older))  # fmt: skip
+    every = list(with_earlier(rows, others).values())
+    if len(every) > len(rows):
+        require_same(result["conditions"], older["conditions"], "size_px", "records_sha256")
+    return result | {"rows": sorted(every, key=lambda row: row.get("earlier", False))}
+
+
 def table(result: dict) -> str:
     """The result as a table of Markdown, quickest first."""
     columns = ["file", "engine", "NME", "ms, 1 thread (p95)", "2 threads (p95)", "size", "start",
                "memory"]  # fmt: skip
     rows = [
-        [f"`{row['file']}`", row["engine"], f"{row['nme']:.2%}",
+        [f"`{row['file']}`{mark(row)}", row["engine"], f"{row['nme']:.2%}",
          *(_ms(row.get(f"ms_{n}")) for n in THREADS), f"{row['bytes'] / 1e6:.1f} MB",
          f"{row['start_ms']:.0f} ms", f"{row['peak_mb']:.0f} MB"]
         for row in sorted(result["rows"], key=lambda row: row["ms_1"]["p50"])
     ]  # fmt: skip
-    return markdown_table(columns, rows)
+    return markdown_table(columns, rows) + footnote(result["rows"])
 
 
 def _ms(percentiles: dict | None) -> str:
@@ -179,6 +200,8 @@ def _ms(percentiles: dict | None) -> str:
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.bench_inference", description=__doc__)
     result = bench(config)
+    if config.write:
+        result = with_older_rows(result, read_result("inference"))
     report_table("inference", result, table(result), config.write)
 
 

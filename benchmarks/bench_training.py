@@ -19,10 +19,15 @@ from tqdm import tqdm
 
 from benchmarks.measure import (
     conditions,
+    footnote,
     interleaved_s,
+    mark,
     markdown_table,
+    read_result,
     report_table,
+    require_same,
     summary,
+    with_earlier,
     with_spread,
 )
 from benchmarks.training_step import StepConfig, timed_steps, training_step
@@ -53,7 +58,8 @@ class Config:
     threads: int = os.cpu_count() or 1
     """threads of one op, and ops at a time"""
     write: bool = False
-    """keep the result in benchmarks/results/training.json, the table in the README"""
+    """keep the result in benchmarks/results/training.json, the table in the README; rows of
+    networks and batch sizes that are left out stay as they are there"""
 
 
 def bench(config: Config) -> dict:
@@ -155,23 +161,42 @@ def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], rate: floa
     }
 
 
+def with_older_rows(result: dict, older: dict) -> dict:
+    """A result beside an older one's other rows; raises UserError where those are of another size.
+
+    In the order of networks, batch sizes and inputs.
+    """
+    rows, others = (
+        {(row["net"], row["batch_size"], row["input"]): row for row in one["trainings"]}
+        for one in (result, older)
+    )
+    every = with_earlier(rows, others)
+    if len(every) > len(rows):
+        require_same(result["conditions"], older["conditions"], "size_px", "threads")
+    order = sorted(every, key=lambda key: (list(NETWORKS).index(key[0]), key[1], key[2] == "real"))
+    return result | {"trainings": [every[key] for key in order]}
+
+
 def table(result: dict) -> str:
     """The measurements as a table of Markdown."""
     product = result["product_gflop_per_s"]["median"]
     columns = ["network", "batch", "input", "pictures/s (slowest, fastest)", "waiting", "GFLOP/s",
                f"of {product:.0f}", "peak memory"]  # fmt: skip
     rows = [
-        [f"`{row['net']}`", str(row["batch_size"]), row["input"], with_spread(row["images_per_s"]),
-         f"{row['wait_share']['median']:.1%}", f"{row['gflop_per_s']:.0f}",
+        [f"`{row['net']}`{mark(row)}", str(row["batch_size"]), row["input"],
+         with_spread(row["images_per_s"]), f"{row['wait_share']['median']:.1%}",
+         f"{row['gflop_per_s']:.0f}",
          f"{row['share_of_product']:.0%}", f"{row['peak_mb']['max']:,.0f} MB"]
         for row in result["trainings"]
     ]  # fmt: skip
-    return markdown_table(columns, rows)
+    return markdown_table(columns, rows) + footnote(result["trainings"])
 
 
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.bench_training", description=__doc__)
     result = bench(config)
+    if config.write:
+        result = with_older_rows(result, read_result("training"))
     report_table("training", result, table(result), config.write)
 
 

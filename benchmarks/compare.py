@@ -7,7 +7,6 @@ of training on all. What is trained already is kept; a training that was stopped
 that --systems leaves out stay as they are there.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -24,10 +23,15 @@ from benchmarks.bench_training import in_turn
 from benchmarks.measure import (
     RESULTS,
     conditions,
+    footnote,
     interleaved_s,
+    mark,
     markdown_table,
+    read_result,
     report_table,
+    require_same,
     summary,
+    with_earlier,
 )
 from benchmarks.training_step import StepConfig
 from benchmarks.trials import network_size
@@ -165,35 +169,30 @@ def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
     return {name: [1000 * s for s in values] for name, values in seconds.items()}
 
 
-def joined(result: dict, older: dict) -> dict:
-    """A comparison of some systems, and an older one's rows of the others.
+def with_older_rows(result: dict, older: dict) -> dict:
+    """A comparison of some systems beside an older one's rows of the others.
 
-    Raises UserError where the two were not asked the same. The systems that are newly measured are
-    named by "alone" in the conditions: times of different hours compare less well.
+    Raises UserError where the two were not asked the same.
     """
-    same = ("images", "batch_size", "size_px", "records_sha256")
-    others = {n: row for n, row in older["systems"].items() if n not in result["systems"]}
-    if not others:
-        return result
-    if any(result["conditions"].get(key) != older["conditions"].get(key) for key in same):
-        raise UserError("--write: the rows kept are of other records or settings; name all systems")
-    alone = sorted({*older["conditions"].get("alone", ())} - {*others} | {*result["systems"]})
-    known = result["conditions"] | {"alone": alone}
-    return {"conditions": known, "systems": others | result["systems"]}
+    systems = with_earlier(result["systems"], older["systems"])
+    if len(systems) > len(result["systems"]):
+        same = "images", "batch_size", "size_px", "records_sha256"
+        require_same(result["conditions"], older["conditions"], *same)
+    return result | {"systems": systems}
 
 
 def table(result: dict) -> str:
     """The comparison as a table of Markdown, the most accurate system first."""
     columns = ["system", "NME (95 % interval)", "ms a face", "weights", "MFLOP", "file",
                "trains, faces/s"]  # fmt: skip
-    rows, alone = [], result["conditions"].get("alone", ())
+    rows = []
     for name, row in sorted(result["systems"].items(), key=lambda item: item[1]["nme"]["value"]):
         error, has_layers = row["nme"], "weights" in row
         interval = (
             f" ({error['low']:.2%} to {error['high']:.2%})" if error["low"] is not None else ""
         )
         rows.append([
-            f"`{name}`" + " \\*" * (name in alone),
+            f"`{name}`{mark(row)}",
             f"{error['value']:.2%}{interval}",
             f"{row['latency_ms']['median']:.1f}",
             f"{row['weights'] / 1e6:.2f} M" if has_layers else "",
@@ -201,8 +200,7 @@ def table(result: dict) -> str:
             f"{row['bytes'] / 1e6:.1f} MB",
             f"{row['images_per_s']['median']:.0f}" if has_layers else "",
         ])  # fmt: skip
-    later = "\n\\* trained and timed in a later run than the others.\n" if alone else ""
-    return markdown_table(columns, rows) + later
+    return markdown_table(columns, rows) + footnote(result["systems"].values())
 
 
 def plot(result: dict, path: Path):
@@ -232,7 +230,7 @@ def main():
     config = tyro.cli(CompareConfig, prog="python -m benchmarks.compare", description=__doc__)
     result = compare(config)
     if config.write:
-        result = joined(result, json.loads((RESULTS / "compare.json").read_text()))
+        result = with_older_rows(result, read_result("compare"))
     else:
         write_json(config.out / "compare.json", result)
     plot(result, (RESULTS if config.write else config.out) / "compare.png")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords.errors import UserError
 from tfrecords.files import write_bytes, write_json
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
+EARLIER = "\n\\* measured in an earlier run; times of different hours compare less well.\n"
 # <!-- file:key.of.a.value -->1,234.5 %
 NUMBER = re.compile(r"(<!-- ([a-z0-9_-]+):([A-Za-z0-9_.-]+) -->)([0-9](?:[0-9.,]*[0-9])?)( ?%)?")
 
@@ -60,6 +62,34 @@ def markdown_table(columns: list[str], rows) -> str:
 def with_spread(values: dict) -> str:
     """A summary in a table: median (smallest, largest)."""
     return f"{values['median']:.1f} ({values['min']:.1f}, {values['max']:.1f})"
+
+
+def with_earlier(rows: dict, older: dict) -> dict:
+    """Rows by name, after those of an older result that have no newer ones, which say so."""
+    return {n: row | {"earlier": True} for n, row in older.items() if n not in rows} | rows
+
+
+def mark(row: dict) -> str:
+    """What stands in a table after the name of a row that was measured earlier than others."""
+    return " \\*" if row.get("earlier") else ""
+
+
+def footnote(rows) -> str:
+    """What the marks mean, if there is one."""
+    return EARLIER if any(map(mark, rows)) else ""
+
+
+def read_result(name: str) -> dict:
+    """The result that was kept last under a name."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def require_same(conditions: dict, older: dict, *keys: str):
+    """Raise UserError where the rows to keep were measured under other conditions."""
+    if differing := [key for key in keys if conditions.get(key) != older.get(key)]:
+        raise UserError(
+            f"--write: the rows to keep have another {differing[0]}; measure all of them again"
+        )
 
 
 def report(name: str, result: dict, write: bool):

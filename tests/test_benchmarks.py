@@ -18,6 +18,7 @@ from benchmarks.measure import RESULTS, with_numbers, with_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from senet_kp.nets.gradients import NAME
 from senet_kp.tf1 import tf
+from tfrecords.errors import UserError
 
 TABLES = {
     "compare": compare.table,
@@ -34,6 +35,26 @@ def test_the_readmes_tables_are_what_the_commands_wrote(name):
     result = json.loads((RESULTS / f"{name}.json").read_text())
     readme = (ROOT / "README.md").read_text()
     assert with_table(readme, name, TABLES[name](result)) == readme
+
+
+def test_rows_that_are_not_measured_again_stay_and_say_so():
+    old = json.loads((RESULTS / "training.json").read_text())
+    again = old | {"trainings": [row | {"peak_mb": {"max": 1}} for row in old["trainings"]
+                                 if row["net"] == "senet"]}  # fmt: skip
+    both = bench_training.with_older_rows(again, old)["trainings"]
+    names = [[(row["net"], row["batch_size"], row["input"]) for row in rows]
+             for rows in (both, old["trainings"])]  # fmt: skip
+    assert names[0] == names[1]
+    assert all((row["net"] != "senet") == row.get("earlier", False) for row in both)
+    other = again | {"conditions": again["conditions"] | {"size_px": 1}}
+    with pytest.raises(UserError, match="another size_px; measure all of them again"):
+        bench_training.with_older_rows(other, old)
+
+    old = json.loads((RESULTS / "inference.json").read_text())
+    new = [row for row in old["rows"] if row["engine"] == "opencv"]
+    both = bench_inference.with_older_rows(old | {"rows": new}, old)["rows"]
+    assert both[: len(new)] == new and len(both) == len(old["rows"])
+    assert all(row["earlier"] for row in both[len(new) :])
 
 
 def test_numbers_are_refreshed_in_the_form_that_they_have(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from conftest import assert_one_line_error, run_module
 
 from benchmarks import compare as compare_module
-from benchmarks.compare import CompareConfig, compare, joined, plot, table
+from benchmarks.compare import CompareConfig, compare, plot, table, with_older_rows
 from benchmarks.measure import with_table
 from tfrecords.errors import UserError
 from tfrecords.shards import read_manifest
@@ -32,16 +32,16 @@ def test_the_table_tells_the_most_accurate_first_and_leaves_out_what_trees_do_no
 
 def test_some_systems_are_measured_again_beside_the_older_rows():
     again = {"conditions": RESULT["conditions"], "systems": {"senet": ROW | {"bytes": 3}}}
-    both = joined(again, RESULT)
-    assert both["systems"] == {"dlib": RESULT["systems"]["dlib"], "senet": ROW | {"bytes": 3}}
-    assert both["conditions"] == {"images": 20_000, "alone": ["senet"]}
-    lines = table(both | {"systems": RESULT["systems"]}).splitlines()
-    assert lines[2].startswith("| `senet` \\* |") and lines[3].startswith("| `dlib` |")
-    assert lines[-1] == "\\* trained and timed in a later run than the others."
-    assert joined(RESULT, both) == RESULT
+    both = with_older_rows(again, RESULT)
+    dlib = RESULT["systems"]["dlib"] | {"earlier": True}
+    assert both["systems"] == {"dlib": dlib, "senet": ROW | {"bytes": 3}}
+    lines = table(RESULT | {"systems": RESULT["systems"] | {"dlib": dlib}}).splitlines()
+    assert lines[2].startswith("| `senet` |") and lines[3].startswith("| `dlib` \\* |")
+    assert lines[-1].startswith("\\* measured in an earlier run")
+    assert with_older_rows(RESULT, both) == RESULT
     other = {"conditions": {"images": 10}, "systems": again["systems"]}
-    with pytest.raises(UserError, match="name all systems"):
-        joined(other, RESULT)
+    with pytest.raises(UserError, match="another images; measure all of them again"):
+        with_older_rows(other, RESULT)
 
 
 def test_the_readme_keeps_the_rest_of_its_text():
