@@ -182,15 +182,24 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
 def table(result: dict) -> str:
     """The result as a table of Markdown, quickest first."""
-    columns = ["file", "engine", "NME", "ms, 1 thread (p95)", "2 threads (p95)", "size", "start",
-               "memory"]  # fmt: skip
+    columns = ["file", "engine", "NME", "ms, 1 thread (p95)", "2 threads (p95)", "weights", "MFLOP",
+               "of the product", "size", "start", "memory"]  # fmt: skip
     rows = [
         [f"`{row['file']}`{mark(row)}", row["engine"], f"{row['nme']:.2%}",
-         *(_ms(row.get(f"ms_{n}")) for n in THREADS), f"{row['bytes'] / 1e6:.1f} MB",
+         *(_ms(row.get(f"ms_{n}")) for n in THREADS), *_network(row),
+         f"{row['bytes'] / 1e6:.1f} MB",
          f"{row['start_ms']:.0f} ms", f"{row['peak_mb']:.0f} MB"]
         for row in sorted(result["rows"], key=lambda row: row["ms_1"]["p50"])
     ]  # fmt: skip
     return markdown_table(columns, rows) + footnote(result["rows"])
+
+
+def _network(row: dict) -> list[str]:
+    """Weights, operations, and their rate as a share of a bare product's; nothing of trees."""
+    if "mflop" not in row:
+        return ["", "", ""]
+    million, share = row["weights"] / 1e6, row["share_of_product"]
+    return [f"{million:.2f} M", f"{row['mflop']:.0f}", f"{share:.0%}"]
 
 
 def _ms(percentiles: dict | None) -> str:

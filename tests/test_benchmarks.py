@@ -50,11 +50,12 @@ def test_rows_that_are_not_measured_again_stay_and_say_so():
     with pytest.raises(UserError, match="another size_px; measure all of them again"):
         bench_training.with_older_rows(other, old)
 
-    old = json.loads((RESULTS / "inference.json").read_text())
-    new = [row for row in old["rows"] if row["engine"] == "opencv"]
-    both = bench_inference.with_older_rows(old | {"rows": new}, old)["rows"]
-    assert both[: len(new)] == new and len(both) == len(old["rows"])
-    assert all(row["earlier"] for row in both[len(new) :])
+    first, second = ({"file": name, "engine": "opencv", "nme": 0.05} for name in "ab")
+    older = {"conditions": {}, "rows": [first, second]}
+    newer = {"conditions": {}, "rows": [second | {"nme": 0.04}]}
+    both = bench_inference.with_older_rows(newer, older)["rows"]
+    assert both == [second | {"nme": 0.04}, first | {"earlier": True}]
+    assert bench_inference.with_older_rows(older, {"conditions": {}, "rows": both}) == older
 
 
 def test_numbers_are_refreshed_in_the_form_that_they_have(tmp_path):
