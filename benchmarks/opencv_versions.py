@@ -20,7 +20,7 @@ from data_prep.sample_faces.identity import render_identity
 from export.parity import LIMIT_PX
 from senet_kp.facebox import crop, face_box
 from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE, box_rule, read_card
-from tfrecords.errors import exit_code_of
+from tfrecords.errors import UserError, exit_code_of
 
 FACES = 8
 # For any Python from 3.7 on. Arguments: graph, faces, result.
@@ -82,7 +82,7 @@ def answer(python, model: Path, folder: Path) -> dict[str, np.ndarray]:
 def tried(version: str, config: Config, folder: Path, ours) -> dict:
     """How far the points of a wheel lie from ours at most, in pixels of the crop, or an error."""
     for python, numpy in product(config.pythons, ("numpy<2", "numpy")):
-        subprocess.run([python, "-m", "venv", "--clear", folder / version], check=True)
+        _make_environment(python, folder / version)
         pip = [folder / version / "bin" / "pip", "install", "--only-binary", ":all:"]
         pip += [f"opencv-python-headless=={version}", numpy]  # no wheel tells that it wants < 2
         if subprocess.run(pip, capture_output=True).returncode == 0:
@@ -94,6 +94,14 @@ def tried(version: str, config: Config, folder: Path, ours) -> dict:
     except subprocess.CalledProcessError as error:
         return {"error": error.stderr.strip().splitlines()[-1].rpartition("error: ")[2]}
     return {f"{kind}_px": float(np.abs(theirs[kind] - ours[kind]).max()) for kind in ours}
+
+
+def _make_environment(python: str, folder: Path):
+    command = [python, "-m", "venv", "--clear", folder]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise UserError(f"--pythons {python}: not there, or without venv; name another") from None
 
 
 if __name__ == "__main__":
