@@ -24,7 +24,6 @@ from benchmarks.measure import (
     markdown_table,
     read_result,
     report_table,
-    require_same,
     with_earlier,
 )
 from benchmarks.trials import network_size
@@ -172,12 +171,12 @@ def _latencies_ms(runs: dict, images, blocks: int) -> dict:
 
 def with_older_rows(result: dict, older: dict) -> dict:
     """A result beside an older one's rows of other files; raises UserError for other records."""
-    rows, others = ({(row["file"], row["engine"]): row for row in one["rows"]}
-                    for one in (result, older))  # fmt: skip
-    every = list(with_earlier(rows, others).values())
-    if len(every) > len(rows):
-        require_same(result["conditions"], older["conditions"], "size_px", "records_sha256")
-    return result | {"rows": sorted(every, key=lambda row: row.get("earlier", False))}
+
+    def by_name(result: dict) -> dict:
+        return {(row["file"], row["engine"]): row for row in result["rows"]}
+
+    rows = with_earlier(result, older, by_name, ("size_px", "records_sha256"))
+    return result | {"rows": list(rows.values())}
 
 
 def table(result: dict) -> str:

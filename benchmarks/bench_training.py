@@ -25,7 +25,6 @@ from benchmarks.measure import (
     markdown_table,
     read_result,
     report_table,
-    require_same,
     summary,
     with_earlier,
     with_spread,
@@ -166,15 +165,15 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
     In the order of networks, batch sizes and inputs.
     """
-    rows, others = (
-        {(row["net"], row["batch_size"], row["input"]): row for row in one["trainings"]}
-        for one in (result, older)
+
+    def by_name(result: dict) -> dict:
+        return {(row["net"], row["batch_size"], row["input"]): row for row in result["trainings"]}
+
+    rows = with_earlier(result, older, by_name, ("size_px", "threads"))
+    order = sorted(
+        rows, key=lambda name: (list(NETWORKS).index(name[0]), name[1], name[2] == "real")
     )
-    every = with_earlier(rows, others)
-    if len(every) > len(rows):
-        require_same(result["conditions"], older["conditions"], "size_px", "threads")
-    order = sorted(every, key=lambda key: (list(NETWORKS).index(key[0]), key[1], key[2] == "real"))
-    return result | {"trainings": [every[key] for key in order]}
+    return result | {"trainings": [rows[name] for name in order]}
 
 
 def table(result: dict) -> str:

@@ -13,6 +13,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
+from operator import itemgetter
 from pathlib import Path
 
 import cv2
@@ -29,7 +30,6 @@ from benchmarks.measure import (
     markdown_table,
     read_result,
     report_table,
-    require_same,
     summary,
     with_earlier,
 )
@@ -174,11 +174,8 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
     Raises UserError where the two were not asked the same.
     """
-    systems = with_earlier(result["systems"], older["systems"])
-    if len(systems) > len(result["systems"]):
-        same = "images", "batch_size", "size_px", "records_sha256"
-        require_same(result["conditions"], older["conditions"], *same)
-    return result | {"systems": systems}
+    same = ("images", "batch_size", "size_px", "records_sha256")
+    return result | {"systems": with_earlier(result, older, itemgetter("systems"), same)}
 
 
 def table(result: dict) -> str:

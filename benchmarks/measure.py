@@ -64,9 +64,20 @@ def with_spread(values: dict) -> str:
     return f"{values['median']:.1f} ({values['min']:.1f}, {values['max']:.1f})"
 
 
-def with_earlier(rows: dict, older: dict) -> dict:
-    """Rows by name, after those of an older result that have no newer ones, which say so."""
-    return {n: row | {"earlier": True} for n, row in older.items() if n not in rows} | rows
+def with_earlier(result: dict, older: dict, rows_of, same: tuple[str, ...]) -> dict:
+    """A result's rows by name, and those of an older one that have no newer ones, which say so.
+
+    rows_of: from a result to {name: row}; same: conditions without which rows may not stand beside
+    each other. Raises UserError where rows are to be kept and these differ.
+    """
+    rows = rows_of(result)
+    kept = {n: row | {"earlier": True} for n, row in rows_of(older).items() if n not in rows}
+    conditions, known = result["conditions"], older["conditions"]
+    if kept and (other := [key for key in same if conditions.get(key) != known.get(key)]):
+        raise UserError(
+            f"--write: the rows to keep have another {other[0]}; measure all of them again"
+        )
+    return rows | kept
 
 
 def mark(row: dict) -> str:
@@ -79,17 +90,9 @@ def footnote(rows) -> str:
     return EARLIER if any(map(mark, rows)) else ""
 
 
-def read_result(name: str) -> dict:
+def read_result(name: str, results: Path = RESULTS) -> dict:
     """The result that was kept last under a name."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def require_same(conditions: dict, older: dict, *keys: str):
-    """Raise UserError where the rows to keep were measured under other conditions."""
-    if differing := [key for key in keys if conditions.get(key) != older.get(key)]:
-        raise UserError(
-            f"--write: the rows to keep have another {differing[0]}; measure all of them again"
-        )
+    return json.loads((results / f"{name}.json").read_text())
 
 
 def report(name: str, result: dict, write: bool):
@@ -118,7 +121,7 @@ def with_numbers(readme: str, results: Path = RESULTS) -> str:
 
     def current(found: re.Match) -> str:
         marker, file, key, shown, percent = found.groups(default="")
-        value = json.loads((results / f"{file}.json").read_text())
+        value = read_result(file, results)
         for part in key.split("."):
             value = value[int(part)] if isinstance(value, list) else value[part]
         decimals = len(shown.partition(".")[2])

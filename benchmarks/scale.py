@@ -5,7 +5,6 @@ machines stops getting quicker, worked out from the rates that were measured her
 (benchmarks/results/prepare.json and training.json) and from a record folder's bytes a face.
 """
 
-import json
 import sys
 from dataclasses import dataclass
 from math import ceil
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.measure import RESULTS
+from benchmarks.measure import RESULTS, read_result
 from tfrecords.errors import UserError, exit_code_of
 from tfrecords.files import write_bytes, write_json
 from tfrecords.shards import read_manifest
@@ -40,8 +39,8 @@ def measured(records: Path) -> dict:
     """The rates and sizes that everything is worked out from."""
     manifest = read_manifest(records)
     sides = manifest["sides"].values()
-    preparation = json.loads((RESULTS / "prepare.json").read_text())
-    training = json.loads((RESULTS / "training.json").read_text())
+    preparation = read_result("prepare")
+    training = read_result("training")
     row = _measurement(training, net="senet", batch_size=32, input="real")
     return {
         "prepare_pictures_per_s": preparation["prepare_pictures_per_s"]["median"],

@@ -88,7 +88,7 @@ def spread_percent(labeller, picture, face: Face) -> float:
     """How far the landmarks move when the face is mirrored and its box moved and scaled a little.
 
     The mean distance from the landmarks to those of every variant, in percent of the distance
-    between the outer eye corners: small where the model is sure of what it sees. For the shipped
+    between the outer eye corners: small where the model is sure of what it sees. For an earlier
     graph on 247 faces of HELEN and AFW that it was not trained on, its median is 1.4 and its rank
     correlation with the error 0.74; the tenth with the largest spread has 5.9 % NME, the rest 3.4.
     """

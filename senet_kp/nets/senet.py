@@ -48,7 +48,7 @@ def bottleneck(net, width: int, inner: int, scope: str):
 
 
 def top_down(levels):
-    """The first level [B, H, W, PATH[0]] and the second, with what all coarser levels know."""
+    """The two finest levels, MERGED wide, with what all coarser levels know."""
     net = above = None
     for number, (level, width) in reversed(list(enumerate(zip(levels, PATH, strict=True), 1))):
         lateral = slim.conv2d(level, width, 1, scope=f"lateral{number}")
