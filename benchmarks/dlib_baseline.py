@@ -8,6 +8,7 @@ network, and data_prep.autolabel labels pictures with it.
 
 import sys
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from os import cpu_count
 from pathlib import Path
 
@@ -62,8 +63,10 @@ class BaselineConfig:
     trees: TreeConfig = field(default_factory=TreeConfig)
     mirror: bool = True
     """train on every face's mirrored twin too"""
+    train_on_val: bool = False
+    """train on the val side too, as a network with this flag is"""
     faces: int = 0
-    """train on the first so many faces, in random order; 0 for all"""
+    """train on the first so many faces of a side, in random order; 0 for all"""
     seed: int = 0
     """of dlib's random numbers"""
     threads: int = cpu_count() or 1
@@ -76,12 +79,14 @@ def train_baseline(config: BaselineConfig) -> dict:
         raise UserError(f"{config.out}: --out ends in .dat, the name that the evaluation goes by")
     manifest = read_manifest(config.records)
     scheme = scheme_of(manifest)
-    crops = load_crops(config.records, manifest, "train", config.faces or None)
-    whole = crops.mask.all(axis=1)
-    if not whole.any():
+    sides = ("train", "val") if config.train_on_val else ("train",)
+    crops = [load_crops(config.records, manifest, side, config.faces or None) for side in sides]
+    whole = [part.take(np.flatnonzero(part.mask.all(axis=1))) for part in crops]
+    faces, left_out = sum(map(len, whole)), sum(map(len, crops)) - sum(map(len, whole))
+    if not faces:
         raise InputError(f"{config.records}: no face on the train side has all its points")
-    print(f"{whole.sum():,} faces; {(~whole).sum():,} with missing points are left out")
-    images, shapes = training_set(crops.take(np.flatnonzero(whole)), scheme, config.mirror)
+    print(f"{faces:,} faces; {left_out:,} with missing points are left out")
+    images, shapes = training_set(whole, scheme, config.mirror)
     try:
         predictor = import_dlib().train_shape_predictor(images, shapes, dlib_options(config))
     except RuntimeError as error:
@@ -91,24 +96,26 @@ def train_baseline(config: BaselineConfig) -> dict:
     result = {
         "config": asdict(config),
         "records_sha256": manifest["records_sha256"],
+        "train_on_val": config.train_on_val,
         # What whoever runs it needs to know, as in a network's card.
         **{key: manifest[key] for key in ("box", "detector_box", "scheme", "mean_shape")},
-        "faces": int(whole.sum()),
-        "faces_left_out": int((~whole).sum()),
+        "faces": faces,
+        "faces_left_out": left_out,
         "scores": {
             side: evaluate(EvaluateConfig(config.out, config.records, side))[0]
             for side in ("val", "test")
-            if manifest["sides"][side]["records"]
+            if manifest["sides"][side]["records"] and side not in sides
         },
     }
     write_json(config.out.with_suffix(".json"), result)
     return result
 
 
-def training_set(crops: Crops, scheme: LandmarkScheme, mirror: bool) -> tuple[list, list]:
+def training_set(sides: list[Crops], scheme: LandmarkScheme, mirror: bool) -> tuple[list, list]:
     """Enlarged crops, and for each its one shape as dlib.full_object_detection."""
     images, shapes = [], []
-    for image, landmarks in zip(crops.images, crops.landmarks, strict=True):
+    faces = (zip(crops.images, crops.landmarks, strict=True) for crops in sides)
+    for image, landmarks in chain.from_iterable(faces):
         twins = [(image, landmarks)]
         if mirror:
             twins.append((image[:, ::-1], scheme.mirror(landmarks)))

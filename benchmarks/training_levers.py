@@ -21,13 +21,16 @@ IN_USE = "as it is"
 # Changes of the StepConfig, and of the environment that TensorFlow reads.
 LEVERS = {
     IN_USE: ({}, {}),
-    "TensorFlow's own gradients": ({"quick_gradients": False}, {}),
+    "TensorFlow's own gradients": ({"without": "quick gradients"}, {}),
+    "batch norm not fused": ({"without": "fused batch norm"}, {}),
     "one op at a time": ({"ops": 1}, {}),
     "ops of one thread": ({"threads": 1, "ops": os.cpu_count()}, {}),
     "XLA": ({}, {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"}),
     "without oneDNN": ({}, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
     "batch of 64": ({"batch_size": 64}, {}),
     "batch of 128": ({"batch_size": 128}, {}),
+    "real pictures": ({"real_input": True}, {}),
+    "real pictures, decoded in every epoch": ({"real_input": True, "without": "kept pictures"}, {}),
 }
 
 
@@ -38,7 +41,7 @@ class Config:
     net: str = "senet"
     """network"""
     seconds: float = 15.0
-    """length of one measurement, after the warm-up"""
+    """length of one measurement, and with real pictures of a warm-up before it"""
     repeats: int = 3
     """rounds of all levers"""
     write: bool = False

@@ -10,11 +10,16 @@ import numpy as np
 
 from senet_kp.graph import build_training_graph
 from senet_kp.inputs import Batch, training_batch
-from senet_kp.tf1 import session_config, tf
+from senet_kp.tf1 import session_config, slim, tf
 from senet_kp.train_config import recipe
 from tfrecords.shards import read_manifest
 
-OWN_GRADIENTS = patch("senet_kp.nets.quick_gradients", nullcontext)
+# What makes training quick, by what does without it: contexts to build and to run a step in.
+WITHOUT = {
+    "quick gradients": lambda: patch("senet_kp.nets.quick_gradients", nullcontext),
+    "fused batch norm": lambda: slim.arg_scope([slim.batch_norm], fused=False),
+    "kept pictures": lambda: patch("senet_kp.augment.DECODED_MB", 0),
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class StepConfig:
     """of one op"""
     ops: int = 0
     """ops at a time; 0 for as many as threads"""
-    quick_gradients: bool = True
-    """false for TensorFlow's own gradient of convolutions"""
+    without: str = ""
+    """one of WITHOUT"""
 
 
 @contextmanager
@@ -42,10 +47,9 @@ def training_step(config: StepConfig):
         recipe(config.net), records=config.records, batch_size=config.batch_size,
         threads=config.threads,
     )  # fmt: skip
-    with tf.Graph().as_default():
+    with tf.Graph().as_default(), WITHOUT.get(config.without, nullcontext)():
         batch, start = (_real if config.real_input else _synthetic)(settings, manifest)
-        with nullcontext() if config.quick_gradients else OWN_GRADIENTS:
-            graph = build_training_graph(batch, settings, manifest)
+        graph = build_training_graph(batch, settings, manifest)
         fetches = [graph.train_op, batch.wait_s]
         threads = session_config(config.threads)
         threads.inter_op_parallelism_threads = config.ops or config.threads
@@ -54,10 +58,15 @@ def training_step(config: StepConfig):
             yield lambda *options: float(session.run(fetches, *options)[1])
 
 
-def timed_steps(step, seconds: float, warmup_steps: int = 2) -> tuple[int, float, float]:
-    """Steps in about this many seconds, the seconds they took and those spent waiting."""
-    for _ in range(warmup_steps):
+def timed_steps(step, seconds: float, warmup_steps: int = 2, warmup_s: float = 0.0):
+    """Steps in about this many seconds, the seconds they took and those spent waiting.
+
+    Before it, at least so many steps, for at least so long.
+    """
+    began = time.perf_counter()
+    while warmup_steps > 0 or time.perf_counter() - began < warmup_s:
         step()
+        warmup_steps -= 1
     began, steps, waited_s = time.perf_counter(), 0, 0.0
     while time.perf_counter() - began < seconds:
         waited_s += step()
@@ -80,6 +89,8 @@ def _synthetic(settings, manifest: dict):
         rng.integers(0, 256, (size, size_px, size_px, 3), np.uint8),
         np.tile(np.float32(manifest["mean_shape"]), (size, 1, 1)),
         np.ones((size, count), np.float32),
+        np.tile(np.eye(2, dtype=np.float32), (size, 1, 1)),
+        np.array([b"synthetic"] * size),
         np.array([b"synthetic"] * size),
     )
     # Constants would be worked on once, when the graph is optimised, and not in every step.

@@ -71,7 +71,7 @@ def network_size(net: str, manifest: dict) -> tuple[int, float]:
     """Weights, and millions of floating-point operations for one face, as TensorFlow counts."""
     with tf.Graph().as_default() as graph:
         build_inference_graph(net, manifest)
-        weights = weight_count()
+        weights = weight_count(net)
         options = tf.profiler.ProfileOptionBuilder.float_operation() | {"output": "none"}
         total = tf.profiler.profile(graph, options=options).total_float_ops
     return weights, total / 1e6

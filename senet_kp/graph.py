@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from senet_kp.losses import map_loss, pose_loss, sample_loss
+from senet_kp.mirror_offsets import mirror_offsets
 from senet_kp.nets import build_network
 from senet_kp.nets.layers import MAPS, UNITS
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.pose_head import pose_head
 from senet_kp.schedules import Schedule, build_optimiser, build_schedule
+from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import BATCH_NORM_UPDATES, tf
 from senet_kp.train_config import trains_trunk
 
@@ -61,12 +63,13 @@ def build_training_graph(
     options = net_options(config, manifest, step)
     predicted = build_network(config.net, tf.cast(batch.image, tf.float32), count, True, options)
     unit = [tf.reshape(spread, [count, 2]) for spread in tf.get_collection(UNITS)] or [1.0]
-    losses = sample_loss(
-        config.loss, predicted, batch.landmarks, batch.mask, point_weights, unit[0]
-    )
+    truth = batch.landmarks
+    if config.mirror_offsets and config.augment.flip:
+        truth -= mirror_offsets(batch, scheme_of(manifest))
+    losses = sample_loss(config.loss, predicted, truth, batch.mask, point_weights, unit[0])
     if config.map_loss:
         for maps in tf.get_collection(MAPS):
-            losses += config.map_loss * map_loss(maps, batch.landmarks, batch.mask)
+            losses += config.map_loss * map_loss(maps, tf.stop_gradient(truth), batch.mask)
     if config.pose_weight:
         rotation = pose_head(config.weight_decay)
         losses += config.pose_weight * pose_loss(rotation, batch.rotation)
@@ -126,9 +129,9 @@ def _averages(average):
     return averaged_getter
 
 
-def weight_count() -> int:
-    """How many numbers training may change in the default graph."""
-    return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
+def weight_count(net: str) -> int:
+    """How many numbers of the network in the default graph training may change."""
+    return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables(f"{net}/"))
 
 
 def predict(session, graph: TrainingGraph, images, batch_size: int = 32):

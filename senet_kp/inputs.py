@@ -10,7 +10,7 @@ from senet_kp.pose_targets import PoseTargets, require_poses
 from senet_kp.scheme import scheme_of
 from senet_kp.tf1 import tf
 from tfrecords.errors import InputError
-from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, POSE, complete_op, parse_op
+from tfrecords.schema import JPEG, LANDMARKS, MASK, NAME, POSE, SUBSET, complete_op, parse_op
 from tfrecords.shards import shard_paths
 
 # What becomes of landmarks that are not known: they do not count; faces that lack any are left
@@ -27,7 +27,9 @@ class Batch:
     image: object  # [B, S, S, 3] uint8
     landmarks: object  # [B, N, 2] float32, box-relative
     mask: object  # [B, N] float32
+    turn: object  # [B, 2, 2] float32: from directions in the stored picture to those in this
     name: object  # [B] string
+    subset: object  # [B] string
     rotation: object = None  # [B, 3, 3] float32 of the heads, NaN where unknown; if asked for
     wait_s: object = field(kw_only=True)  # scalar float64
 
@@ -81,7 +83,8 @@ def training_batch(
             known = batch[MASK][..., None] > 0
             batch[LANDMARKS] = tf.where_v2(known, batch[LANDMARKS], manifest["mean_shape"])
             batch[MASK] = tf.ones_like(batch[MASK])
-        return *_augmented(augmenter, batch, epochs), batch[NAME], *rotations
+        named = (batch[NAME], batch[SUBSET])
+        return *_augmented(augmenter, batch, epochs), *named, *rotations
 
     data = data.batch(batch_size, drop_remainder=True)
     data = data.map(parsed, num_parallel_calls=threads).prefetch(PREFETCH_BATCHES)
@@ -90,16 +93,17 @@ def training_batch(
 
 
 def _augmented(augmenter: Augmenter, batch: dict, epochs):
-    """Image, landmarks and mask of a Batch."""
+    """Image, landmarks, mask and turn of a Batch."""
     fields = (batch[JPEG], batch[LANDMARKS], batch[MASK], batch[NAME])
-    image, landmarks, mask = tf.numpy_function(
-        augmenter.batch, (*fields, epochs), (tf.uint8, tf.float32, tf.float32)
+    image, landmarks, mask, turn = tf.numpy_function(
+        augmenter.batch, (*fields, epochs), (tf.uint8, tf.float32, tf.float32, tf.float32)
     )
     size_px, count = augmenter.size_px, batch[NAME].shape[0]
     image.set_shape([count, size_px, size_px, 3])
     landmarks.set_shape(batch[LANDMARKS].shape)
     mask.set_shape(batch[MASK].shape)
-    return image, landmarks, mask
+    turn.set_shape([count, 2, 2])
+    return image, landmarks, mask, turn
 
 
 def _rotations(targets: PoseTargets, batch: dict, epochs):

@@ -50,7 +50,7 @@ def preview(config: PreviewConfig):
         pictures.append(_drawn(plain, record.landmarks, record.mask, scheme))
         fields = (record.jpeg, record.landmarks, record.mask, record.name.encode())
         for epoch in range(config.versions):
-            pictures.append(_drawn(*augmenter.sample(*fields, epoch), scheme))
+            pictures.append(_drawn(*augmenter.sample(*fields, epoch)[:3], scheme))
     if not pictures:
         raise InputError(f"{config.records}: no face on the train side to draw")
     write_picture(config.out, contact_sheet(pictures, 1 + config.versions))

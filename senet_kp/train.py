@@ -76,7 +76,7 @@ def train(config: TrainConfig, place=None) -> int:
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
     pictures = sample_count(config.records, manifest, _sides(config), config.missing)
     print(
-        f"{config.net}: {weight_count():,} weights, {pictures:,} pictures to train,"
+        f"{config.net}: {weight_count(config.net):,} weights, {pictures:,} pictures to train,"
         f" {len(val):,} to validate, from step {start:,}"
     )
     if config.net in TRUNKS:

@@ -82,6 +82,9 @@ class TrainConfig:
     dropout_keep: float = 1.0
     """share of the dense layer that dropout keeps, in networks that have one"""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    mirror_offsets: bool = True
+    """learn how far the labels of each subset lie beside those that a mirror would keep, and allow
+    for it in mirrored pictures"""
     seed: int = 0
     """of weights, order, augmentation and dropout"""
     log_every_steps: int = 50

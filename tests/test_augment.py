@@ -8,7 +8,8 @@ from conftest import make_picture, run_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senet_kp.augment import AugmentConfig, augment
+from senet_kp import augment as augment_module
+from senet_kp.augment import AugmentConfig, Augmenter, augment
 from senet_kp.inputs import training_batch
 from senet_kp.pictures import read_picture
 from senet_kp.schemes import IBUG68
@@ -30,7 +31,7 @@ def sample(seed=0):
 
 def run_augment(sample, config, seed=0):
     random = np.random.default_rng(seed)
-    return augment(*sample, random, 128, SPREAD, IBUG68, config)
+    return augment(*sample, random, 128, SPREAD, IBUG68, config)[:3]
 
 
 def test_without_strengths_it_is_the_central_crop_to_the_bit():
@@ -164,3 +165,25 @@ def test_preview_draws_a_sheet(records, tmp_path):
     faces = [sheet[4:260, 4 + 260 * column : 260 + 260 * column] for column in range(4)]
     assert all((face == (60, 220, 90)).all(2).sum() > 50 for face in faces)  # points are drawn
     assert np.abs(faces[1].astype(int) - faces[2]).mean() > 5
+
+
+def test_a_picture_is_decoded_once_as_long_as_there_is_room(records, monkeypatch):
+    """And what comes out is the same with and without room."""
+    decoded, decode = [], augment_module.decode_picture
+    monkeypatch.setattr(
+        augment_module, "decode_picture", lambda *of: decoded.append(of[1]) or decode(*of)
+    )
+    manifest = read_manifest(records)
+    faces = list(read_records(records, manifest, "train", 3))
+    room = 3 * 2 * manifest["stored_px"] ** 2 / (1 << 20)  # for two of the three
+    samples = []
+    for megabytes in (room, 0):
+        monkeypatch.setattr(augment_module, "DECODED_MB", megabytes)
+        augmenter = Augmenter(manifest, 0, AugmentConfig())
+        samples.append([augmenter.sample(r.jpeg, r.landmarks, r.mask, r.name.encode(), epoch)
+                        for epoch in range(3) for r in faces])  # fmt: skip
+    names = [record.name for record in faces]
+    assert decoded == names + 2 * names[2:] + 3 * names
+    for kept, anew in zip(*samples, strict=True):
+        for a, b in zip(kept, anew, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -15,7 +15,8 @@ from benchmarks import (
     training_levers,
 )
 from benchmarks.measure import RESULTS, with_numbers, with_table
-from benchmarks.training_step import StepConfig, timed_steps, training_step
+from benchmarks.training_step import WITHOUT, StepConfig, timed_steps, training_step
+from senet_kp import augment
 from senet_kp.nets.gradients import NAME
 from senet_kp.tf1 import tf
 from tfrecords.errors import UserError
@@ -102,12 +103,17 @@ def test_a_step_to_measure_trains(records, real_input):
     assert (waited_s > 0) == real_input
 
 
-@pytest.mark.parametrize("quick", [False, True])
-def test_a_step_can_be_measured_with_tensorflows_own_gradients(records, quick):
-    with training_step(StepConfig(records, "senet_classic", 4, False, 1, quick_gradients=quick)):
-        convolutions = [o for o in tf.get_default_graph().get_operations() if o.type == "Conv2D"]
-    marks = {op.node_def.attr["_gradient_op_type"].s.decode() for op in convolutions}
-    assert (NAME in marks) == quick
+@pytest.mark.parametrize("without", ["", *WITHOUT])
+def test_a_step_can_be_measured_without_what_makes_it_quick(records, without):
+    with training_step(StepConfig(records, "senet_classic", 4, True, 1, without=without)) as run:
+        run()
+        ops = tf.get_default_graph().get_operations()
+        kept = augment.DECODED_MB > 0
+    quick = any(op.node_def.attr["_gradient_op_type"].s.decode() == NAME for op in ops)
+    fused = any(op.type == "FusedBatchNormV3" for op in ops)
+    assert {"quick gradients": quick, "fused batch norm": fused, "kept pictures": kept} == {
+        name: name != without for name in WITHOUT
+    }
 
 
 def test_a_steps_ops_are_counted_by_kind_and_half(records, tmp_path):

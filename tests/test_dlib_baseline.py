@@ -11,10 +11,11 @@ from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline,
 from data_prep.labellers import open_labeller
 from senet_kp.crops import load_crops
 from senet_kp.dlib_shape import DlibShapeBackend, crop_rectangle, enlarged, from_parts, to_parts
+from senet_kp.evaluate import EvaluateConfig, evaluate
 from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.metrics import nme, normalised_errors
 from senet_kp.schemes import IBUG68
-from tfrecords.errors import InputError, ModelError
+from tfrecords.errors import CheckError, InputError, ModelError
 from tfrecords.shards import read_manifest
 
 TINY = TreeConfig(cascade_depth=6, num_trees_per_cascade_level=60, oversampling_amount=5)
@@ -55,12 +56,12 @@ def test_a_dot_is_where_the_landmark_says():
 
 
 def test_twins_are_mirrored(train_crops):
-    images, shapes = training_set(train_crops.take(np.arange(3)), IBUG68, mirror=True)
+    images, shapes = training_set([train_crops.take(np.arange(3))], IBUG68, mirror=True)
     assert len(images) == len(shapes) == 6
     np.testing.assert_array_equal(images[1], images[0][:, ::-1])
     points, twin = (from_parts(shape[0].parts(), 128) for shape in shapes[:2])
     assert np.abs(IBUG68.mirror(points) - twin).max() * 128 < 0.34
-    assert len(training_set(train_crops, IBUG68, mirror=False)[0]) == len(train_crops)
+    assert len(training_set([train_crops], IBUG68, mirror=False)[0]) == len(train_crops)
 
 
 def test_it_beats_the_mean_face(baseline, records):
@@ -103,6 +104,18 @@ def test_the_seed_decides(baseline, records, tmp_path):
         train_baseline(config)
     expected = baseline[0].read_bytes()
     assert (tmp_path / "same.dat").read_bytes() == expected != (tmp_path / "other.dat").read_bytes()
+
+
+def test_it_trains_on_the_val_side_too_if_told_and_is_not_scored_on_it(records, tmp_path):
+    sides, out = read_manifest(records)["sides"], tmp_path / "both.dat"
+    tiny = replace(TINY, cascade_depth=1, num_trees_per_cascade_level=5)
+    result = train_baseline(
+        BaselineConfig(records=records, out=out, trees=tiny, threads=2, train_on_val=True)
+    )
+    assert result["faces"] == sides["train"]["records"] + sides["val"]["records"]
+    assert list(result["scores"]) == ["test"]
+    with pytest.raises(CheckError, match="both.dat"):
+        evaluate(EvaluateConfig(out, records, "val"))
 
 
 def test_faces_with_missing_points_are_left_out(records, tmp_path, monkeypatch, capsys):

@@ -41,7 +41,7 @@ def test_targets_are_the_poses_of_the_augmented_points():
     jpeg = cv2.imencode(".jpg", np.zeros((192, 192, 3), np.uint8))[1].tobytes()
     points, mask = face_points((0.5, 0.5), 0.8, 35), np.ones(68, np.float32)
     for epoch in range(40):
-        _, moved, known = augmenter.sample(jpeg, points, mask, b"face", epoch)
+        _, moved, known, _ = augmenter.sample(jpeg, points, mask, b"face", epoch)
         target = targets.sample(UNKNOWN, points, mask, b"face", epoch)
         assert angle_between_deg(target, head_rotation(moved, known, IBUG68)) < 1.5
     assert targets.sample((0, 0, 0), points, mask, b"posed", 0)[2, 2] == pytest.approx(1)

@@ -123,6 +123,7 @@ def parse_op(serialized, landmark_count: int) -> dict:
         {
             JPEG: tf.io.FixedLenFeature([], tf.string),
             NAME: tf.io.FixedLenFeature([], tf.string),
+            SUBSET: tf.io.FixedLenFeature([], tf.string),
             LANDMARKS: tf.io.FixedLenFeature([landmark_count, 2], tf.float32),
             MASK: tf.io.FixedLenFeature([landmark_count], tf.float32),
             POSE: tf.io.FixedLenFeature([3], tf.float32),

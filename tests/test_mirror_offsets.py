@@ -1,0 +1,80 @@
+"""Labels beside their mirror image: what is learned of it, and where it is allowed for."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from runs import config, variables
+
+from senet_kp.augment import AugmentConfig, Augmenter
+from senet_kp.mirror_offsets import mirror_offsets
+from senet_kp.schemes import IBUG68
+from senet_kp.tf1 import tf
+from senet_kp.train import train
+
+MIRROR, QUARTER = np.diag([-1.0, 1.0]), np.array([[0.0, -1.0], [1.0, 0.0]])
+MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": None}
+NAME = "mirror_offsets"
+
+
+def batch_of(turns, subsets):
+    return SimpleNamespace(turn=tf.constant(np.float32(turns)), subset=tf.constant(subsets))
+
+
+def test_an_offset_goes_with_its_point_its_subset_and_the_turn_of_a_mirrored_picture():
+    turns = [np.eye(2), MIRROR, 2 * QUARTER @ MIRROR, MIRROR]
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = mirror_offsets(batch_of(turns, ["a", "a", "a", "b"]), IBUG68)
+        (variable,) = tf.trainable_variables()
+        session.run(tf.global_variables_initializer())
+        assert not session.run(found).any()
+        of_a = session.run(tf.strings.to_hash_bucket_fast("a", variable.shape[0]))
+        value = np.zeros(variable.shape, np.float32)
+        value[of_a] = np.tile([0.02, 0.0], 68)
+        value[of_a, 2 * 36 : 2 * 36 + 2] = 0.03, 0.01  # a corner of the right eye
+        variable.load(value, session)
+        still, mirrored, turned, other = session.run(found)
+    assert not still.any() and not other.any()
+    np.testing.assert_allclose(mirrored[[0, 45]], [[-0.02, 0], [-0.03, 0.01]], atol=1e-7)
+    np.testing.assert_allclose(turned[[0, 45]], [[0, -0.04], [-0.02, -0.06]], atol=1e-7)
+
+
+@pytest.mark.parametrize("offset", [(0.012, 0.0), (-0.004, 0.003)])
+def test_the_offset_of_a_set_of_labels_is_learned_from_mirrored_pictures(offset):
+    """From what a network says that knows the labels' habit, and not which picture is mirrored."""
+    config = AugmentConfig(flip=0.5, rotation_deg=20.0)
+    truth = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
+    turns, labels, answers = [], [], []
+    for epoch in range(64):
+        matrix = Augmenter(MANIFEST, 1, config).change(b"face", epoch)
+        turn, order = np.linalg.inv(matrix), range(68)
+        upright = turn.copy()
+        if np.linalg.det(turn) < 0:  # the face looks as this one would, not mirrored
+            upright, order = turn @ MIRROR, list(IBUG68.flip)
+        turns.append(turn)
+        labels.append((truth + offset)[order] @ turn.T)
+        answers.append(truth[order] @ turn.T + offset @ upright.T)
+    with tf.Graph().as_default(), tf.Session() as session:
+        allowed = np.float32(labels) - mirror_offsets(batch_of(turns, ["a"] * 64), IBUG68)
+        loss = tf.reduce_mean(tf.abs(allowed - np.float32(answers)))
+        step = tf.train.AdamOptimizer(tf.train.exponential_decay(
+            3e-3, tf.train.get_or_create_global_step(), 1, 0.97)).minimize(
+            loss, tf.train.get_global_step())  # fmt: skip
+        session.run(tf.global_variables_initializer())
+        before = session.run(loss)
+        for _ in range(200):
+            session.run(step)
+        after = session.run(loss)
+    assert before > 0.2 * abs(offset[0]) and after < 0.02 * before
+
+
+@pytest.mark.parametrize(("options", "there"), [
+    ({}, True),
+    ({"mirror_offsets": False}, False),
+    ({"augment": AugmentConfig(flip=0.0)}, False),
+])  # fmt: skip
+def test_training_learns_them_where_pictures_are_mirrored(records, tmp_path, options, there):
+    assert train(config(records, tmp_path / "run", steps=2, **options)) == 0
+    kept = variables(tmp_path / "run")
+    assert (NAME in kept) == there
+    assert not there or np.abs(kept[NAME]).max() > 1e-5
