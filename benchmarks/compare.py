@@ -59,7 +59,7 @@ class CompareConfig:
     systems: tuple[str, ...] = (*NETWORKS, DLIB)
     """what to compare"""
     images: int = 20_000
-    """pictures that each training sees; dlib: faces and their twins times starting shapes"""
+    """pictures that each training sees; dlib: faces times starting shapes"""
     batch_size: int = 32
     """pictures in a step"""
     repeats: int = 200
@@ -120,7 +120,7 @@ def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
 def _dlib(config: CompareConfig, manifest: dict) -> Path:
     model = config.out / "dlib.dat"
     if not model.exists():
-        shapes = max(1, round(config.images / (2 * manifest["sides"]["train"]["records"])))
+        shapes = max(1, round(config.images / manifest["sides"]["train"]["records"]))
         settings = {"records": config.records, "out": model, "seed": config.seed,
                     "trees.oversampling-amount": shapes}  # fmt: skip
         _call("benchmarks.dlib_baseline", settings)

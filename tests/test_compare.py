@@ -77,7 +77,7 @@ def test_systems_are_trained_once_and_measured(records, tmp_path, monkeypatch):
 
 
 def test_dlib_sees_as_many_pictures(records, tmp_path, monkeypatch):
-    """Faces, their twins, and as many starting shapes of each as make up the pictures."""
+    """Faces, and as many starting shapes of each as make up the pictures."""
     train = json.loads((records / "manifest.json").read_text())["sides"]["train"]["records"]
     given = {}
 
@@ -89,7 +89,7 @@ def test_dlib_sees_as_many_pictures(records, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="far enough"):
         compare(CompareConfig(records=records, out=tmp_path, systems=("dlib",), images=10 * train))
     assert given["module"] == "benchmarks.dlib_baseline"
-    assert given["trees.oversampling-amount"] == 5
+    assert given["trees.oversampling-amount"] == 10
 
 
 def test_an_unknown_system_is_refused(records):

@@ -4,17 +4,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import assert_one_line_error, run_module
 from runs import config, variables
 
 from senet_kp.augment import AugmentConfig, Augmenter
-from senet_kp.mirror_offsets import mirror_offsets
+from senet_kp.mirror_offsets import NAME, mirror_offsets
 from senet_kp.schemes import IBUG68
 from senet_kp.tf1 import tf
 from senet_kp.train import train
 
 MIRROR, QUARTER = np.diag([-1.0, 1.0]), np.array([[0.0, -1.0], [1.0, 0.0]])
 MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": None}
-NAME = "mirror_offsets"
 
 
 def batch_of(turns, subsets):
@@ -74,7 +74,22 @@ def test_the_offset_of_a_set_of_labels_is_learned_from_mirrored_pictures(offset)
     ({"augment": AugmentConfig(flip=0.0)}, False),
 ])  # fmt: skip
 def test_training_learns_them_where_pictures_are_mirrored(records, tmp_path, options, there):
-    assert train(config(records, tmp_path / "run", steps=2, **options)) == 0
-    kept = variables(tmp_path / "run")
+    run = tmp_path / "run"
+    assert train(config(records, run, steps=2, **options)) == 0
+    kept = variables(run)
     assert (NAME in kept) == there
-    assert not there or np.abs(kept[NAME]).max() > 1e-5
+    if there:
+        assert np.abs(kept[NAME]).max() > 1e-5
+        assert_told(kept[NAME], run, records)
+    else:
+        command = ("-m", "senet_kp.label_offsets", run, "--records", records)
+        assert_one_line_error(run_module(*command), 4, "run: trained without mirrored pictures")
+
+
+def assert_told(offsets, run, records):
+    """Half of what parts a mirrored picture's labels from others', by subset."""
+    result = run_module("-m", "senet_kp.label_offsets", run, "--records", records)
+    assert result.returncode == 0, result.stderr
+    told = dict(line.split() for line in result.stdout.splitlines()[1:])
+    (learned,) = (100 * value / 2 for value in offsets[:, ::2].mean(1) if value)
+    assert told == {"AFW": f"{learned:+.2f}"}  # the records have no other subset
