@@ -68,7 +68,7 @@ def build_training_graph(
         truth -= mirror_offsets(batch, scheme_of(manifest))
     losses = sample_loss(config.loss, predicted, truth, batch.mask, point_weights, unit[0])
     if config.map_loss:
-        for maps in tf.get_collection(MAPS):
+        for maps in tf.get_collection(MAPS):  # offsets are learned from the points alone
             losses += config.map_loss * map_loss(maps, tf.stop_gradient(truth), batch.mask)
     if config.pose_weight:
         rotation = pose_head(config.weight_decay)
