@@ -3,7 +3,7 @@
 Whoever labelled a set of pictures may have put all points a little to one side. In a mirrored
 picture they then lie to the other side, and a network cannot see which pictures are mirrored: it
 learns neither. P1's labels lie 1.2 % of the box beside those that a mirror would keep, HELEN's
-0.6 %: of 4.4 % val NME that cost 0.5 until pictures were no longer mirrored, and without them
+0.5 %: of 4.4 % val NME that cost 0.5 until pictures were no longer mirrored, and without them
 training has half the faces. `senet_kp.label_offsets` tells what a run has learned.
 """
 
