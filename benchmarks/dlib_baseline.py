@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from senet_kp.contamination import trained_sides
 from senet_kp.crops import Crops, load_crops
 from senet_kp.dlib_shape import crop_rectangle, enlarged, import_dlib, to_parts
 from senet_kp.evaluate import EvaluateConfig, evaluate, score_table
@@ -80,7 +81,7 @@ def train_baseline(config: BaselineConfig) -> dict:
         raise UserError(f"{config.out}: --out ends in .dat, the name that the evaluation goes by")
     manifest = read_manifest(config.records)
     scheme = scheme_of(manifest)
-    sides = ("train", "val") if config.train_on_val else ("train",)
+    sides = trained_sides(config.train_on_val)
     crops = [load_crops(config.records, manifest, side, config.faces or None) for side in sides]
     whole = [part.take(np.flatnonzero(part.mask.all(axis=1))) for part in crops]
     faces, left_out = sum(map(len, whole)), sum(map(len, crops)) - sum(map(len, whole))

@@ -24,6 +24,11 @@ SHOWN = 3  # faces that are named
 UNKNOWN = "unknown"  # stands for the hash of records that nothing tells
 
 
+def trained_sides(train_on_val: bool) -> tuple[str, ...]:
+    """The sides of its records that a training learns from."""
+    return ("train", "val") if train_on_val else ("train",)
+
+
 def trained_records(settings: dict | None) -> dict[str, tuple[str, ...]]:
     """{SHA-256 of a record folder: its sides} that a training learned from, by its settings.
 
@@ -32,7 +37,7 @@ def trained_records(settings: dict | None) -> dict[str, tuple[str, ...]]:
     found = {}
     while settings:
         records = settings.get("records_sha256", UNKNOWN)
-        sides = ("train", "val") if settings.get("train_on_val") else ("train",)
+        sides = trained_sides(settings.get("train_on_val", False))
         found[records] = tuple(sorted({*found.get(records, ()), *sides}))
         settings = settings.get("before")
     return found

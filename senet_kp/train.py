@@ -17,6 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from senet_kp.checkpoints import initial_settings, initial_weights, reason_of
+from senet_kp.contamination import trained_sides
 from senet_kp.crops import Crops, load_crops
 from senet_kp.graph import (
     TrainingGraph,
@@ -258,7 +259,7 @@ def _self_check(manifest: dict) -> LandmarkScheme:
 
 
 def _sides(config: TrainConfig) -> tuple[str, ...]:
-    return ("train", "val") if config.train_on_val else ("train",)
+    return trained_sides(config.train_on_val)
 
 
 def _trunk_line(config: TrainConfig) -> str:
