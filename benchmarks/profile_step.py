@@ -20,6 +20,8 @@ from tfrecords.files import write_bytes
 from tfrecords.shards import read_manifest
 
 BACKWARD = "gradients/"
+# With AVX-512 TensorFlow replaces ops by oneDNN's, `_MklNativeConv2D` for `Conv2D`, that do the same.
+ONEDNN_PREFIX = re.compile(r"^_Mkl(Native)?")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def profile(config: Config) -> dict:
             run(None, options, metadata)
             for device in metadata.step_stats.dev_stats:
                 for node in device.node_stats:
-                    ms[_kind(node)] += node.op_end_rel_nanos / 1e6 / config.steps
+                    kind = op_and_half(node.node_name, node.timeline_label)
+                    ms[kind] += node.op_end_rel_nanos / 1e6 / config.steps
     trace = timeline.Timeline(metadata.step_stats).generate_chrome_trace_format()
     write_bytes(config.out, trace.encode())
     return {
@@ -66,11 +69,15 @@ def profile(config: Config) -> dict:
     }  # fmt: skip
 
 
-def _kind(node) -> tuple[str, str]:
-    """The op of a trace's node, whose label is `name = op(inputs)`, and its half of the step."""
-    found = re.search(r"= (\w+)\(", node.timeline_label)
-    backward = node.node_name.startswith(BACKWARD)
-    return (found[1] if found else "other"), ("backward" if backward else "forward")
+def op_and_half(node_name: str, timeline_label: str) -> tuple[str, str]:
+    """The kind of op of one node of a trace, and its half of the step.
+
+    timeline_label is `name = op(inputs)`. An op of oneDNN's counts as the TensorFlow op that it
+    replaces, so that profiles of different processors have the same rows.
+    """
+    found = re.search(r"= (\w+)\(", timeline_label)
+    half = "backward" if node_name.startswith(BACKWARD) else "forward"
+    return (ONEDNN_PREFIX.sub("", found[1]) if found else "other"), half
 
 
 def table(result: dict, rows: int = 12) -> str:

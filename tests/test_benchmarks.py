@@ -126,6 +126,19 @@ def test_a_steps_ops_are_counted_by_kind_and_half(records, tmp_path):
     assert json.loads(trace.read_text())["traceEvents"]
 
 
+@pytest.mark.parametrize("name, label, expected", [
+    ("net/conv", "net/conv = Conv2D(a, b)", ("Conv2D", "forward")),
+    ("net/conv", "net/conv = _MklNativeConv2D(a, b)", ("Conv2D", "forward")),
+    ("gradients/bn", "gradients/bn = _MklNativeFusedBatchNormGradV3(a)",
+     ("FusedBatchNormGradV3", "backward")),
+    ("gradients/bn", "gradients/bn = _MklFusedBatchNormGradV3(a)",
+     ("FusedBatchNormGradV3", "backward")),
+    ("_SOURCE", "", ("other", "forward")),
+])  # fmt: skip
+def test_onednns_ops_count_as_those_that_they_replace(name, label, expected):
+    assert profile_step.op_and_half(name, label) == expected
+
+
 def test_a_steps_table_leaves_nothing_out():
     ops = [{"op": f"Op{n}", "half": "forward", "ms": 4.0 - n} for n in range(4)]
     lines = profile_step.table({"ops": ops}, rows=1).splitlines()[2:]
