@@ -14,12 +14,12 @@ import cv2
 import tyro
 
 from benchmarks.measure import conditions, interleaved_s, report, summary
-from senet_kp.backends import OpenCVBackend
-from senet_kp.draw import draw_landmarks
-from senet_kp.facebox import crop
-from senet_kp.pictures import read_picture
-from senet_kp.predictor import LandmarkPredictor
-from tfrecords.errors import InputError, exit_code_of
+from senet_kp.face.draw import draw_landmarks
+from senet_kp.face.facebox import crop
+from senet_kp.face.pictures import read_picture
+from senet_kp.inference.backends import OpenCVBackend
+from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.tfrecords.errors import InputError, exit_code_of
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,23 @@ def main():
         command += ["--detector", config.detector] if config.detector else []
         whole = interleaved_s(
             {"demo": lambda: subprocess.run(command, check=True, capture_output=True)},
-            config.repeats, warmup=2,
-        )  # fmt: skip
+            config.repeats,
+            warmup=2,
+        )
         parts = interleaved_s(_parts(path, config.model, config.detector), config.repeats, warmup=3)
-    report("demo", {
-        "conditions": conditions(picture=f"{picture.shape[1]}x{picture.shape[0]}",
-                                 repeats=config.repeats, threads=cv2.getNumThreads()),
-        "start_to_picture_ms": summary([1000 * s for s in whole["demo"]]),
-        **{f"{name}_ms": summary([1000 * s for s in values]) for name, values in parts.items()},
-    }, config.write)  # fmt: skip
+    report(
+        "demo",
+        {
+            "conditions": conditions(
+                picture=f"{picture.shape[1]}x{picture.shape[0]}",
+                repeats=config.repeats,
+                threads=cv2.getNumThreads(),
+            ),
+            "start_to_picture_ms": summary([1000 * s for s in whole["demo"]]),
+            **{f"{name}_ms": summary([1000 * s for s in values]) for name, values in parts.items()},
+        },
+        config.write,
+    )
 
 
 def _parts(path: Path, model: Path, detector: Path | None) -> dict:

@@ -27,16 +27,16 @@ from benchmarks.measure import (
     with_earlier,
 )
 from benchmarks.trials import network_size
-from export.parity import points_on
-from senet_kp.backends import BACKENDS, open_backend
-from senet_kp.crops import load_crops
-from senet_kp.dlib_shape import DlibShapeBackend
-from senet_kp.evaluate import list_conditions, scores
-from senet_kp.model_card import kind_of, read_card
-from senet_kp.scheme import scheme_of
-from tfrecords.errors import ModelError, exit_code_of
-from tfrecords.files import size_of
-from tfrecords.shards import read_manifest
+from senet_kp.export.parity import points_on
+from senet_kp.face.scheme import scheme_of
+from senet_kp.inference.backends import BACKENDS, open_backend
+from senet_kp.inference.dlib_shape import DlibShapeBackend
+from senet_kp.inference.model_card import kind_of, read_card
+from senet_kp.input.crops import load_crops
+from senet_kp.scoring.evaluate import list_conditions, scores
+from senet_kp.tfrecords.errors import ModelError, exit_code_of
+from senet_kp.tfrecords.files import size_of
+from senet_kp.tfrecords.shards import read_manifest
 
 DLIB, DLIB_SUFFIX = "dlib", ".dat"
 THREADS = (1, 2)
@@ -44,13 +44,13 @@ BLOCK = 20  # faces in a row; an engine in use finds its weights in the caches
 START = """
 import json, sys
 import numpy as np
-from senet_kp.memory import peak_memory_mb
+from senet_kp.train.memory import peak_memory_mb
 path, engine, size_px = sys.argv[1:]
 if engine == "dlib":
-    from senet_kp.dlib_shape import DlibShapeBackend
+    from senet_kp.inference.dlib_shape import DlibShapeBackend
     run = DlibShapeBackend(path)
 else:
-    from senet_kp.backends import open_backend
+    from senet_kp.inference.backends import open_backend
     run = open_backend(path, engine, 1)
 run(np.zeros((int(size_px), int(size_px), 3), np.uint8))
 print(json.dumps(peak_memory_mb()))
@@ -78,11 +78,14 @@ def bench(config: Config) -> dict:
     manifest = read_manifest(config.records)
     crops = load_crops(config.records, manifest, "test")
     pairs = [(path, engine) for path in config.models for engine in engines_of(path)]
-    runs = {(*pair, n): opened(*pair, n) for pair in pairs for n in THREADS
-            if n == 1 or pair[1] != DLIB}  # fmt: skip
+    runs = {
+        (*pair, n): opened(*pair, n) for pair in pairs for n in THREADS if n == 1 or pair[1] != DLIB
+    }
     facts = {path: _facts(path, manifest) for path in config.models}
-    rows = {(path, engine): {"file": path.name, "engine": engine} | facts[path]
-            for path, engine in pairs}  # fmt: skip
+    rows = {
+        (path, engine): {"file": path.name, "engine": engine} | facts[path]
+        for path, engine in pairs
+    }
     for pair in pairs:
         points = points_on(runs[(*pair, 1)], crops)
         rows[pair]["nme"] = scores(points, crops, scheme_of(manifest))["nme"]
@@ -94,12 +97,17 @@ def bench(config: Config) -> dict:
         if "mflop" in row:
             row["share_of_product"] = row["mflop"] / row["ms_1"]["p50"] / product[1]
     return {
-        "conditions": conditions(faces_timed=BLOCK * config.blocks, faces_scored=len(crops),
-                                 size_px=manifest["box"]["size_px"], normaliser="inter-ocular",
-                                 starts=config.starts) | list_conditions(manifest, "test"),
+        "conditions": conditions(
+            faces_timed=BLOCK * config.blocks,
+            faces_scored=len(crops),
+            size_px=manifest["box"]["size_px"],
+            normaliser="inter-ocular",
+            starts=config.starts,
+        )
+        | list_conditions(manifest, "test"),
         "product_gflop_per_s": {str(n): rate for n, rate in product.items()},
         "rows": list(rows.values()),
-    }  # fmt: skip
+    }
 
 
 def engines_of(path: Path) -> list[str]:
@@ -181,15 +189,32 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
 def table(result: dict) -> str:
     """The result as a table of Markdown, quickest first."""
-    columns = ["file", "engine", "NME", "ms, 1 thread (p95)", "2 threads (p95)", "weights", "MFLOP",
-               "of the product", "size", "start", "memory"]  # fmt: skip
+    columns = [
+        "file",
+        "engine",
+        "NME",
+        "ms, 1 thread (p95)",
+        "2 threads (p95)",
+        "weights",
+        "MFLOP",
+        "of the product",
+        "size",
+        "start",
+        "memory",
+    ]
     rows = [
-        [f"`{row['file']}`{mark(row)}", row["engine"], f"{row['nme']:.2%}",
-         *(_ms(row.get(f"ms_{n}")) for n in THREADS), *_network(row),
-         f"{row['bytes'] / 1e6:.1f} MB",
-         f"{row['start_ms']:.0f} ms", f"{row['peak_mb']:.0f} MB"]
+        [
+            f"`{row['file']}`{mark(row)}",
+            row["engine"],
+            f"{row['nme']:.2%}",
+            *(_ms(row.get(f"ms_{n}")) for n in THREADS),
+            *_network(row),
+            f"{row['bytes'] / 1e6:.1f} MB",
+            f"{row['start_ms']:.0f} ms",
+            f"{row['peak_mb']:.0f} MB",
+        ]
         for row in sorted(result["rows"], key=lambda row: row["ms_1"]["p50"])
-    ]  # fmt: skip
+    ]
     return markdown_table(columns, rows) + footnote(result["rows"])
 
 

@@ -22,10 +22,10 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import conditions, interleaved_s, report, summary
-from data_prep.config import PrepareConfig
-from data_prep.lp300w import scan
-from data_prep.prepare import CHUNK, prepare
-from tfrecords.errors import UserError, exit_code_of
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats.lp300w import scan
+from senet_kp.data_prep.prepare import CHUNK, prepare
+from senet_kp.tfrecords.errors import UserError, exit_code_of
 
 MATRIX = np.array([[0.53, 0, -20], [0, 0.53, -20]])  # brings 450 px to about 192
 
@@ -121,16 +121,22 @@ def main():
         pictures, seconds = measured_s(config, Path(temporary))
     rates = {name: pictures / np.array(values) for name, values in seconds.items()}
     most = max(config.processes)
-    kb = [resource.getrusage(who).ru_maxrss for who in
-          (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]  # fmt: skip
-    report("prepare", {
-        "conditions": conditions(pictures=pictures, processes=most, repeats=config.repeats),
-        **speeds(rates, most),
-        "peak_memory_mb": (kb[0] + most * kb[1]) / 1024,
-        "plain_loop_pictures_per_s": summary(rates["plain_loop"]),
-        "reading_pictures_per_s": summary(rates["reading"]),
-        "by_processes": {str(count): speeds(rates, count) for count in config.processes},
-    }, config.write)  # fmt: skip
+    kb = [
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
+    report(
+        "prepare",
+        {
+            "conditions": conditions(pictures=pictures, processes=most, repeats=config.repeats),
+            **speeds(rates, most),
+            "peak_memory_mb": (kb[0] + most * kb[1]) / 1024,
+            "plain_loop_pictures_per_s": summary(rates["plain_loop"]),
+            "reading_pictures_per_s": summary(rates["reading"]),
+            "by_processes": {str(count): speeds(rates, count) for count in config.processes},
+        },
+        config.write,
+    )
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ from benchmarks.measure import (
 )
 from benchmarks.training_step import StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
-from senet_kp.memory import peak_memory_mb
 from senet_kp.nets import NETWORKS
-from tfrecords.errors import UserError, exit_code_of
-from tfrecords.shards import read_manifest
+from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.memory import peak_memory_mb
 
 FORWARD_AND_BACKWARD = 3
 PRODUCT_SIDE = 2048
@@ -84,15 +84,17 @@ def bench(config: Config) -> dict:
     rate = float(np.median(products))
     return {
         "conditions": conditions(
-            repeats=config.repeats, seconds=config.seconds, threads=config.threads,
-            size_px=manifest["box"]["size_px"], product=f"{PRODUCT_SIDE} x {PRODUCT_SIDE}",
+            repeats=config.repeats,
+            seconds=config.seconds,
+            threads=config.threads,
+            size_px=manifest["box"]["size_px"],
+            product=f"{PRODUCT_SIDE} x {PRODUCT_SIDE}",
         ),
         "product_gflop_per_s": summary(products),
         "trainings": [
-            _row(step, runs, sizes[step.net], rate)
-            for step, runs in found.items() if runs
+            _row(step, runs, sizes[step.net], rate) for step, runs in found.items() if runs
         ],
-    }  # fmt: skip
+    }
 
 
 def product_gflop_per_s() -> float:
@@ -141,8 +143,12 @@ def in_turn(steps: dict, repeats: int, seconds: float, environments: dict) -> di
 
 def _too_long(step: StepConfig, found: dict, longest_s: float) -> bool:
     """Whether a step would take too long, by what smaller batches of the network took."""
-    speeds = [run["images_per_s"] for other, runs in found.items() for run in runs
-              if other.net == step.net and other.batch_size < step.batch_size]  # fmt: skip
+    speeds = [
+        run["images_per_s"]
+        for other, runs in found.items()
+        for run in runs
+        if other.net == step.net and other.batch_size < step.batch_size
+    ]
     return bool(speeds) and step.batch_size / max(speeds) > longest_s
 
 
@@ -181,15 +187,29 @@ def with_older_rows(result: dict, older: dict) -> dict:
 def table(result: dict) -> str:
     """The measurements as a table of Markdown."""
     product = result["product_gflop_per_s"]["median"]
-    columns = ["network", "batch", "input", "pictures/s (slowest, fastest)", "waiting", "GFLOP/s",
-               f"of {product:.0f}", "peak memory"]  # fmt: skip
+    columns = [
+        "network",
+        "batch",
+        "input",
+        "pictures/s (slowest, fastest)",
+        "waiting",
+        "GFLOP/s",
+        f"of {product:.0f}",
+        "peak memory",
+    ]
     rows = [
-        [f"`{row['net']}`{mark(row)}", str(row["batch_size"]), row["input"],
-         with_spread(row["images_per_s"]), f"{row['wait_share']['median']:.1%}",
-         f"{row['gflop_per_s']:.0f}",
-         f"{row['share_of_product']:.0%}", f"{row['peak_mb']['max']:,.0f} MB"]
+        [
+            f"`{row['net']}`{mark(row)}",
+            str(row["batch_size"]),
+            row["input"],
+            with_spread(row["images_per_s"]),
+            f"{row['wait_share']['median']:.1%}",
+            f"{row['gflop_per_s']:.0f}",
+            f"{row['share_of_product']:.0%}",
+            f"{row['peak_mb']['max']:,.0f} MB",
+        ]
         for row in result["trainings"]
-    ]  # fmt: skip
+    ]
     return markdown_table(columns, rows) + footnote(result["trainings"])
 
 

@@ -35,16 +35,16 @@ from benchmarks.measure import (
 )
 from benchmarks.training_step import StepConfig
 from benchmarks.trials import network_size
-from senet_kp.crops import load_crops
-from senet_kp.evaluate import list_conditions
-from senet_kp.metrics import nme, normalised_errors
-from senet_kp.models import open_model
+from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.scheme import scheme_of
+from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS
 from senet_kp.report.bootstrap import estimates
-from senet_kp.scheme import scheme_of
-from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import atomic_path, write_json
-from tfrecords.shards import read_manifest
+from senet_kp.scoring.evaluate import list_conditions
+from senet_kp.scoring.models import open_model
+from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.files import atomic_path, write_json
+from senet_kp.tfrecords.shards import read_manifest
 
 DLIB = "dlib"
 SPEED_ROUNDS = 3
@@ -93,13 +93,18 @@ def compare(config: CompareConfig) -> dict:
     for name, speeds in _training_speeds(config).items():
         rows[name]["images_per_s"] = summary(speeds)
     return {
-        "conditions": conditions(images=config.images, batch_size=config.batch_size,
-                                 faces=len(crops), repeats=config.repeats, threads_of_latency=1,
-                                 size_px=manifest["box"]["size_px"],
-                                 metric="NME, inter-ocular")
+        "conditions": conditions(
+            images=config.images,
+            batch_size=config.batch_size,
+            faces=len(crops),
+            repeats=config.repeats,
+            threads_of_latency=1,
+            size_px=manifest["box"]["size_px"],
+            metric="NME, inter-ocular",
+        )
         | list_conditions(manifest, "test"),
         "systems": rows,
-    }  # fmt: skip
+    }
 
 
 def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
@@ -108,9 +113,17 @@ def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
         return _dlib(config, manifest)
     run, model = config.out / name, config.out / f"{name}.pb"
     steps = -(-config.images // config.batch_size)
-    settings = {"records": config.records, "run": run, "net": name, "steps": steps,
-                "batch-size": config.batch_size, "schedule": "cosine", "bn-decay": 0.97,
-                "validate-every-steps": steps, "seed": config.seed}  # fmt: skip
+    settings = {
+        "records": config.records,
+        "run": run,
+        "net": name,
+        "steps": steps,
+        "batch-size": config.batch_size,
+        "schedule": "cosine",
+        "bn-decay": 0.97,
+        "validate-every-steps": steps,
+        "seed": config.seed,
+    }
     _call("senet_kp.train", settings)
     if not model.exists():
         _call("export.freeze", {"run": run, "records": config.records, "out": model})
@@ -121,8 +134,12 @@ def _dlib(config: CompareConfig, manifest: dict) -> Path:
     model = config.out / "dlib.dat"
     if not model.exists():
         shapes = max(1, round(config.images / manifest["sides"]["train"]["records"]))
-        settings = {"records": config.records, "out": model, "seed": config.seed,
-                    "trees.oversampling-amount": shapes}  # fmt: skip
+        settings = {
+            "records": config.records,
+            "out": model,
+            "seed": config.seed,
+            "trees.oversampling-amount": shapes,
+        }
         _call("benchmarks.dlib_baseline", settings)
     return model
 
@@ -153,8 +170,10 @@ def _size(name: str, model: Path, manifest: dict) -> dict:
 def _training_speeds(config: CompareConfig) -> dict[str, list[float]]:
     """Pictures a second of every network's training, in turn, with real input."""
     networks = [name for name in config.systems if name != DLIB]
-    steps = {name: StepConfig(config.records, name, config.batch_size, True, os.cpu_count() or 1)
-             for name in networks}  # fmt: skip
+    steps = {
+        name: StepConfig(config.records, name, config.batch_size, True, os.cpu_count() or 1)
+        for name in networks
+    }
     found = in_turn(steps, SPEED_ROUNDS, config.speed_s, {})
     return {name: [run["images_per_s"] for run in runs] for name, runs in found.items()}
 
@@ -163,8 +182,9 @@ def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
     """Milliseconds of each model for single faces, in turn, on one thread."""
     cv2.setNumThreads(1)
     faces = {name: cycle(images) for name in models}
-    turns = {name: (lambda m=model, f=faces[name]: m.run(next(f)))
-             for name, model in models.items()}  # fmt: skip
+    turns = {
+        name: (lambda m=model, f=faces[name]: m.run(next(f))) for name, model in models.items()
+    }
     seconds = interleaved_s(turns, repeats, warmup=20)
     return {name: [1000 * s for s in values] for name, values in seconds.items()}
 
@@ -180,23 +200,32 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
 def table(result: dict) -> str:
     """The comparison as a table of Markdown, the most accurate system first."""
-    columns = ["system", "NME (95 % interval)", "ms a face", "weights", "MFLOP", "file",
-               "trains, faces/s"]  # fmt: skip
+    columns = [
+        "system",
+        "NME (95 % interval)",
+        "ms a face",
+        "weights",
+        "MFLOP",
+        "file",
+        "trains, faces/s",
+    ]
     rows = []
     for name, row in sorted(result["systems"].items(), key=lambda item: item[1]["nme"]["value"]):
         error, has_layers = row["nme"], "weights" in row
         interval = (
             f" ({error['low']:.2%} to {error['high']:.2%})" if error["low"] is not None else ""
         )
-        rows.append([
-            f"`{name}`{mark(row)}",
-            f"{error['value']:.2%}{interval}",
-            f"{row['latency_ms']['median']:.1f}",
-            f"{row['weights'] / 1e6:.2f} M" if has_layers else "",
-            f"{row['mflop']:,.0f}" if has_layers else "",
-            f"{row['bytes'] / 1e6:.1f} MB",
-            f"{row['images_per_s']['median']:.0f}" if has_layers else "",
-        ])  # fmt: skip
+        rows.append(
+            [
+                f"`{name}`{mark(row)}",
+                f"{error['value']:.2%}{interval}",
+                f"{row['latency_ms']['median']:.1f}",
+                f"{row['weights'] / 1e6:.2f} M" if has_layers else "",
+                f"{row['mflop']:,.0f}" if has_layers else "",
+                f"{row['bytes'] / 1e6:.1f} MB",
+                f"{row['images_per_s']['median']:.0f}" if has_layers else "",
+            ]
+        )
     return markdown_table(columns, rows) + footnote(result["systems"].values())
 
 
@@ -212,8 +241,12 @@ def plot(result: dict, path: Path):
         at = row["latency_ms"]["median"], 100 * row["nme"]["value"]
         axes.plot(*at, "o")
         axes.annotate(name, at, xytext=(5, 5), textcoords="offset points")
-    axes.set(xscale="log", xlabel="milliseconds a face, one thread", ylabel="NME, %",
-             title=f"{result['conditions']['images']:,} pictures of training each")  # fmt: skip
+    axes.set(
+        xscale="log",
+        xlabel="milliseconds a face, one thread",
+        ylabel="NME, %",
+        title=f"{result['conditions']['images']:,} pictures of training each",
+    )
     for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatted("{x:g}")
     axes.margins(x=0.25, y=0.15)

@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from senet_kp.contamination import trained_sides
-from senet_kp.crops import Crops, load_crops
-from senet_kp.dlib_shape import crop_rectangle, enlarged, import_dlib, to_parts
-from senet_kp.evaluate import EvaluateConfig, evaluate, score_table
-from senet_kp.scheme import LandmarkScheme, scheme_of
-from tfrecords.errors import InputError, UserError, exit_code_of
-from tfrecords.files import atomic_path, write_json
-from tfrecords.shards import read_manifest
+from senet_kp.face.scheme import LandmarkScheme, scheme_of
+from senet_kp.inference.dlib_shape import crop_rectangle, enlarged, import_dlib, to_parts
+from senet_kp.input.crops import Crops, load_crops
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, score_table
+from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
+from senet_kp.tfrecords.files import atomic_path, write_json
+from senet_kp.tfrecords.shards import read_manifest, trained_sides
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import UserError
-from tfrecords.files import write_bytes, write_json
+from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.files import write_bytes, write_json
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"

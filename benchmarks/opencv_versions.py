@@ -16,11 +16,11 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import report
-from data_prep.sample_faces.identity import render_identity
-from export.parity import LIMIT_PX
-from senet_kp.facebox import crop, face_box
-from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE, box_rule, read_card
-from tfrecords.errors import UserError, exit_code_of
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.export.parity import LIMIT_PX
+from senet_kp.face.facebox import crop, face_box
+from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, box_rule, read_card
+from senet_kp.tfrecords.errors import UserError, exit_code_of
 
 FACES = 8
 # For any Python from 3.7 on. Arguments: graph, faces, result.

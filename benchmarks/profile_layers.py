@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import conditions, markdown_table, report_table
-from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE, read_card
-from tfrecords.errors import exit_code_of
+from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, read_card
+from senet_kp.tfrecords.errors import exit_code_of
 
 WARMUP = 20
 
@@ -66,26 +66,34 @@ def _layer_ms(model: str, size_px: int, runs: int) -> tuple[list[dict], float]:
             ticks.append(np.ravel(net.getPerfProfile()[1]))
     ms = 1000 * np.median(ticks, axis=0) / cv2.getTickFrequency()
     names = net.getLayerNames()
-    layers = [{"layer": name, "kind": net.getLayer(name).type, "ms": float(value)}
-              for name, value in zip(names, ms, strict=True) if value > 0]  # fmt: skip
+    layers = [
+        {"layer": name, "kind": net.getLayer(name).type, "ms": float(value)}
+        for name, value in zip(names, ms, strict=True)
+        if value > 0
+    ]
     return layers, 1000 * float(np.median(wholes)) / cv2.getTickFrequency()
 
 
 def table(result: dict, kinds: int = 6) -> str:
     """The kinds of layer that take most, as a table of Markdown."""
     whole = result["whole_ms"]
-    rows = [[row["kind"], str(row["layers"]), f"{row['ms']:.2f}", f"{row['ms'] / whole:.0%}"]
-            for row in result["kinds"][:kinds]]  # fmt: skip
+    rows = [
+        [row["kind"], str(row["layers"]), f"{row['ms']:.2f}", f"{row['ms'] / whole:.0%}"]
+        for row in result["kinds"][:kinds]
+    ]
     rest = whole - sum(row["ms"] for row in result["kinds"][:kinds])
-    rows += [["all else, and between layers", "", f"{rest:.2f}", f"{rest / whole:.0%}"],
-             ["a face", "", f"{whole:.2f}", ""]]  # fmt: skip
+    rows += [
+        ["all else, and between layers", "", f"{rest:.2f}", f"{rest / whole:.0%}"],
+        ["a face", "", f"{whole:.2f}", ""],
+    ]
     return markdown_table(["kind of layer", "layers", "ms", "share"], rows)
 
 
 def slowest(result: dict, layers: int = 15) -> str:
     """The layers that take most, as a table of Markdown."""
-    rows = [[f"`{row['layer']}`", row["kind"], f"{row['ms']:.3f}"]
-            for row in result["layers"][:layers]]  # fmt: skip
+    rows = [
+        [f"`{row['layer']}`", row["kind"], f"{row['ms']:.3f}"] for row in result["layers"][:layers]
+    ]
     return markdown_table(["layer", "kind", "ms"], rows)
 
 

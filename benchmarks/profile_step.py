@@ -14,13 +14,13 @@ import tyro
 
 from benchmarks.measure import conditions, markdown_table, report_table
 from benchmarks.training_step import StepConfig, timed_steps, training_step
-from senet_kp.tf1 import tf
-from tfrecords.errors import exit_code_of
-from tfrecords.files import write_bytes
-from tfrecords.shards import read_manifest
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import exit_code_of
+from senet_kp.tfrecords.files import write_bytes
+from senet_kp.tfrecords.shards import read_manifest
 
 BACKWARD = "gradients/"
-# With AVX-512 TensorFlow replaces ops by oneDNN's, `_MklNativeConv2D` for `Conv2D`, that do the same.
+# With AVX-512, TensorFlow replaces ops by equivalent ops of oneDNN: Conv2D by _MklNativeConv2D.
 ONEDNN_PREFIX = re.compile(r"^_Mkl(Native)?")
 
 
@@ -61,12 +61,15 @@ def profile(config: Config) -> dict:
     trace = timeline.Timeline(metadata.step_stats).generate_chrome_trace_format()
     write_bytes(config.out, trace.encode())
     return {
-        "conditions": conditions(net=config.net, batch_size=config.batch_size, steps=config.steps,
-                                 threads=config.threads,
-                                 size_px=read_manifest(config.records)["box"]["size_px"]),
-        "ops": [{"op": op, "half": half, "ms": value}
-                for (op, half), value in ms.most_common()],
-    }  # fmt: skip
+        "conditions": conditions(
+            net=config.net,
+            batch_size=config.batch_size,
+            steps=config.steps,
+            threads=config.threads,
+            size_px=read_manifest(config.records)["box"]["size_px"],
+        ),
+        "ops": [{"op": op, "half": half, "ms": value} for (op, half), value in ms.most_common()],
+    }
 
 
 def op_and_half(node_name: str, timeline_label: str) -> tuple[str, str]:
@@ -86,8 +89,10 @@ def table(result: dict, rows: int = 12) -> str:
     whole = sum(row["ms"] for row in ops)
     rest = sum(row["ms"] for row in ops[rows:])
     found = [(row["op"], row["half"], row["ms"]) for row in ops[:rows]]
-    lines = [[op, half, f"{ms:.1f}", f"{ms / whole:.1%}"]
-             for op, half, ms in (*found, ("all else", "", rest))]  # fmt: skip
+    lines = [
+        [op, half, f"{ms:.1f}", f"{ms / whole:.1%}"]
+        for op, half, ms in (*found, ("all else", "", rest))
+    ]
     every = ["a step", "", f"{whole:.1f}", ""]
     return markdown_table(["op", "half", "ms", "share"], [*lines, every])
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import tyro
 
 from benchmarks.measure import RESULTS, read_result
-from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import write_bytes, write_json
-from tfrecords.shards import read_manifest
+from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.files import write_bytes, write_json
+from senet_kp.tfrecords.shards import read_manifest
 
 PAGE = Path(__file__).parent / "SCALE.md"
 DATA_SETS = {
@@ -106,9 +106,8 @@ def page(known: dict) -> str:
         recipe_hours=recipe / known["train_images_per_s"] / 3600,
         step_ms=1000 * known["batch_size"] / known["train_images_per_s"],
         step_mb=4 * known["variables"] / 1e6,
-        machines_prepare=DATA_SETS["ten million pictures"]
-        / known["prepare_pictures_per_s"] / 3600,
-    )  # fmt: skip
+        machines_prepare=DATA_SETS["ten million pictures"] / known["prepare_pictures_per_s"] / 3600,
+    )
 
 
 TEXT = """# What larger data sets take

@@ -15,7 +15,7 @@ import tyro
 from benchmarks.bench_training import in_turn
 from benchmarks.measure import conditions, markdown_table, report_table, summary, with_spread
 from benchmarks.training_step import StepConfig
-from tfrecords.errors import exit_code_of
+from senet_kp.tfrecords.errors import exit_code_of
 
 IN_USE = "as it is"
 # Changes of the StepConfig, and of the environment that TensorFlow reads.
@@ -68,10 +68,14 @@ def bench(config: Config) -> dict:
 def table(result: dict) -> str:
     """The levers as a table of Markdown."""
     rows = [
-        [name, with_spread(row["images_per_s"]), f"{row['over_as_it_is']:.2f}",
-         f"{row['peak_mb']['max']:,.0f} MB"]
+        [
+            name,
+            with_spread(row["images_per_s"]),
+            f"{row['over_as_it_is']:.2f}",
+            f"{row['peak_mb']['max']:,.0f} MB",
+        ]
         for name, row in result["levers"].items()
-    ]  # fmt: skip
+    ]
     return markdown_table(["lever", "pictures/s (slowest, fastest)", "ratio", "memory"], rows)
 
 

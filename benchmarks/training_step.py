@@ -8,17 +8,17 @@ from unittest.mock import patch
 
 import numpy as np
 
-from senet_kp.graph import build_training_graph
-from senet_kp.inputs import Batch, training_batch
-from senet_kp.tf1 import session_config, slim, tf
-from senet_kp.train_config import recipe
-from tfrecords.shards import read_manifest
+from senet_kp.input.pipeline import Batch, training_batch
+from senet_kp.nets.tf1 import session_config, slim, tf
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.config import recipe
+from senet_kp.train.graph import build_training_graph
 
 # What makes training quick, by what does without it: contexts to build and to run a step in.
 WITHOUT = {
     "quick gradients": lambda: patch("senet_kp.nets.quick_gradients", nullcontext),
     "fused batch norm": lambda: slim.arg_scope([slim.batch_norm], fused=False),
-    "kept pictures": lambda: patch("senet_kp.augment.DECODED_MB", 0),
+    "kept pictures": lambda: patch("senet_kp.input.augment.DECODED_MB", 0),
 }
 
 
@@ -44,9 +44,11 @@ def training_step(config: StepConfig):
     """
     manifest = read_manifest(config.records)
     settings = replace(
-        recipe(config.net), records=config.records, batch_size=config.batch_size,
+        recipe(config.net),
+        records=config.records,
+        batch_size=config.batch_size,
         threads=config.threads,
-    )  # fmt: skip
+    )
     with tf.Graph().as_default(), WITHOUT.get(config.without, nullcontext)():
         batch, start = (_real if config.real_input else _synthetic)(settings, manifest)
         graph = build_training_graph(batch, settings, manifest)
@@ -76,9 +78,15 @@ def timed_steps(step, seconds: float, warmup_steps: int = 2, warmup_s: float = 0
 
 def _real(settings, manifest: dict):
     return training_batch(
-        settings.records, manifest, ("train",), settings.batch_size, 0, settings.seed,
-        settings.augment, settings.threads,
-    )  # fmt: skip
+        settings.records,
+        manifest,
+        ("train",),
+        settings.batch_size,
+        0,
+        settings.seed,
+        settings.augment,
+        settings.threads,
+    )
 
 
 def _synthetic(settings, manifest: dict):

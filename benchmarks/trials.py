@@ -14,20 +14,20 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import interleaved_s
-from export.freeze import frozen_graph
-from export.parity import points_on
-from senet_kp.backends import OpenCVBackend
-from senet_kp.checkpoints import build_inference_graph, checkpoint_prefix, read_settings
-from senet_kp.crops import load_crops
-from senet_kp.evaluate import scores
-from senet_kp.graph import weight_count
-from senet_kp.run_folder import FREE
-from senet_kp.scheme import scheme_of
-from senet_kp.tf1 import tf
-from senet_kp.train_config import recipe
-from tfrecords.errors import exit_code_of
-from tfrecords.files import read_csv, write_csv
-from tfrecords.shards import read_manifest
+from senet_kp.export.freeze import frozen_graph
+from senet_kp.export.parity import points_on
+from senet_kp.face.scheme import scheme_of
+from senet_kp.inference.backends import OpenCVBackend
+from senet_kp.input.crops import load_crops
+from senet_kp.nets.tf1 import tf
+from senet_kp.scoring.evaluate import scores
+from senet_kp.tfrecords.errors import exit_code_of
+from senet_kp.tfrecords.files import read_csv, write_csv
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.checkpoints import build_inference_graph, checkpoint_prefix, read_settings
+from senet_kp.train.config import recipe
+from senet_kp.train.graph import weight_count
+from senet_kp.train.run_folder import FREE
 
 TABLE = Path(__file__).parent / "trials.csv"
 
@@ -90,8 +90,9 @@ def _differences(settings: dict) -> list[str]:
     usual = _flat(asdict(recipe(settings["net"])))
     own = {key: value for key, value in _flat(settings).items() if key in usual}
     skipped = FREE - {"steps"} | {"net"}
-    return [f"{key} {value}" for key, value in own.items()
-            if value != usual[key] and key not in skipped]  # fmt: skip
+    return [
+        f"{key} {value}" for key, value in own.items() if value != usual[key] and key not in skipped
+    ]
 
 
 def _flat(settings: dict, prefix: str = "") -> dict:

@@ -1,1 +1,6 @@
-"""From pictures and labels on disk to face samples: one file per format, then one way on."""
+"""Preparation: from data sets in many formats to records of cropped faces."""
+
+from pathlib import Path
+
+# Modules of earlier layouts, so that `python -m data_prep.beam_prepare` keeps working.
+__path__.append(str(Path(__file__).resolve().parent / "former_names"))

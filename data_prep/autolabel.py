@@ -19,15 +19,15 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from data_prep.face_sample import Rejected
-from data_prep.labellers import open_labeller, spread_percent
-from data_prep.pts import SUFFIX, write_pts
-from senet_kp.draw import contact_sheet, draw_landmarks
-from senet_kp.facebox import BoxRule, crop, face_box, to_relative
-from senet_kp.pictures import BadPicture, pictures_in, read_picture, write_picture
-from senet_kp.predictor import Face
-from tfrecords.errors import InputError, UserError, exit_code_of
-from tfrecords.files import naming, read_csv, write_csv
+from senet_kp.data_prep.formats.face_sample import Rejected
+from senet_kp.data_prep.formats.pts import SUFFIX, write_pts
+from senet_kp.data_prep.labellers import open_labeller, spread_percent
+from senet_kp.face.draw import contact_sheet, draw_landmarks
+from senet_kp.face.facebox import BoxRule, crop, face_box, to_relative
+from senet_kp.face.pictures import BadPicture, pictures_in, read_picture, write_picture
+from senet_kp.inference.predictor import Face
+from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
+from senet_kp.tfrecords.files import naming, read_csv, write_csv
 
 REVIEW, SHEET, REJECTS = "review.csv", "review.png", "rejects.csv"
 DRAWN = "review"  # folder of the drawn faces, a .jpg for each label
@@ -80,8 +80,12 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
                 write_pts(label, face.landmarks)
     review.close()
     write_csv(config.out / REJECTS, ("picture", "reason", "message"), rejects)
-    return {"faces": review.entered, "pictures": labelled, "rejects": len(rejects),
-            "skipped": len(pictures) - len(missing)}  # fmt: skip
+    return {
+        "faces": review.entered,
+        "pictures": labelled,
+        "rejects": len(rejects),
+        "skipped": len(pictures) - len(missing),
+    }
 
 
 class Review:
@@ -175,9 +179,11 @@ def main():
     if not done["pictures"] + done["rejects"]:
         print(f"{config.out}: every picture has its label, nothing to do")
         return
-    print(f"{config.out}: {done['faces']:,} faces of {done['pictures']:,} pictures labelled,"
-          f" {done['skipped']:,} had their label, {done['rejects']:,} rejects ({REJECTS}); look at"
-          f" {config.out / SHEET} and {REVIEW}, the least sure first")  # fmt: skip
+    print(
+        f"{config.out}: {done['faces']:,} faces of {done['pictures']:,} pictures labelled,"
+        f" {done['skipped']:,} had their label, {done['rejects']:,} rejects ({REJECTS}); look at"
+        f" {config.out / SHEET} and {REVIEW}, the least sure first"
+    )
 
 
 if __name__ == "__main__":

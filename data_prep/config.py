@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field
 from os import cpu_count
 from pathlib import Path
 
-from data_prep.formats import FORMATS, labels_of
-from senet_kp.facebox import BORDERS, SOURCES, BoxRule
-from senet_kp.scheme import LandmarkScheme
-from senet_kp.schemes import read_scheme
-from tfrecords.errors import UserError
+from senet_kp.data_prep.formats import FORMATS, labels_of
+from senet_kp.face.facebox import BORDERS, SOURCES, BoxRule
+from senet_kp.face.known_schemes import read_scheme
+from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.tfrecords.errors import UserError
 
 SPLITS = ("hash", "official")
 AUTO = "auto"  # the format that the folder looks like
@@ -72,16 +72,18 @@ def check(config: PrepareConfig):
         (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
         (config.box.size_px >= 32, "--box.size-px is at least 32"),
         (config.context >= 1, "--context is at least 1"),
-        (round(config.box.size_px * config.context) % 2 == config.box.size_px % 2,
-         "--context times --box.size-px is as odd or even as --box.size-px, so that the box lies"
-         " on whole pixels"),
+        (
+            round(config.box.size_px * config.context) % 2 == config.box.size_px % 2,
+            "--context times --box.size-px is as odd or even as --box.size-px, so that the box lies"
+            " on whole pixels",
+        ),
         (0 < config.test_share <= 1, "--test-share lies above 0 and is at most 1"),
         (0 <= config.val_share < 1, "--val-share lies between 0 and 1"),
         (0 <= config.max_rejects <= 1, "--max-rejects lies between 0 and 1"),
         (1 <= config.jpeg_quality <= 100, "--jpeg-quality lies between 1 and 100"),
         (config.records_per_shard > 0, "--records-per-shard is at least 1"),
         (config.processes > 0, "--processes is at least 1"),
-    )  # fmt: skip
+    )
     for holds, message in rules:
         if not holds:
             raise UserError(message)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_prep.face_sample import FaceLabel, FaceSource, Rejected
-from data_prep.formats import FORMATS, labels_of
-from senet_kp.detector import MIN_IOU, FaceDetector, iou
-from senet_kp.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
-from senet_kp.pictures import BadPicture, decode_picture, grey_picture
-from senet_kp.scheme import LandmarkScheme
-from tfrecords.fingerprints import HASH_SIDE, hash_text
-from tfrecords.schema import Record, encode
+from senet_kp.data_prep.formats import FORMATS, labels_of
+from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
+from senet_kp.face.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
+from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
+from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.inference.dlib_detector import MIN_IOU, FaceDetector, iou
+from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
+from senet_kp.tfrecords.schema import Record, encode
 
 MIN_BOX_PX = 16.0  # a smaller face has nothing that a 128 px crop could show
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from data_prep.config import PrepareConfig
-from data_prep.face_sample import FaceSource
-from data_prep.formats import FORMATS, labels_of
-from tfrecords.errors import InputError, UserError
-from tfrecords.files import sha256_of_lines
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats import FORMATS, labels_of
+from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.files import sha256_of_lines
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import tyro
 
-from data_prep.formats import FORMATS
-from data_prep.transfer import TransferError, fetch
-from data_prep.unpack import unpack
-from tfrecords.errors import CheckError, UserError, exit_code_of
-from tfrecords.files import atomic_folder, sha256_of_file, write_json
+from senet_kp.data_prep.fetch.transfer import TransferError, fetch
+from senet_kp.data_prep.fetch.unpack import unpack
+from senet_kp.data_prep.formats import FORMATS
+from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
+from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, write_json
 
 MARK = "download.json"  # what was unpacked; its folder is whole
 

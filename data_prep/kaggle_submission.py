@@ -4,7 +4,7 @@
 Predicts the pictures of Kaggle's "Facial Keypoints Detection" and writes the coordinates that its
 lookup table asks for (RowId, ImageId, FeatureName, Location) as a submission (RowId, Location), in
 pixels of the 96x96 pictures, none outside 0..96. The model is one trained on records that were
-prepared as data_prep/kaggle.py says.
+prepared as data_prep/formats/kaggle.py says.
 Exit codes: 0 done, 2 unusable arguments, 3 a table cannot be read, 4 the model cannot be used, 6 no
 place to write.
 """
@@ -18,14 +18,14 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from data_prep.kaggle import FEATURES, PICTURE_BOX, SCHEME, SIDE_PX, rows
-from senet_kp.backends import AUTO, open_backend, require_backend
-from senet_kp.facebox import crop, face_box, to_absolute
-from senet_kp.model_card import box_rule, read_card
-from senet_kp.pictures import grey_picture
-from senet_kp.scheme import scheme_of
-from tfrecords.errors import InputError, ModelError, exit_code_of
-from tfrecords.files import write_csv
+from senet_kp.data_prep.formats.kaggle import FEATURES, PICTURE_BOX, SCHEME, SIDE_PX, rows
+from senet_kp.face.facebox import crop, face_box, to_absolute
+from senet_kp.face.pictures import grey_picture
+from senet_kp.face.scheme import scheme_of
+from senet_kp.inference.backends import AUTO, open_backend, require_backend
+from senet_kp.inference.model_card import box_rule, read_card
+from senet_kp.tfrecords.errors import InputError, ModelError, exit_code_of
+from senet_kp.tfrecords.files import write_csv
 
 COLUMNS = ("RowId", "ImageId", "FeatureName")
 
@@ -85,8 +85,8 @@ def open_graph(path: Path, backend: str):
     rule = box_rule(card)
     if scheme_of(card) != SCHEME or rule.source != "label":
         raise ModelError(
-            f"{path}: not made for {SCHEME.name} points in given boxes; data_prep/kaggle.py says"
-            " how to prepare the records"
+            f"{path}: not made for {SCHEME.name} points in given boxes;"
+            " data_prep/formats/kaggle.py says how to prepare the records"
         )
     box = face_box(np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]]), rule)
     graph = open_backend(path, backend)

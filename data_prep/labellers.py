@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.detector import FaceDetector
-from senet_kp.dlib_shape import import_dlib
-from senet_kp.model_card import card_beside
-from senet_kp.predictor import Face, LandmarkPredictor
-from senet_kp.scheme import LandmarkScheme
-from senet_kp.schemes import SCHEMES
-from tfrecords.errors import ModelError, UserError
+from senet_kp.face.known_schemes import SCHEMES
+from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.inference.dlib_detector import FaceDetector
+from senet_kp.inference.dlib_shape import import_dlib
+from senet_kp.inference.model_card import card_beside
+from senet_kp.inference.predictor import Face, LandmarkPredictor
+from senet_kp.tfrecords.errors import ModelError, UserError
 
 # Each variant's shift of the box in its sides, right and down, and its scale: about half of how
 # dlib's boxes stray from face to face.
@@ -94,11 +94,11 @@ def spread_percent(labeller, picture, face: Face) -> float:
     """
     width = face.box[2:]
     boxes = (
-        np.concatenate([
-            face.box[:2] + width * (np.array([right, down]) - (scale - 1) / 2), width * scale
-        ])
+        np.concatenate(
+            [face.box[:2] + width * (np.array([right, down]) - (scale - 1) / 2), width * scale]
+        )
         for right, down, scale in VARIANTS
-    )  # fmt: skip
+    )
     shapes = [labeller.place(picture, box) for box in boxes]
     shapes.append(_placed_in_the_mirror(labeller, picture, face.box))
     distances = np.linalg.norm(np.array(shapes) - face.landmarks, axis=-1)

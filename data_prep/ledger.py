@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.config import PrepareConfig
-from data_prep.crop_record import Cropped, Reject
-from data_prep.face_sample import FaceSource
-from data_prep.split import side_of_source
-from senet_kp.draw import contact_sheet, draw_landmarks
-from senet_kp.pictures import decode_picture, write_picture
-from senet_kp.shape_statistics import ShapeStatistics
-from tfrecords.errors import CheckError, InputError
-from tfrecords.files import write_csv
-from tfrecords.fingerprints import COLUMNS, SPLIT
-from tfrecords.schema import decode
-from tfrecords.shards import SIDES
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.crop_record import Cropped, Reject
+from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.data_prep.split import side_of_source
+from senet_kp.face.draw import contact_sheet, draw_landmarks
+from senet_kp.face.pictures import decode_picture, write_picture
+from senet_kp.face.shape_statistics import ShapeStatistics
+from senet_kp.tfrecords.errors import CheckError, InputError
+from senet_kp.tfrecords.files import write_csv
+from senet_kp.tfrecords.fingerprints import COLUMNS, SPLIT
+from senet_kp.tfrecords.schema import decode
+from senet_kp.tfrecords.shards import SIDES
 
 REJECTS = "rejects.csv"
 CONTACT_SHEET = "contact_sheet.png"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import tyro
 
-from senet_kp.contamination import comparison
-from tfrecords.errors import CheckError, UserError, exit_code_of
-from tfrecords.fingerprints import KINDS, Meeting
-from tfrecords.shards import SIDES
+from senet_kp.scoring.contamination import comparison
+from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
+from senet_kp.tfrecords.fingerprints import KINDS, Meeting
+from senet_kp.tfrecords.shards import SIDES
 
 
 @dataclass(frozen=True)

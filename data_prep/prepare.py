@@ -23,24 +23,24 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from data_prep.config import PrepareConfig, check, settings_of
-from data_prep.crop_record import CropRule, crop_record, detected_pair
-from data_prep.data_sets import DataSet, scan_all
-from data_prep.detect import with_formats
-from data_prep.face_sample import FaceSource
-from data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
-from senet_kp.detector import measure_transform
-from tfrecords.errors import InputError, exit_code_of
-from tfrecords.files import (
+from senet_kp.data_prep.config import PrepareConfig, check, settings_of
+from senet_kp.data_prep.crop_record import CropRule, crop_record, detected_pair
+from senet_kp.data_prep.data_sets import DataSet, scan_all
+from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
+from senet_kp.data_prep.recognise import with_formats
+from senet_kp.inference.dlib_detector import measure_transform
+from senet_kp.tfrecords.errors import InputError, exit_code_of
+from senet_kp.tfrecords.files import (
     atomic_folder,
     fraction,
     sha256_of_file,
     sha256_of_lines,
     write_json,
 )
-from tfrecords.fingerprints import SPLIT, read_fingerprints
-from tfrecords.schema import SCHEMA_VERSION
-from tfrecords.shards import (
+from senet_kp.tfrecords.fingerprints import SPLIT, read_fingerprints
+from senet_kp.tfrecords.schema import SCHEMA_VERSION
+from senet_kp.tfrecords.shards import (
     MANIFEST,
     SIDES,
     ShardWriter,
@@ -209,12 +209,16 @@ def report(out, manifest: dict):
         f"{side} {s['records']:,} of {s['groups']:,} groups"
         for side, s in manifest["sides"].items()
     )
-    print(f"{out}: {sides}; {manifest['groups_on_two_sides']} groups on two sides;"
-          f" {manifest['rejects']} rejects ({REJECTS}); look at {out}/{CONTACT_SHEET}")  # fmt: skip
+    print(
+        f"{out}: {sides}; {manifest['groups_on_two_sides']} groups on two sides;"
+        f" {manifest['rejects']} rejects ({REJECTS}); look at {out}/{CONTACT_SHEET}"
+    )
     if box := manifest["detector_box"]:
-        print(f"dlib found {box['found']} of {box['pictures']} faces; its box is shifted by"
-              f" ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f}"
-              f" to the face box, spread {np.round(box['spread'], 3).tolist()}")  # fmt: skip
+        print(
+            f"dlib found {box['found']} of {box['pictures']} faces; its box is shifted by"
+            f" ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f}"
+            f" to the face box, spread {np.round(box['spread'], 3).tolist()}"
+        )
 
 
 def main():

@@ -1,8 +1,8 @@
 """Which side a group of pictures goes to."""
 
-from data_prep.config import PrepareConfig
-from data_prep.face_sample import FaceSource
-from tfrecords.files import fraction
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.tfrecords.files import fraction
 
 
 def side_of(group: str, seed: int, test_share: float, val_share: float) -> str:

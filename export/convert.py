@@ -19,8 +19,8 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from export import formats
-from export.parity import (
+from senet_kp.export import formats
+from senet_kp.export.parity import (
     FLOAT16_PX,
     GATE_FACES,
     INT8_PX,
@@ -29,15 +29,15 @@ from export.parity import (
     points_on,
     require_faces,
 )
-from senet_kp.backends import BACKENDS, TensorFlowBackend, engine_of, open_backend
-from senet_kp.checkpoints import require_same_records
-from senet_kp.crops import Crops, load_any_crops, load_crops
-from senet_kp.evaluate import scores
-from senet_kp.model_card import card_path, kind_of, read_card
-from senet_kp.scheme import LandmarkScheme, scheme_of
-from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import atomic_folder, atomic_path, sha256_of, size_of, write_json
-from tfrecords.shards import read_manifest
+from senet_kp.face.scheme import LandmarkScheme, scheme_of
+from senet_kp.inference.backends import BACKENDS, TensorFlowBackend, engine_of, open_backend
+from senet_kp.inference.model_card import card_path, kind_of, read_card
+from senet_kp.input.crops import Crops, load_any_crops, load_crops
+from senet_kp.scoring.evaluate import scores
+from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.files import atomic_folder, atomic_path, sha256_of, size_of, write_json
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.checkpoints import require_same_records
 
 Format = Literal["onnx", "tflite", "saved_model"]
 FLAGGED = 0.02  # relative growth of the NME that the card and the command point at
@@ -140,8 +140,15 @@ def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
     """What the card says of the frozen graph itself, to compare the others with."""
     engines = check_engines(model, model.name, faces.trained, faces.gate, LIMIT_PX)
     score = {key: card["scores"][key] for key in ("engine", "faces", "normaliser", "nme")}
-    return {"file": model.name, "format": "pb", "bytes": card["bytes"], "sha256": card["sha256"],
-            "limit_px": LIMIT_PX, "engines": engines, "score": score}  # fmt: skip
+    return {
+        "file": model.name,
+        "format": "pb",
+        "bytes": card["bytes"],
+        "sha256": card["sha256"],
+        "limit_px": LIMIT_PX,
+        "engines": engines,
+        "score": score,
+    }
 
 
 def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> dict:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.backends import require_package
-from senet_kp.model_card import INPUT_NODE, OUTPUT_NODE
-from senet_kp.tf1 import quiet, tf
+from senet_kp.inference.backends import require_package
+from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE
+from senet_kp.nets.tf1 import quiet, tf
 
 # OpenCV 5.0 and ONNX Runtime read 11 to 18 and give the same points; 13 is read by older ones too.
 OPSET = 13

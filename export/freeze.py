@@ -16,23 +16,23 @@ from platform import python_version
 import numpy as np
 import tyro
 
-from export.parity import GATE_FACES, check_parity, points_on
-from senet_kp.backends import OpenCVBackend
-from senet_kp.checkpoints import (
+from senet_kp.export.parity import GATE_FACES, check_parity, points_on
+from senet_kp.face.scheme import scheme_of
+from senet_kp.inference.backends import OpenCVBackend
+from senet_kp.inference.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
+from senet_kp.input.crops import load_any_crops, load_crops
+from senet_kp.nets.tf1 import tf
+from senet_kp.scoring.evaluate import list_conditions, score_table, scores
+from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
+from senet_kp.tfrecords.files import write_bytes, write_json
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.checkpoints import (
     checkpoint_prefix,
     read_settings,
     require_same_records,
     restored_session,
     run_images,
 )
-from senet_kp.crops import load_any_crops, load_crops
-from senet_kp.evaluate import list_conditions, score_table, scores
-from senet_kp.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
-from senet_kp.scheme import scheme_of
-from senet_kp.tf1 import tf
-from tfrecords.errors import CheckError, UserError, exit_code_of
-from tfrecords.files import write_bytes, write_json
-from tfrecords.shards import read_manifest
 
 # What may be left in a frozen graph: every one of these runs in OpenCV with TensorFlow's result.
 ALLOWED_OPS = frozenset(
@@ -121,11 +121,20 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
     return {
         "card": CARD_VERSION,
         "network": settings["net"],
-        "input": {"node": INPUT_NODE, "shape": [1, rule.size_px, rule.size_px, 3],
-                  "type": "float32", "colour": "RGB", "range": [0, 255]},
-        "output": {"node": OUTPUT_NODE, "shape": [1, 2 * scheme.count], "type": "float32",
-                   "meaning": "x0, y0, x1, y1, ...; 0..1 from the face box's left (top) edge to its"
-                   " right (bottom) edge"},
+        "input": {
+            "node": INPUT_NODE,
+            "shape": [1, rule.size_px, rule.size_px, 3],
+            "type": "float32",
+            "colour": "RGB",
+            "range": [0, 255],
+        },
+        "output": {
+            "node": OUTPUT_NODE,
+            "shape": [1, 2 * scheme.count],
+            "type": "float32",
+            "meaning": "x0, y0, x1, y1, ...; 0..1 from the face box's left (top) edge to its"
+            " right (bottom) edge",
+        },
         "box": asdict(rule),
         "box_meaning": "a square round the landmarks (or, by its source, round the box that the"
         " data set gives): the centre of their bounding box, moved by"
@@ -137,19 +146,25 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
         " then side x= scale",
         "scheme": scheme.facts(),
         "mean_shape": manifest["mean_shape"],
-        "training": {"settings": settings, "step": int(prefix.rpartition("-")[2]),
-                     "records": {"sha256": manifest["records_sha256"], "sides": sides,
-                                 "settings": manifest["settings"],
-                                 "sources": manifest["sources"]}},
+        "training": {
+            "settings": settings,
+            "step": int(prefix.rpartition("-")[2]),
+            "records": {
+                "sha256": manifest["records_sha256"],
+                "sides": sides,
+                "settings": manifest["settings"],
+                "sources": manifest["sources"],
+            },
+        },
         "terms": _terms(manifest),
         "scores": result,
         "gate": gate,
         "bytes": len(graph),
         "sha256": hashlib.sha256(graph).hexdigest(),
-        "versions": {"python": python_version()} | {
-            name: version(name) for name in ("numpy", "opencv-python-headless", "tf-slim")
-        } | {"tensorflow": tf.__version__},
-    }  # fmt: skip
+        "versions": {"python": python_version()}
+        | {name: version(name) for name in ("numpy", "opencv-python-headless", "tf-slim")}
+        | {"tensorflow": tf.__version__},
+    }
 
 
 def _terms(manifest: dict) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from senet_kp.backends import BACKENDS, OpenCVBackend, TensorFlowBackend, open_backend
-from senet_kp.crops import Crops
-from tfrecords.errors import CheckError, ModelError
+from senet_kp.inference.backends import BACKENDS, OpenCVBackend, TensorFlowBackend, open_backend
+from senet_kp.input.crops import Crops
+from senet_kp.tfrecords.errors import CheckError, ModelError
 
 LIMIT_PX = 0.01  # at the network's input size
 # Weights that are rounded to eleven bits move senet68's points by up to 0.03 px, those of a network

@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 from hypothesis import settings
 
-from senet_kp.pose import MEAN_LANDMARKS_CM
+from senet_kp.face.pose import MEAN_LANDMARKS_CM
 
 ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
@@ -24,8 +24,12 @@ def run_module(*arguments, timeout=300, **options):
     """Run `python <arguments>` in the project's root, as a user would; never raises."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=timeout, **options,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        **options,
+    )
 
 
 def assert_one_line_error(result, code: int, *words: str):
@@ -87,9 +91,9 @@ def write_faces(root: Path, count: int = 30) -> dict[str, np.ndarray]:
 
 def prepared(data: Path, out: Path, **options):
     """The record folder of a data set: its manifest and {name: (record, points in pixels)}."""
-    from data_prep.config import PrepareConfig
-    from data_prep.prepare import prepare
-    from tfrecords.shards import SIDES, read_records
+    from senet_kp.data_prep.config import PrepareConfig
+    from senet_kp.data_prep.prepare import prepare
+    from senet_kp.tfrecords.shards import SIDES, read_records
 
     options = {"detector_pictures": 0, "processes": 1, **options}
     manifest = prepare(PrepareConfig(data=(data,), out=out, **options))
@@ -110,9 +114,14 @@ def make_tree(root: Path, photos: int = 48, views: int = 2, subset: str = "AFW")
             points = face_points((225, 230), 200 + photo % 20, yaw, seed=100 * photo + view)
             original = points if original is None else original
             write_view(
-                root, subset, f"{subset}_{1000 + photo}_1_{view}", points,
-                make_picture(points, seed=photo), original, pose=(0.0, np.radians(yaw), 0.0),
-            )  # fmt: skip
+                root,
+                subset,
+                f"{subset}_{1000 + photo}_1_{view}",
+                points,
+                make_picture(points, seed=photo),
+                original,
+                pose=(0.0, np.radians(yaw), 0.0),
+            )
     return root
 
 
@@ -125,8 +134,8 @@ def tree(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def records(tree, tmp_path_factory) -> Path:
     """The tree's record folder."""
-    from data_prep.config import PrepareConfig
-    from data_prep.prepare import prepare
+    from senet_kp.data_prep.config import PrepareConfig
+    from senet_kp.data_prep.prepare import prepare
 
     out = tmp_path_factory.mktemp("records") / "tfrecords"
     prepare(PrepareConfig(data=(tree,), out=out, detector_pictures=2, processes=2))
@@ -136,14 +145,19 @@ def records(tree, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run(records, tmp_path_factory) -> Path:
     """A training of 24 steps: enough for batch norm to have moved and for all files to be there."""
-    from senet_kp.train import train
-    from senet_kp.train_config import TrainConfig
+    from senet_kp.train.config import TrainConfig
+    from senet_kp.train.loop import train
 
     folder = tmp_path_factory.mktemp("train") / "run"
     config = TrainConfig(
-        records=records, run=folder, steps=24, batch_size=8, bn_decay=0.8,
-        validate_every_steps=12, log_every_steps=6,
-    )  # fmt: skip
+        records=records,
+        run=folder,
+        steps=24,
+        batch_size=8,
+        bn_decay=0.8,
+        validate_every_steps=12,
+        log_every_steps=6,
+    )
     assert train(config) == 0
     return folder
 
@@ -151,13 +165,19 @@ def run(records, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def model(run, records, tmp_path_factory) -> Path:
     """The training's frozen graph, with its card; dlib's transform is a plausible one."""
-    from export.freeze import FreezeConfig, freeze
+    from senet_kp.export.freeze import FreezeConfig, freeze
 
     path = tmp_path_factory.mktemp("model") / "senet.pb"
     freeze(FreezeConfig(run=run, records=records, out=path))
     card = json.loads(path.with_suffix(".json").read_text())
-    card["detector_box"] = {"shift_x": 0.02, "shift_y": 0.12, "scale": 1.1,
-                            "spread": [0.1, 0.1, 0.1], "pictures": 10, "found": 9}  # fmt: skip
+    card["detector_box"] = {
+        "shift_x": 0.02,
+        "shift_y": 0.12,
+        "scale": 1.1,
+        "spread": [0.1, 0.1, 0.1],
+        "pictures": 10,
+        "found": 9,
+    }
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
 
@@ -167,7 +187,7 @@ def uninterrupted(records, tmp_path_factory) -> Path:
     """A whole training of senet_classic on one thread, to compare interrupted ones with."""
     from runs import config
 
-    from senet_kp.train import train
+    from senet_kp.train.loop import train
 
     run = tmp_path_factory.mktemp("uninterrupted") / "run"
     assert train(config(records, run)) == 0

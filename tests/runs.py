@@ -5,14 +5,22 @@ import dataclasses
 
 import numpy as np
 
-from senet_kp.checkpoints import checkpoint_prefix
-from senet_kp.tf1 import tf
-from senet_kp.train_config import recipe
+from senet_kp.nets.tf1 import tf
+from senet_kp.train.checkpoints import checkpoint_prefix
+from senet_kp.train.config import recipe
 
 
 def config(records, run, **options):
-    small = {"records": records, "run": run, "steps": 12, "batch_size": 4, "bn_decay": 0.8,
-             "threads": 1, "validate_every_steps": 4, "log_every_steps": 4}  # fmt: skip
+    small = {
+        "records": records,
+        "run": run,
+        "steps": 12,
+        "batch_size": 4,
+        "bn_decay": 0.8,
+        "threads": 1,
+        "validate_every_steps": 4,
+        "log_every_steps": 4,
+    }
     return dataclasses.replace(recipe(options.get("net", "senet_classic")), **{**small, **options})
 
 
@@ -35,7 +43,26 @@ def rows(run):
 
 
 def command(records, run, *flags):
-    return ["-m", "senet_kp.train", "--net", "senet_classic", "--records", str(records), "--run",
-            str(run), "--steps", "12",
-            "--batch-size", "4", "--bn-decay", "0.8", "--threads", "1", "--validate-every-steps",
-            "4", "--log-every-steps", "1", *flags]  # fmt: skip
+    return [
+        "-m",
+        "senet_kp.train",
+        "--net",
+        "senet_classic",
+        "--records",
+        str(records),
+        "--run",
+        str(run),
+        "--steps",
+        "12",
+        "--batch-size",
+        "4",
+        "--bn-decay",
+        "0.8",
+        "--threads",
+        "1",
+        "--validate-every-steps",
+        "4",
+        "--log-every-steps",
+        "1",
+        *flags,
+    ]

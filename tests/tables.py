@@ -7,7 +7,7 @@ import numpy as np
 import scipy.io
 from conftest import face_points, make_picture
 
-from data_prep import aflw2000, kaggle, wflw
+from senet_kp.data_prep.formats import aflw2000, kaggle, wflw
 
 # Kaggle's 15 points on a plain face of 96x96; their left is the person's.
 KAGGLE_FACE = np.array([

@@ -7,11 +7,16 @@ from conftest import ROOT, assert_one_line_error, face_points, run_module
 from runs import config as training
 from tables import make_aflw2000
 
-from data_prep import aflw2000
-from data_prep.config import PrepareConfig
-from data_prep.crop_record import CropRule, crop_record
-from data_prep.prepare import prepare
-from senet_kp.evaluate import (
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.formats import aflw2000
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.face.facebox import BoxRule
+from senet_kp.face.metrics import balanced_mean
+from senet_kp.report.__main__ import ReportConfig, write_report
+from senet_kp.report.markup import percent
+from senet_kp.report.page import page
+from senet_kp.scoring.evaluate import (
     EvaluateConfig,
     evaluate,
     label_source,
@@ -19,15 +24,10 @@ from senet_kp.evaluate import (
     yaw_in_no_bin,
     yaw_masks,
 )
-from senet_kp.facebox import BoxRule
-from senet_kp.metrics import balanced_mean
-from senet_kp.report.__main__ import ReportConfig, write_report
-from senet_kp.report.markup import percent
-from senet_kp.report.page import page
-from senet_kp.train import train
-from tfrecords.errors import InputError, UserError
-from tfrecords.shards import read_manifest, read_records
-from tfrecords.verify import verify
+from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.verify import verify
+from senet_kp.train.loop import train
 
 
 def config(data, out, **options):
@@ -90,11 +90,16 @@ def test_the_archive_may_lie_one_folder_deeper(data, tmp_path):
         aflw2000.scan(tmp_path)
 
 
-@pytest.mark.parametrize("values, words", [
-    (None, "No such file"), (np.zeros((8, 4, 68)), r"\(8, 4, 68\), not"),
-    (np.zeros((8, 2, 21)), "not .n, 2 or 3, 68."), (np.zeros((7, 2, 68)), "7 faces for 8 pictures"),
-    (np.array([{}]), "no readable array"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        (None, "No such file"),
+        (np.zeros((8, 4, 68)), r"\(8, 4, 68\), not"),
+        (np.zeros((8, 2, 21)), "not .n, 2 or 3, 68."),
+        (np.zeros((7, 2, 68)), "7 faces for 8 pictures"),
+        (np.array([{}]), "no readable array"),
+    ],
+)
 def test_corrected_points_that_do_not_fit_are_refused(data, tmp_path, values, words):
     if values is not None:
         np.save(tmp_path / "a.npy", values, allow_pickle=True)
@@ -103,11 +108,17 @@ def test_corrected_points_that_do_not_fit_are_refused(data, tmp_path, values, wo
     assert "a.npy" in str(caught.value)
 
 
-@pytest.mark.parametrize("values, reason", [
-    ({"pt2d": np.ones((2, 21))}, "no-points"), ({"pt3d_68": np.ones((3, 21))}, "point-count"),
-    ({"pt3d_68": np.full((3, 68), np.nan)}, "not-finite"), (None, "missing"), (b"", "empty"),
-    (b"no mat file", "bad-mat"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values, reason",
+    [
+        ({"pt2d": np.ones((2, 21))}, "no-points"),
+        ({"pt3d_68": np.ones((3, 21))}, "point-count"),
+        ({"pt3d_68": np.full((3, 68), np.nan)}, "not-finite"),
+        (None, "missing"),
+        (b"", "empty"),
+        (b"no mat file", "bad-mat"),
+    ],
+)
 def test_unusable_labels_have_a_reason(tmp_path, values, reason):
     root = make_aflw2000(tmp_path / "data", (0,))
     mat = root / "image00002.mat"
@@ -181,16 +192,24 @@ def test_scores_say_bins_and_labels(faces, tmp_path):
         "normaliser": "box",
     }
     result = run_module(
-        "-m", "senet_kp.evaluate", *(f for k, v in options.items() for f in (f"--{k}", v)),
-        "--json", tmp_path / "scores.json", "--ced", tmp_path / "ced.png",
-    )  # fmt: skip
+        "-m",
+        "senet_kp.evaluate",
+        *(f for k, v in options.items() for f in (f"--{k}", v)),
+        "--json",
+        tmp_path / "scores.json",
+        "--ced",
+        tmp_path / "ced.png",
+    )
     assert result.returncode == 0, result.stderr
     assert "labels AFLW2000 pt3d_68" in result.stdout
     assert "1 in no bin" in result.stdout and "mean of yaw bins" in result.stdout
     scores, _ = evaluate(EvaluateConfig(**options))
     bins = scores["yaw_bins"]
     assert {name: part["faces"] for name, part in bins.items()} == {
-        "0-30": 3, "30-60": 2, "60-90": 2}  # fmt: skip
+        "0-30": 3,
+        "30-60": 2,
+        "60-90": 2,
+    }
     assert scores["yaw_bins_mean"] == pytest.approx(np.mean([p["nme"] for p in bins.values()]))
     assert scores["yaw_in_no_bin"] == {"above_90": 1, "unknown": 0}
     assert scores["yaw_estimated_from_points"] == 0

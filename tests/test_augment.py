@@ -8,13 +8,13 @@ from conftest import make_picture, run_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senet_kp import augment as augment_module
-from senet_kp.augment import AugmentConfig, Augmenter, augment
-from senet_kp.inputs import training_batch
-from senet_kp.pictures import read_picture
-from senet_kp.schemes import IBUG68
-from senet_kp.tf1 import tf
-from tfrecords.shards import read_manifest, read_records
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pictures import read_picture
+from senet_kp.input import augment as augment_module
+from senet_kp.input.augment import AugmentConfig, Augmenter, augment
+from senet_kp.input.pipeline import training_batch
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.shards import read_manifest, read_records
 
 ZEROS = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig)}
 NONE = AugmentConfig(**ZEROS | {"jpeg_quality": 50})
@@ -66,8 +66,9 @@ def test_box_jitter_has_the_spread_of_the_detector():
     stored, points, mask = sample()
     config = dataclasses.replace(NONE, box_jitter=0.5)
     seen = [run_augment((stored, points, mask), config, seed)[1] for seed in range(600)]
-    log_size = np.log([np.ptp(shape, axis=0).mean() / np.ptp(points, axis=0).mean()
-                       for shape in seen])  # fmt: skip
+    log_size = np.log(
+        [np.ptp(shape, axis=0).mean() / np.ptp(points, axis=0).mean() for shape in seen]
+    )
     # The mean point's way from the centre, measured in old boxes, moves by the shift alone.
     moved = np.array([0.5 - shape.mean(0) for shape in seen]) * np.exp(-log_size)[:, None]
     np.testing.assert_allclose(log_size.std(), 0.05, rtol=0.1)
@@ -85,13 +86,19 @@ def test_scale_is_even_between_its_ends():
     assert sizes.std() == pytest.approx(0.4 / 12**0.5, rel=0.1)  # of an even spread
 
 
-@pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "colour", "grey", "blur",
-                                  "noise", "jpeg", "patches"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["brightness", "contrast", "gamma", "colour", "grey", "blur", "noise", "jpeg", "patches"],
+)
 def test_each_strength_changes_the_picture_and_nothing_else(name):
     whole = AugmentConfig()
     always = {"grey", "blur", "noise", "jpeg", "patches"}
-    strengths = {name: 1.0 if name in always else getattr(whole, name), "blur_px": whole.blur_px,
-                 "noise_level": whole.noise_level, "patch_size": whole.patch_size}  # fmt: skip
+    strengths = {
+        name: 1.0 if name in always else getattr(whole, name),
+        "blur_px": whole.blur_px,
+        "noise_level": whole.noise_level,
+        "patch_size": whole.patch_size,
+    }
     config = dataclasses.replace(NONE, **strengths)
     stored, points, mask = sample()
     image, landmarks, _ = run_augment((stored, points, mask), config)
@@ -180,8 +187,13 @@ def test_a_picture_is_decoded_once_as_long_as_there_is_room(records, monkeypatch
     for megabytes in (room, 0):
         monkeypatch.setattr(augment_module, "DECODED_MB", megabytes)
         augmenter = Augmenter(manifest, 0, AugmentConfig())
-        samples.append([augmenter.sample(r.jpeg, r.landmarks, r.mask, r.name.encode(), epoch)
-                        for epoch in range(3) for r in faces])  # fmt: skip
+        samples.append(
+            [
+                augmenter.sample(r.jpeg, r.landmarks, r.mask, r.name.encode(), epoch)
+                for epoch in range(3)
+                for r in faces
+            ]
+        )
     names = [record.name for record in faces]
     assert decoded == names + 2 * names[2:] + 3 * names
     for kept, anew in zip(*samples, strict=True):

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_prep import autolabel as command
-from data_prep.autolabel import AutolabelConfig, autolabel
-from data_prep.labellers import VARIANTS, DlibLabeller, open_labeller, spread_percent
-from data_prep.pts import write_pts
-from data_prep.sample_faces.identity import render_identity
-from senet_kp.metrics import nme, normalised_errors
-from senet_kp.predictor import Face, LandmarkPredictor
-from senet_kp.schemes import IBUG68
-from tfrecords.errors import InputError, ModelError, UserError
+from senet_kp.data_prep import autolabel as command
+from senet_kp.data_prep.autolabel import AutolabelConfig, autolabel
+from senet_kp.data_prep.formats.pts import write_pts
+from senet_kp.data_prep.labellers import VARIANTS, DlibLabeller, open_labeller, spread_percent
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.inference.predictor import Face, LandmarkPredictor
+from senet_kp.tfrecords.errors import InputError, ModelError, UserError
 
 dlib = pytest.importorskip("dlib")
 MODEL = ROOT / "export" / "pretrained" / "senet68.pb"
@@ -139,8 +139,15 @@ def test_every_face_gets_a_label_and_every_other_picture_a_reason(config, photos
     done = autolabel(config)
     assert done == {"faces": 2, "pictures": 2, "rejects": 2, "skipped": 0}
     out = config.out
-    assert files(out) == ["anna.pts", "bert.pts", "rejects.csv", "review.csv", "review.png",
-                          "review/anna.jpg", "review/bert.jpg"]  # fmt: skip
+    assert files(out) == [
+        "anna.pts",
+        "bert.pts",
+        "rejects.csv",
+        "review.csv",
+        "review.png",
+        "review/anna.jpg",
+        "review/bert.jpg",
+    ]
     predictor = LandmarkPredictor(MODEL)
     for name, (_, truth) in zip(("anna", "bert"), views, strict=True):
         found = read_points(out / f"{name}.pts") - 1
@@ -150,8 +157,9 @@ def test_every_face_gets_a_label_and_every_other_picture_a_reason(config, photos
         assert nme(normalised_errors(found[None], truth[None], mask, IBUG68, "inter-ocular")) < 0.09
     rejects = {row["picture"].split("/")[-1]: row for row in read_table(out / "rejects.csv")}
     assert {k: row["reason"] for k, row in rejects.items()} == {
-        "empty.png": "no-face", "junk.jpg": "unreadable",
-    }  # fmt: skip
+        "empty.png": "no-face",
+        "junk.jpg": "unreadable",
+    }
     assert all(name in row["message"] for name, row in rejects.items())
 
 
@@ -161,8 +169,9 @@ def test_the_least_sure_face_comes_first_in_table_and_sheet(config):
     spreads = [float(row["spread_percent"]) for row in rows]
     assert len(rows) == 2 and spreads == sorted(spreads, reverse=True) and min(spreads) > 0.1
     sheet = cv2.imread(str(config.out / "review.png"))
-    first, second = (cv2.imread(str(config.out / "review" / row["label"].replace("pts", "jpg")))
-                     for row in rows)  # fmt: skip
+    first, second = (
+        cv2.imread(str(config.out / "review" / row["label"].replace("pts", "jpg"))) for row in rows
+    )
     assert first.shape == (192, 192, 3)
     assert np.abs(sheet[4:196, 4:196].astype(int) - first).max() == 0
     assert np.abs(sheet[4:196, 200:392].astype(int) - second).max() == 0
@@ -217,8 +226,9 @@ def test_further_faces_are_numbered_and_take_no_other_pictures_name(config, phot
     write(photos / "pair_2.png", views[1][0])
     assert autolabel(config)["rejects"] == 1
     assert [name for name in files(config.out) if name.endswith(".pts")] == [
-        "pair.pts", "pair_2.pts",
-    ]  # fmt: skip
+        "pair.pts",
+        "pair_2.pts",
+    ]
     assert read_points(config.out / "pair_2.pts")[:, 0].max() < views[1][0].shape[1]
     (row,) = read_table(config.out / "rejects.csv")
     assert row["reason"] == "name-taken" and "pair_2.pts" in row["message"]

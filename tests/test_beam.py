@@ -13,16 +13,17 @@ pytest.importorskip("apache_beam", reason="needs pip install .[cluster]")
 from apache_beam.io.filesystems import FileSystems  # noqa: E402
 from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
 
-from data_prep import beam_pipeline, beam_prepare  # noqa: E402
-from data_prep.beam_files import Place  # noqa: E402
-from data_prep.beam_pipeline import Sharding, numbered, write_shard  # noqa: E402
-from data_prep.beam_prepare import BeamConfig  # noqa: E402
-from data_prep.config import PrepareConfig  # noqa: E402
-from data_prep.crop_record import Cropped  # noqa: E402
-from data_prep.prepare import prepare  # noqa: E402
-from tfrecords.errors import CheckError, OutputError, UserError  # noqa: E402
-from tfrecords.example import frame, read_frames  # noqa: E402
-from tfrecords.verify import verify  # noqa: E402
+from senet_kp.data_prep.beam import pipeline as beam_pipeline
+from senet_kp.data_prep.beam import prepare as beam_prepare  # noqa: E402
+from senet_kp.data_prep.beam.files import Place  # noqa: E402
+from senet_kp.data_prep.beam.pipeline import Sharding, numbered, write_shard  # noqa: E402
+from senet_kp.data_prep.beam.prepare import BeamConfig  # noqa: E402
+from senet_kp.data_prep.config import PrepareConfig  # noqa: E402
+from senet_kp.data_prep.crop_record import Cropped  # noqa: E402
+from senet_kp.data_prep.prepare import prepare  # noqa: E402
+from senet_kp.tfrecords.errors import CheckError, OutputError, UserError  # noqa: E402
+from senet_kp.tfrecords.example import frame, read_frames  # noqa: E402
+from senet_kp.tfrecords.verify import verify  # noqa: E402
 
 OPTIONS = {"records_per_shard": 10, "max_rejects": 0.5, "detector_pictures": 0, "processes": 1}
 TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
@@ -95,10 +96,18 @@ def test_two_workers_whose_bundles_all_run_twice_write_the_same_bytes(data, expe
 def test_two_processes_by_the_command_line(data, expected, tmp_path, capsys):
     flags = ("--records-per-shard", 10, "--max-rejects", 0.5, "--detector-pictures", 0)
     result = run_module(
-        "-m", "data_prep.beam_prepare", "--data", data, "--out", tmp_path / "out", *flags, "--",
-        "--runner=DirectRunner", "--direct_num_workers=2",
+        "-m",
+        "data_prep.beam_prepare",
+        "--data",
+        data,
+        "--out",
+        tmp_path / "out",
+        *flags,
+        "--",
+        "--runner=DirectRunner",
+        "--direct_num_workers=2",
         "--direct_running_mode=multi_processing",
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     assert contents(tmp_path / "out") == expected
     prepare(PrepareConfig(data=(data,), out=tmp_path / "out", **OPTIONS))
@@ -147,9 +156,12 @@ def test_records_take_the_numbers_that_rejects_leave_free():
     records = [("train", rank, 10 * rank, cropped(b"")) for rank in range(7)]
     found = [n for record in records for n in numbered(record, sharding, {"train": [1, 4]})]
     assert [(key, number, position) for key, (number, position, _) in found] == [
-        (("train", 0, 3), 0, 0), (("train", 0, 3), 1, 20), (("train", 1, 3), 2, 30),
-        (("train", 1, 3), 3, 50), (("train", 2, 3), 4, 60),
-    ]  # fmt: skip
+        (("train", 0, 3), 0, 0),
+        (("train", 0, 3), 1, 20),
+        (("train", 1, 3), 2, 30),
+        (("train", 1, 3), 3, 50),
+        (("train", 2, 3), 4, 60),
+    ]
 
 
 def test_a_shard_that_failed_and_is_written_again_holds_each_record_once(tmp_path, monkeypatch):
@@ -186,12 +198,15 @@ def test_a_face_that_two_attempts_judged_differently_ends_the_run():
 # --- what can be wrong ---
 
 
-@pytest.mark.parametrize("flags, words", [
-    (["--runer=DirectRunner"], "--runer: Beam has no such flag"),
-    (["runner=DirectRunner"], "runner=DirectRunner: Beam's flags begin with --"),
-    (["--direct_num_workers=two"], "invalid int value: 'two'"),
-    (["--runner=HadoopRunner"], "Unexpected pipeline runner: HadoopRunner"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--runer=DirectRunner"], "--runer: Beam has no such flag"),
+        (["runner=DirectRunner"], "runner=DirectRunner: Beam's flags begin with --"),
+        (["--direct_num_workers=two"], "invalid int value: 'two'"),
+        (["--runner=HadoopRunner"], "Unexpected pipeline runner: HadoopRunner"),
+    ],
+)
 def test_flags_that_beam_does_not_know_are_named(flags, words):
     with pytest.raises(UserError, match=words):
         beam_prepare._pipeline(flags)

@@ -16,10 +16,10 @@ from benchmarks import (
 )
 from benchmarks.measure import RESULTS, with_numbers, with_table
 from benchmarks.training_step import WITHOUT, StepConfig, timed_steps, training_step
-from senet_kp import augment
+from senet_kp.input import augment
 from senet_kp.nets.gradients import NAME
-from senet_kp.tf1 import tf
-from tfrecords.errors import UserError
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import UserError
 
 TABLES = {
     "compare": compare.table,
@@ -40,11 +40,16 @@ def test_the_readmes_tables_are_what_the_commands_wrote(name):
 
 def test_rows_that_are_not_measured_again_stay_and_say_so():
     old = json.loads((RESULTS / "training.json").read_text())
-    again = old | {"trainings": [row | {"peak_mb": {"max": 1}} for row in old["trainings"]
-                                 if row["net"] == "senet"]}  # fmt: skip
+    again = old | {
+        "trainings": [
+            row | {"peak_mb": {"max": 1}} for row in old["trainings"] if row["net"] == "senet"
+        ]
+    }
     both = bench_training.with_older_rows(again, old)["trainings"]
-    names = [[(row["net"], row["batch_size"], row["input"]) for row in rows]
-             for rows in (both, old["trainings"])]  # fmt: skip
+    names = [
+        [(row["net"], row["batch_size"], row["input"]) for row in rows]
+        for rows in (both, old["trainings"])
+    ]
     assert names[0] == names[1]
     assert all((row["net"] != "senet") == row.get("earlier", False) for row in both)
     other = again | {"conditions": again["conditions"] | {"size_px": 1}}
@@ -64,8 +69,10 @@ def test_numbers_are_refreshed_in_the_form_that_they_have(tmp_path):
     old = (
         "in <!-- a:x.0.ms -->9 ms, <!-- a:x.0.ms -->0.1, <!-- a:share -->0.0 %, <!-- a:share -->1%"
     )
-    new = "in <!-- a:x.0.ms -->1,235 ms, <!-- a:x.0.ms -->1,234.6, <!-- a:share -->3.5 %," \
-          " <!-- a:share -->3%"  # fmt: skip
+    new = (
+        "in <!-- a:x.0.ms -->1,235 ms, <!-- a:x.0.ms -->1,234.6, <!-- a:share -->3.5 %,"
+        " <!-- a:share -->3%"
+    )
     assert with_numbers(old, tmp_path) == new
     readme = (ROOT / "README.md").read_text()
     assert with_numbers(readme) == readme
@@ -126,15 +133,24 @@ def test_a_steps_ops_are_counted_by_kind_and_half(records, tmp_path):
     assert json.loads(trace.read_text())["traceEvents"]
 
 
-@pytest.mark.parametrize("name, label, expected", [
-    ("net/conv", "net/conv = Conv2D(a, b)", ("Conv2D", "forward")),
-    ("net/conv", "net/conv = _MklNativeConv2D(a, b)", ("Conv2D", "forward")),
-    ("gradients/bn", "gradients/bn = _MklNativeFusedBatchNormGradV3(a)",
-     ("FusedBatchNormGradV3", "backward")),
-    ("gradients/bn", "gradients/bn = _MklFusedBatchNormGradV3(a)",
-     ("FusedBatchNormGradV3", "backward")),
-    ("_SOURCE", "", ("other", "forward")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, label, expected",
+    [
+        ("net/conv", "net/conv = Conv2D(a, b)", ("Conv2D", "forward")),
+        ("net/conv", "net/conv = _MklNativeConv2D(a, b)", ("Conv2D", "forward")),
+        (
+            "gradients/bn",
+            "gradients/bn = _MklNativeFusedBatchNormGradV3(a)",
+            ("FusedBatchNormGradV3", "backward"),
+        ),
+        (
+            "gradients/bn",
+            "gradients/bn = _MklFusedBatchNormGradV3(a)",
+            ("FusedBatchNormGradV3", "backward"),
+        ),
+        ("_SOURCE", "", ("other", "forward")),
+    ],
+)
 def test_onednns_ops_count_as_those_that_they_replace(name, label, expected):
     assert profile_step.op_and_half(name, label) == expected
 
@@ -142,13 +158,23 @@ def test_onednns_ops_count_as_those_that_they_replace(name, label, expected):
 def test_a_steps_table_leaves_nothing_out():
     ops = [{"op": f"Op{n}", "half": "forward", "ms": 4.0 - n} for n in range(4)]
     lines = profile_step.table({"ops": ops}, rows=1).splitlines()[2:]
-    assert lines == ["| Op0 | forward | 4.0 | 40.0% |", "| all else |  | 6.0 | 60.0% |",
-                     "| a step |  | 10.0 |  |"]  # fmt: skip
+    assert lines == [
+        "| Op0 | forward | 4.0 | 40.0% |",
+        "| all else |  | 6.0 | 60.0% |",
+        "| a step |  | 10.0 |  |",
+    ]
 
 
-KNOWN = {"prepare_pictures_per_s": 1000.0, "processes": 2, "train_images_per_s": 100.0,
-         "size_px": 96, "batch_size": 32, "variables": 1_000_000, "record_bytes": 13_000.0,
-         "records_per_shard": 1024}  # fmt: skip
+KNOWN = {
+    "prepare_pictures_per_s": 1000.0,
+    "processes": 2,
+    "train_images_per_s": 100.0,
+    "size_px": 96,
+    "batch_size": 32,
+    "variables": 1_000_000,
+    "record_bytes": 13_000.0,
+    "records_per_shard": 1024,
+}
 
 
 def test_what_a_data_set_takes_by_hand():

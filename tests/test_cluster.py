@@ -14,21 +14,21 @@ import pytest
 from conftest import ROOT
 from runs import config, rows, variables
 
-from data_prep.config import PrepareConfig
-from data_prep.prepare import prepare
-from export.freeze import FreezeConfig, freeze
-from senet_kp.augment import AugmentConfig
-from senet_kp.cluster_spec import Task, Watch, read_tf_config, wait_for
-from senet_kp.facebox import BoxRule
-from senet_kp.inputs import training_batch
-from senet_kp.local_cluster import free_ports
+from senet_kp.cluster.local_cluster import free_ports
+from senet_kp.cluster.spec import Task, Watch, read_tf_config, wait_for
+from senet_kp.cluster.train_cluster import ClusterConfig, _work, train_on_cluster
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.export.freeze import FreezeConfig, freeze
+from senet_kp.face.facebox import BoxRule
+from senet_kp.input.augment import AugmentConfig
+from senet_kp.input.pipeline import training_batch
 from senet_kp.nets import NETWORKS
 from senet_kp.nets.options import conv_scope
-from senet_kp.tf1 import slim, tf
-from senet_kp.train import train
-from senet_kp.train_cluster import ClusterConfig, _work, train_on_cluster
-from tfrecords.errors import CheckError, InputError, UserError
-from tfrecords.shards import read_manifest
+from senet_kp.nets.tf1 import slim, tf
+from senet_kp.tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,11 @@ def tf_config(jobs, job="worker", index=0):
 
 def test_chief_comes_first_and_is_worker_0_where_none_is_named():
     cluster = read_tf_config(tf_config(JOBS, "worker", 1))
-    assert [str(task) for task in cluster.replicas] == ["chief 0 (b:2)", "worker 0 (c:3)",
-                                                        "worker 1 (d:4)"]  # fmt: skip
+    assert [str(task) for task in cluster.replicas] == [
+        "chief 0 (b:2)",
+        "worker 0 (c:3)",
+        "worker 1 (d:4)",
+    ]
     assert cluster.me == Task("worker", 1, "d:4") and cluster.me.device == "/job:worker/task:1"
     assert cluster.addresses() == JOBS
     assert str(read_tf_config(tf_config({"ps": ["a:1"], "worker": ["c:3"]})).chief) == (
@@ -60,21 +63,27 @@ def test_chief_comes_first_and_is_worker_0_where_none_is_named():
     )
 
 
-@pytest.mark.parametrize("text, wrong", [
-    (None, "TF_CONFIG is not set"),
-    ("{", "TF_CONFIG is not JSON: Expecting"),
-    ("[]", "no object 'cluster'"),
-    ('{"cluster": {"ps": ["a:1"]}}', "no object 'task'"),
-    (tf_config(JOBS | {"evaluator": ["e:5"]}), "job 'evaluator'; there are only ps, chief, worker"),
-    (tf_config({"chief": ["b:2"]}), "no parameter server, 'ps'"),
-    (tf_config({"ps": ["a:1"]}), "nobody to train"),
-    (tf_config(JOBS | {"worker": []}), "'worker' is not a list of addresses"),
-    (tf_config(JOBS | {"worker": ["c"]}), "worker 0 is 'c', not host:port"),
-    (tf_config(JOBS | {"worker": ["c:70000"]}), "not host:port"),
-    (tf_config(JOBS | {"worker": ["a:1"]}), "a:1 stands there twice"),
-    (tf_config(JOBS | {"chief": ["b:2", "e:5"]}), "more than one chief"),
-    (tf_config(JOBS, "worker", 2), "type 'worker' and index 2, is none of its cluster"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, wrong",
+    [
+        (None, "TF_CONFIG is not set"),
+        ("{", "TF_CONFIG is not JSON: Expecting"),
+        ("[]", "no object 'cluster'"),
+        ('{"cluster": {"ps": ["a:1"]}}', "no object 'task'"),
+        (
+            tf_config(JOBS | {"evaluator": ["e:5"]}),
+            "job 'evaluator'; there are only ps, chief, worker",
+        ),
+        (tf_config({"chief": ["b:2"]}), "no parameter server, 'ps'"),
+        (tf_config({"ps": ["a:1"]}), "nobody to train"),
+        (tf_config(JOBS | {"worker": []}), "'worker' is not a list of addresses"),
+        (tf_config(JOBS | {"worker": ["c"]}), "worker 0 is 'c', not host:port"),
+        (tf_config(JOBS | {"worker": ["c:70000"]}), "not host:port"),
+        (tf_config(JOBS | {"worker": ["a:1"]}), "a:1 stands there twice"),
+        (tf_config(JOBS | {"chief": ["b:2", "e:5"]}), "more than one chief"),
+        (tf_config(JOBS, "worker", 2), "type 'worker' and index 2, is none of its cluster"),
+    ],
+)
 def test_what_is_wrong_with_tf_config_is_named_in_one_line(text, wrong):
     with pytest.raises(UserError, match=re.escape(wrong)) as caught:
         read_tf_config(text)
@@ -117,8 +126,9 @@ def test_the_shares_of_the_replicas_are_the_batch_step_by_step(small):
     manifest = read_manifest(small)
 
     def batch(share, start):
-        return training_batch(small, manifest, ("train",), 4, start, 3, AugmentConfig(), 1,
-                              share=share)  # fmt: skip
+        return training_batch(
+            small, manifest, ("train",), 4, start, 3, AugmentConfig(), 1, share=share
+        )
 
     with tf.Graph().as_default(), tf.Session() as session:
         whole = batch((0, 1), 2)
@@ -136,8 +146,13 @@ def cluster_config(records, run, start_timeout_s=60.0, **options):
 
 
 def tasks_of_a_cluster():
-    jobs = dict(zip(("ps", "chief", "worker"), ([f"127.0.0.1:{port}"] for port in free_ports(3)),
-                    strict=True))  # fmt: skip
+    jobs = dict(
+        zip(
+            ("ps", "chief", "worker"),
+            ([f"127.0.0.1:{port}"] for port in free_ports(3)),
+            strict=True,
+        )
+    )
     return {job: read_tf_config(tf_config(jobs, job)) for job in jobs}
 
 
@@ -170,8 +185,15 @@ def farthest(first, second, ending=""):
     return max(np.abs(a[name] - b[name]).max() / np.abs(a[name]).max() for name in names)
 
 
-TOGETHER = {"steps": 6, "batch_size": 8, "validate_every_steps": 6, "log_every_steps": 6,
-            "optimiser": "momentum", "average_decay": 0.9, "dropout_keep": 1.0}  # fmt: skip
+TOGETHER = {
+    "steps": 6,
+    "batch_size": 8,
+    "validate_every_steps": 6,
+    "log_every_steps": 6,
+    "optimiser": "momentum",
+    "average_decay": 0.9,
+    "dropout_keep": 1.0,
+}
 
 
 def alone_and_together(small, folder, **options):
@@ -246,11 +268,34 @@ def test_a_killed_worker_joins_again_and_a_killed_chief_goes_on_from_its_checkpo
 ):
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "senet_kp.local_cluster", "--restart", "--records", small,
-         "--run", run, "--net", "plain_cnn", "--steps", "20", "--batch-size", "4",
-         "--validate-every-steps", "4", "--log-every-steps", "1", "--start-timeout-s", "300"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-u",
+            "-m",
+            "senet_kp.local_cluster",
+            "--restart",
+            "--records",
+            small,
+            "--run",
+            run,
+            "--net",
+            "plain_cnn",
+            "--steps",
+            "20",
+            "--batch-size",
+            "4",
+            "--validate-every-steps",
+            "4",
+            "--log-every-steps",
+            "1",
+            "--start-timeout-s",
+            "300",
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     to_kill = [("worker 0", "chief | step 6 loss"), ("chief", "chief | step 11 loss")]
     started, lines = {}, []
     for line in process.stdout:

@@ -8,11 +8,14 @@ from conftest import assert_one_line_error, run_module
 from benchmarks import compare as compare_module
 from benchmarks.compare import CompareConfig, compare, plot, table, with_older_rows
 from benchmarks.measure import with_table
-from tfrecords.errors import UserError
-from tfrecords.shards import read_manifest
+from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.shards import read_manifest
 
-ROW = {"nme": {"value": 0.0512, "low": 0.05, "high": 0.053}, "latency_ms": {"median": 3.21},
-       "bytes": 4_400_000}  # fmt: skip
+ROW = {
+    "nme": {"value": 0.0512, "low": 0.05, "high": 0.053},
+    "latency_ms": {"median": 3.21},
+    "bytes": 4_400_000,
+}
 RESULT = {
     "conditions": {"images": 20_000},
     "systems": {
@@ -63,16 +66,23 @@ def test_systems_are_trained_once_and_measured(records, tmp_path, monkeypatch):
     monkeypatch.setattr(
         compare_module, "_call", lambda module, flags: (calls.append(module), real(module, flags))
     )
-    config = CompareConfig(records=records, out=tmp_path, systems=("senet_classic",), images=16,
-                           batch_size=8, repeats=3, speed_s=0.1)  # fmt: skip
+    config = CompareConfig(
+        records=records,
+        out=tmp_path,
+        systems=("senet_classic",),
+        images=16,
+        batch_size=8,
+        repeats=3,
+        speed_s=0.1,
+    )
     row = compare(config)["systems"]["senet_classic"]
     assert row["weights"] == 1_022_796 and row["nme"]["low"] <= row["nme"]["value"]
     assert row["bytes"] == (tmp_path / "senet_classic.pb").stat().st_size
     assert row["latency_ms"]["min"] > 0 and row["images_per_s"]["min"] > 0
-    assert calls == ["senet_kp.train", "export.freeze"]
+    assert calls == ["senet_kp.train.loop", "senet_kp.export.freeze"]
     frozen = (tmp_path / "senet_classic.pb").read_bytes()
     compare_module._trained("senet_classic", config, read_manifest(records))
-    assert calls[2:] == ["senet_kp.train"]  # which has nothing to do
+    assert calls[2:] == ["senet_kp.train.loop"]  # which has nothing to do
     assert (tmp_path / "senet_classic.pb").read_bytes() == frozen
 
 

@@ -11,16 +11,16 @@ import onnx
 import pytest
 from conftest import run_module
 
-from export import convert as convert_module
-from export.convert import EXPORTS, ConvertConfig, convert, remarks, table
-from export.parity import INT8_PX, LIMIT_PX
-from senet_kp.backends import BACKENDS, engine_of, open_backend
-from senet_kp.crops import load_crops
-from senet_kp.evaluate import EvaluateConfig, evaluate, results_base
-from senet_kp.model_card import read_card
-from senet_kp.predictor import LandmarkPredictor
-from tfrecords.errors import CheckError, InputError, ModelError, UserError, exit_code_of
-from tfrecords.shards import read_manifest
+from senet_kp.export import convert as convert_module
+from senet_kp.export.convert import EXPORTS, ConvertConfig, convert, remarks, table
+from senet_kp.export.parity import INT8_PX, LIMIT_PX
+from senet_kp.inference.backends import BACKENDS, engine_of, open_backend
+from senet_kp.inference.model_card import read_card
+from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.input.crops import load_crops
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, results_base
+from senet_kp.tfrecords.errors import CheckError, InputError, ModelError, UserError, exit_code_of
+from senet_kp.tfrecords.shards import read_manifest
 
 RUNS = {  # which engine runs which file
     "senet.pb": {"opencv", "tensorflow"},
@@ -120,10 +120,13 @@ def test_the_onnx_file_has_the_graphs_input_and_output(folder):
 def test_a_file_is_run_by_the_first_engine_that_can(folder):
     first = {name: engine_of(folder / name) for name in RUNS}
     assert first == {
-        "senet.pb": "opencv", "senet.onnx": "opencv", "senet-float32.tflite": "tflite",
-        "senet-float16.tflite": "tflite", "senet-int8.tflite": "tflite",
+        "senet.pb": "opencv",
+        "senet.onnx": "opencv",
+        "senet-float32.tflite": "tflite",
+        "senet-float16.tflite": "tflite",
+        "senet-int8.tflite": "tflite",
         "senet-saved-model": "tensorflow",
-    }  # fmt: skip
+    }
     assert {name for engines in RUNS.values() for name in engines} == {*BACKENDS}
     with pytest.raises(UserError, match="no backend 'torch', only auto, opencv"):
         engine_of(folder / "senet.pb", "torch")
@@ -137,8 +140,14 @@ def test_evaluate_scores_them_as_the_card_says(entries, records):
         assert result["engine"] == engine_of(folder / name)
         assert result["model_sha256"] == entries[name]["sha256"]
     bases = [results_base(folder / name).name for name in RUNS]
-    assert bases == ["senet", "senet-onnx", "senet-float32", "senet-float16", "senet-int8",
-                     "senet-saved-model"]  # fmt: skip
+    assert bases == [
+        "senet",
+        "senet-onnx",
+        "senet-float32",
+        "senet-float16",
+        "senet-int8",
+        "senet-saved-model",
+    ]
 
 
 def test_the_demo_takes_the_onnx_file_without_tensorflow(folder, tmp_path):
@@ -149,8 +158,19 @@ def test_the_demo_takes_the_onnx_file_without_tensorflow(folder, tmp_path):
         "try: runpy.run_path('demo.py', run_name='__main__')\n"
         "finally: print('tensorflow' in sys.modules)"
     )
-    result = run_module("-c", code, tmp_path / "a.png", "--model", folder / "senet.onnx", "--boxes",
-                        tmp_path / "boxes.json", "--out", tmp_path, "--json", "-")  # fmt: skip
+    result = run_module(
+        "-c",
+        code,
+        tmp_path / "a.png",
+        "--model",
+        folder / "senet.onnx",
+        "--boxes",
+        tmp_path / "boxes.json",
+        "--out",
+        tmp_path,
+        "--json",
+        "-",
+    )
     assert result.returncode == 0, result.stderr
     line, loaded = result.stdout.splitlines()
     picture = cv2.imread(str(tmp_path / "a.png"))
@@ -225,9 +245,13 @@ def test_other_records_are_refused(model, records, tmp_path):
         convert(ConvertConfig(model=path, records=records))
 
 
-@pytest.mark.parametrize("name, faces, words", [
-    ("senet.onnx", 8, "senet.onnx: not a frozen graph"), ("senet.pb", 0, "--calibration-faces"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, faces, words",
+    [
+        ("senet.onnx", 8, "senet.onnx: not a frozen graph"),
+        ("senet.pb", 0, "--calibration-faces"),
+    ],
+)
 def test_unusable_arguments(folder, records, name, faces, words):
     config = ConvertConfig(model=folder / name, records=records, calibration_faces=faces)
     with pytest.raises(UserError, match=words):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT, assert_one_line_error
 
-from data_prep.sample_faces.identity import render_identity
-from demo import PRETRAINED
-from senet_kp.facebox import face_box
-from senet_kp.predictor import LandmarkPredictor
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.demo.command import PRETRAINED
+from senet_kp.face.facebox import face_box
+from senet_kp.inference.predictor import LandmarkPredictor
 
 PHOTO = REAL_DATA / "300W_pts" / "134212_1.jpg"
 PHOTO_BOX = [684.7184, 150.3575, 281.519, 281.519]  # reduced by 2 before it is sampled
@@ -134,21 +134,34 @@ def test_unusable_models_exit_with_4(landmarks, face, tmp_path):
     assert_one_line_error(landmarks(*call), 4, "senet.pb", "cannot use")
 
 
-@pytest.mark.parametrize("content, word", [
-    ("{", "JSON"), ("[]", "JSON"), ('{"a": null}', "squares"), ('{"a": [[1, 2, 3]]}', "squares"),
-    ('{"a": [[1, 2, 30, 40]]}', "squares"), ('{"a": [[1, 2, "x", 3]]}', "squares"),
-    ('{"\\u00e9.jpg": []}', "UTF-8"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, word",
+    [
+        ("{", "JSON"),
+        ("[]", "JSON"),
+        ('{"a": null}', "squares"),
+        ('{"a": [[1, 2, 3]]}', "squares"),
+        ('{"a": [[1, 2, 30, 40]]}', "squares"),
+        ('{"a": [[1, 2, "x", 3]]}', "squares"),
+        ('{"\\u00e9.jpg": []}', "UTF-8"),
+    ],
+)
 def test_unusable_boxes_exit_with_2(landmarks, face, tmp_path, content, word):
     (tmp_path / "boxes.json").write_text(content)
     result = landmarks("--model", PRETRAINED, "--boxes", tmp_path / "boxes.json", face[0])
     assert_one_line_error(result, 2, "boxes.json", word)
 
 
-@pytest.mark.parametrize("arguments, word", [
-    (["--box", "1", "2", "30", "40"], "square"), (["--box", "1", "2", "x", "3"], "square"),
-    (["--box", "1", "2"], "missing"), ([], "--boxes or --box"), (["--boxen", "1"], "--boxen"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, word",
+    [
+        (["--box", "1", "2", "30", "40"], "square"),
+        (["--box", "1", "2", "x", "3"], "square"),
+        (["--box", "1", "2"], "missing"),
+        ([], "--boxes or --box"),
+        (["--boxen", "1"], "--boxen"),
+    ],
+)
 def test_unusable_arguments_exit_with_2(landmarks, face, arguments, word):
     call = (face[0], "--model", PRETRAINED, *arguments)
     assert_one_line_error(landmarks(*call), 2, word)

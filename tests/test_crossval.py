@@ -9,16 +9,24 @@ from conftest import assert_one_line_error, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.crossval import CrossvalConfig, crossval, fold_of, fold_records, fold_table
-from senet_kp.train_config import recipe
-from tfrecords.errors import UserError
-from tfrecords.shards import read_manifest, read_records
-from tfrecords.verify import verify
+from senet_kp.scoring.crossval import CrossvalConfig, crossval, fold_of, fold_records, fold_table
+from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.verify import verify
+from senet_kp.train.config import recipe
 
 
 def config(records, out, **options):
-    small = {"records": records, "out": out, "folds": 2, "steps": 2, "batch_size": 4,
-             "bn_decay": 0.8, "validate_every_steps": 1, "log_every_steps": 1}  # fmt: skip
+    small = {
+        "records": records,
+        "out": out,
+        "folds": 2,
+        "steps": 2,
+        "batch_size": 4,
+        "bn_decay": 0.8,
+        "validate_every_steps": 1,
+        "log_every_steps": 1,
+    }
     return CrossvalConfig(**vars(recipe("senet_classic")) | small | options)
 
 
@@ -44,10 +52,13 @@ def test_folds_are_about_equal_and_the_seed_deals_them_anew():
     assert 0.15 < (dealt == again).mean() < 0.25  # one in five by chance
 
 
-@pytest.mark.parametrize(("fold_test_side", "dealt"), [
-    (False, ("train", "val")),
-    (True, ("train", "val", "test")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fold_test_side", "dealt"),
+    [
+        (False, ("train", "val")),
+        (True, ("train", "val", "test")),
+    ],
+)
 def test_folds_cover_everything_once_and_split_no_group(records, tmp_path, fold_test_side, dealt):
     settings = config(records, tmp_path, folds=3, fold_test_side=fold_test_side)
     every = sorted(record.name for record in records_of(records, *dealt))
@@ -107,8 +118,9 @@ def test_it_stops_goes_on_and_writes_the_table(records, tmp_path, capsys):
     first, second = (row["nme"] for row in result["folds"])
     assert result["nme_mean"] == pytest.approx((first + second) / 2)
     assert result["nme_standard_deviation"] == pytest.approx(abs(first - second) / 2**0.5)
-    assert all(row["side"] == "val" and row["normaliser"] == "inter-ocular"
-               for row in result["folds"])  # fmt: skip
+    assert all(
+        row["side"] == "val" and row["normaliser"] == "inter-ocular" for row in result["folds"]
+    )
     with open(out / "folds.csv", newline="") as file:
         assert [float(row["nme"]) for row in csv.DictReader(file)] == [first, second]
     assert f"NME {result['nme_mean']:.2%} mean" in printed
@@ -119,17 +131,26 @@ def test_it_stops_goes_on_and_writes_the_table(records, tmp_path, capsys):
 
 def test_the_table_by_hand():
     rows = [
-        {"fold": fold, "train_faces": 4000, "val_faces": 1000, "val_groups": 300, "nme": nme,
-         "nme_median": 0.03, "failure_rate": 0.025}
+        {
+            "fold": fold,
+            "train_faces": 4000,
+            "val_faces": 1000,
+            "val_groups": 300,
+            "nme": nme,
+            "nme_median": 0.03,
+            "failure_rate": 0.025,
+        }
         for fold, nme in enumerate((0.03, 0.04, 0.05))
-    ]  # fmt: skip
+    ]
     lines = fold_table(rows).splitlines()
     assert lines[1].split() == ["0", "4,000", "1,000", "300", "3.00%", "3.00%", "2.5%"]
     assert lines[-1] == "NME 4.00% mean, 1.00% standard deviation"
 
 
-@pytest.mark.parametrize("flags, word", [(["--folds", "1"], "--folds is at least 2"),
-                                         (["--train-on-val"], "--train-on-val would")])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags, word",
+    [(["--folds", "1"], "--folds is at least 2"), (["--train-on-val"], "--train-on-val would")],
+)
 def test_senseless_flags_exit_with_2(records, tmp_path, flags, word):
     result = run_module("-m", "senet_kp.crossval", "--records", records, "--out", tmp_path, *flags)
     assert_one_line_error(result, 2, word)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
 
-from senet_kp.detector import iou
-from senet_kp.facebox import BoxRule, crop, face_box, to_absolute, to_relative
-from senet_kp.pictures import BadPicture, read_picture
-from senet_kp.pose import estimate_pose_deg
-from senet_kp.predictor import LandmarkPredictor, landmarks_near
-from senet_kp.schemes import IBUG68
-from tfrecords.errors import ModelError, UserError
+from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute, to_relative
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pictures import BadPicture, read_picture
+from senet_kp.face.pose import estimate_pose_deg
+from senet_kp.inference.dlib_detector import iou
+from senet_kp.inference.predictor import LandmarkPredictor, landmarks_near
+from senet_kp.tfrecords.errors import ModelError, UserError
 
 BOX = [120.0, 125.0, 240.0, 240.0]
 PHOTO = REAL_DATA / "300W_pts" / "1051618982_1.jpg"
@@ -146,14 +146,24 @@ def test_folder_writes_every_picture_and_one_json_line_each(model, picture, tmp_
     (folder / "notes.txt").write_text("no picture")
     target = tmp_path / "points.jsonl"
     (tmp_path / "boxes.json").write_text(json.dumps({"a.png": [BOX], "b.png": []}))
-    result = demo(folder, "--model", model, "--boxes", tmp_path / "boxes.json", "--out",
-                  tmp_path / "out", "--json", target)  # fmt: skip
+    result = demo(
+        folder,
+        "--model",
+        model,
+        "--boxes",
+        tmp_path / "boxes.json",
+        "--out",
+        tmp_path / "out",
+        "--json",
+        target,
+    )
     assert_one_line_error(result, 3, "broken.jpg", "the file is empty")
     lines = [json.loads(line) for line in target.read_text().splitlines()]
     assert [len(line["faces"]) for line in lines] == [1, 0]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "a-landmarks.png", "b-landmarks.png",
-    ]  # fmt: skip
+        "a-landmarks.png",
+        "b-landmarks.png",
+    ]
 
 
 def test_video_in_video_and_json_out(model, picture, tmp_path):
@@ -163,8 +173,9 @@ def test_video_in_video_and_json_out(model, picture, tmp_path):
         writer.write(cv2.imread(str(picture)))
     writer.release()
     (tmp_path / "boxes.json").write_text(json.dumps({"clip.mp4": [BOX]}))
-    result = demo(clip, "--model", model, "--boxes", tmp_path / "boxes.json", "--out", tmp_path,
-                  "--json", "-")  # fmt: skip
+    result = demo(
+        clip, "--model", model, "--boxes", tmp_path / "boxes.json", "--out", tmp_path, "--json", "-"
+    )
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["frame"] for line in lines] == list(range(5))
@@ -210,8 +221,12 @@ def test_grey_16_bit_and_alpha_pictures_become_rgb_bytes(tmp_path):
     deep = save(tmp_path / "deep.png", bgr.astype(np.uint16) * 257)
     alpha = save(tmp_path / "alpha.png", np.dstack([bgr, np.full((120, 120), 9, np.uint8)]))
     deep_grey = save(tmp_path / "deep_grey.png", grey.astype(np.uint16) * 257)
-    for path, expected in ((deep, rgb), (alpha, rgb), (deep_grey, cv2.merge([grey] * 3)),
-                           (save(tmp_path / "grey.png", grey), cv2.merge([grey] * 3))):  # fmt: skip
+    for path, expected in (
+        (deep, rgb),
+        (alpha, rgb),
+        (deep_grey, cv2.merge([grey] * 3)),
+        (save(tmp_path / "grey.png", grey), cv2.merge([grey] * 3)),
+    ):
         read = read_picture(path)
         assert read.dtype == np.uint8 and read.flags.c_contiguous
         assert np.abs(read.astype(int) - expected).max() <= 1, path.name
@@ -265,10 +280,16 @@ def test_camera_that_is_not_there(model, tmp_path):
     assert_one_line_error(result, 3, "97", "no frame to be had from this camera")
 
 
-@pytest.mark.parametrize("content, word", [
-    ("{", "not readable"), ("[]", "not of the form"), ('{"a": [[1, 2, 3]]}', "squares"),
-    ('{"a": [[1, 2, 30, 40]]}', "squares"), ('{"a": [[1, 2, "x", 3]]}', "squares"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, word",
+    [
+        ("{", "not readable"),
+        ("[]", "not of the form"),
+        ('{"a": [[1, 2, 3]]}', "squares"),
+        ('{"a": [[1, 2, 30, 40]]}', "squares"),
+        ('{"a": [[1, 2, "x", 3]]}', "squares"),
+    ],
+)
 def test_unusable_boxes_exit_with_2(model, picture, tmp_path, content, word):
     (tmp_path / "boxes.json").write_text(content)
     result = demo(picture, "--model", model, "--boxes", tmp_path / "boxes.json")

@@ -12,11 +12,10 @@ from conftest import (
     write_faces,
 )
 
-from data_prep import p1
-from data_prep.config import PrepareConfig
-from data_prep.detect import detect, with_formats
-from data_prep.formats import FORMATS
-from tfrecords.errors import InputError, UserError
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats import FORMATS, p1
+from senet_kp.data_prep.recognise import detect, with_formats
+from senet_kp.tfrecords.errors import InputError, UserError
 
 
 def write(path, text=""):
@@ -73,10 +72,17 @@ def test_several_formats_in_one_folder_are_asked_about(tmp_path):
     assert all(f"{name}: {FORMATS[name].EXPECTS}" in message for name in ("pts", "imglab"))
 
 
-@pytest.mark.parametrize("files", [
-    {}, {"a.jpg": ""}, {"AFW/a.jpg": ""}, {"page.xml": "<html/>"},
-    {"prices.csv": "picture,price\n"}, {".hidden/a.pts": ""},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"a.jpg": ""},
+        {"AFW/a.jpg": ""},
+        {"page.xml": "<html/>"},
+        {"prices.csv": "picture,price\n"},
+        {".hidden/a.pts": ""},
+    ],
+)
 def test_an_unknown_folder_is_told_what_every_format_expects(tmp_path, files):
     for name, text in files.items():
         write(tmp_path / name, text)
@@ -126,8 +132,13 @@ def test_preparation_needs_no_format(tmp_path):
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
-@pytest.mark.parametrize("folder, name", [
-    ("300W_LP", "300w-lp"), ("300W_pts", "pts"), ("P1_Facial_Keypoints/data", "p1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "folder, name",
+    [
+        ("300W_LP", "300w-lp"),
+        ("300W_pts", "pts"),
+        ("P1_Facial_Keypoints/data", "p1"),
+    ],
+)
 def test_real_folders(folder, name):
     assert detect(REAL_DATA / folder) == name

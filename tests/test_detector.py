@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.sample_faces.identity import render_identity
-from senet_kp.detector import BoxTransform, FaceDetector, iou, measure_transform
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.inference.dlib_detector import BoxTransform, FaceDetector, iou, measure_transform
 
 
 def test_iou_by_hand():
@@ -64,7 +64,7 @@ def test_dlibs_detector_is_the_same_from_the_cache(tmp_path, monkeypatch, cache)
     picture = np.ascontiguousarray(render_identity(3, 0, 1)[0].image[..., ::-1])
     rectangles, scores, _ = dlib.get_frontal_face_detector().run(picture, 0, 0.0)
     for _ in ("unpacked", "cached"):
-        (box, score), = FaceDetector().detect(picture)  # fmt: skip
+        ((box, score),) = FaceDetector().detect(picture)
         assert score == scores[0]
         assert box[2:].tolist() == [rectangles[0].width(), rectangles[0].height()]
     assert (cache == "no place") != file.is_file()

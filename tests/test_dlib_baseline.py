@@ -8,15 +8,21 @@ import pytest
 from conftest import assert_one_line_error, face_points, make_picture, run_module
 
 from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline, training_set
-from data_prep.labellers import open_labeller
-from senet_kp.crops import load_crops
-from senet_kp.dlib_shape import DlibShapeBackend, crop_rectangle, enlarged, from_parts, to_parts
-from senet_kp.evaluate import EvaluateConfig, evaluate
-from senet_kp.facebox import BoxRule, crop, face_box, to_absolute
-from senet_kp.metrics import nme, normalised_errors
-from senet_kp.schemes import IBUG68
-from tfrecords.errors import CheckError, InputError, ModelError
-from tfrecords.shards import read_manifest
+from senet_kp.data_prep.labellers import open_labeller
+from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.inference.dlib_shape import (
+    DlibShapeBackend,
+    crop_rectangle,
+    enlarged,
+    from_parts,
+    to_parts,
+)
+from senet_kp.input.crops import load_crops
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
+from senet_kp.tfrecords.errors import CheckError, InputError, ModelError
+from senet_kp.tfrecords.shards import read_manifest
 
 TINY = TreeConfig(cascade_depth=6, num_trees_per_cascade_level=60, oversampling_amount=5)
 
@@ -147,8 +153,18 @@ def test_unreadable_predictors_are_named(tmp_path, content):
 def test_the_command_line(records, tmp_path):
     out = tmp_path / "dlib68.dat"
     command = ("-m", "benchmarks.dlib_baseline", "--records", records, "--out", out)
-    result = run_module(*command, "--trees.cascade-depth", "1", "--faces", "8", "--threads", "1",
-                        "--trees.num-trees-per-cascade-level", "5", "--no-mirror")  # fmt: skip
+    result = run_module(
+        *command,
+        "--trees.cascade-depth",
+        "1",
+        "--faces",
+        "8",
+        "--threads",
+        "1",
+        "--trees.num-trees-per-cascade-level",
+        "5",
+        "--no-mirror",
+    )
     assert result.returncode == 0, result.stderr
     assert "test side, 12 faces" in result.stdout and "AFW " in result.stdout and out.exists()
     missing = run_module(*command[:2], "--records", tmp_path / "none", "--out", out)

@@ -15,12 +15,12 @@ from conftest import assert_one_line_error, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import download as command
-from data_prep import transfer
-from data_prep.download import SOURCES, DownloadConfig, download
-from data_prep.transfer import TransferError, fetch, part_of
-from data_prep.unpack import unpack
-from tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.data_prep import download as command
+from senet_kp.data_prep.download import SOURCES, DownloadConfig, download
+from senet_kp.data_prep.fetch import transfer
+from senet_kp.data_prep.fetch.transfer import TransferError, fetch, part_of
+from senet_kp.data_prep.fetch.unpack import unpack
+from senet_kp.tfrecords.errors import CheckError, InputError, UserError
 
 DRIVE_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
@@ -106,8 +106,12 @@ def names(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-ALL_THERE = ["p1/download.json", "p1/training/a.jpg", "p1/training_frames_keypoints.csv",
-             "train-test-data.zip"]  # fmt: skip
+ALL_THERE = [
+    "p1/download.json",
+    "p1/training/a.jpg",
+    "p1/training_frames_keypoints.csv",
+    "train-test-data.zip",
+]
 
 
 # --- the whole ---
@@ -230,11 +234,18 @@ def test_another_file_put_there_by_hand_is_named_and_kept(config, known, server)
     assert names(config.out) == ["train-test-data.zip"] and server.asked == []
 
 
-@pytest.mark.parametrize("body, kind, words", [
-    (DRIVE_PAGE, "text/html; charset=utf-8", "Google Drive's page that asks for a confirmation"),
-    (b"<html><body>moved</body></html>", "text/html", "a web page"),
-    (b"\n<!doctype HTML><title>Sign in</title>", "application/octet-stream", "a web page"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body, kind, words",
+    [
+        (
+            DRIVE_PAGE,
+            "text/html; charset=utf-8",
+            "Google Drive's page that asks for a confirmation",
+        ),
+        (b"<html><body>moved</body></html>", "text/html", "a web page"),
+        (b"\n<!doctype HTML><title>Sign in</title>", "application/octet-stream", "a web page"),
+    ],
+)
 def test_a_web_page_is_no_archive(config, server, body, kind, words):
     server.body, server.kind = body, kind
     with pytest.raises(TransferError, match=words) as caught:
@@ -297,12 +308,18 @@ def test_somebody_elses_folder_is_not_replaced(config, known):
 # --- archives ---
 
 
-@pytest.mark.parametrize("name, links, reason", [
-    ("../evil.txt", (), "leads out"), ("a/../../evil.txt", (), "leads out"),
-    ("a\\..\\..\\evil.txt", (), "leads out"), ("/evil.txt", (), "absolute"),
-    ("C:\\evil.txt", (), "absolute"), ("\\evil.txt", (), "absolute"),
-    ("a/link", ("a/link",), "is a link"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, links, reason",
+    [
+        ("../evil.txt", (), "leads out"),
+        ("a/../../evil.txt", (), "leads out"),
+        ("a\\..\\..\\evil.txt", (), "leads out"),
+        ("/evil.txt", (), "absolute"),
+        ("C:\\evil.txt", (), "absolute"),
+        ("\\evil.txt", (), "absolute"),
+        ("a/link", ("a/link",), "is a link"),
+    ],
+)
 def test_hostile_archives_are_refused_whole(config, server, name, links, reason):
     server.body = make_zip({"training/a.jpg": b"fine", name: b"/etc/passwd"}, links)
     with pytest.raises(InputError, match=f"refused, its member .*{reason}") as caught:
@@ -312,8 +329,10 @@ def test_hostile_archives_are_refused_whole(config, server, name, links, reason)
     assert names(config.out.parent) == ["data/train-test-data.zip"]
 
 
-@given(st.lists(st.sampled_from(["..", ".", "a", "b.txt", "", "C:"]), min_size=1, max_size=5),
-       st.sampled_from("/\\"))  # fmt: skip
+@given(
+    st.lists(st.sampled_from(["..", ".", "a", "b.txt", "", "C:"]), min_size=1, max_size=5),
+    st.sampled_from("/\\"),
+)
 def test_no_member_ever_leaves_the_folder(tmp_path_factory, parts, slash):
     root = tmp_path_factory.mktemp("root")
     (root / "in").mkdir()
@@ -328,11 +347,14 @@ def test_no_member_ever_leaves_the_folder(tmp_path_factory, parts, slash):
         assert names(root) == ["a.zip"]
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: b"no archive",
-    lambda data: data[: len(data) // 2],
-    lambda data: data.replace(PIXELS[5000:5100], bytes(100)),  # its CRC-32 fails
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"no archive",
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace(PIXELS[5000:5100], bytes(100)),  # its CRC-32 fails
+    ],
+)
 def test_a_damaged_archive_leaves_no_folder(config, server, damage):
     server.body = damage(ARCHIVE)
     with pytest.raises(InputError, match="no whole zip archive"):

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from conftest import assert_one_line_error, run_module
 
-from export import freeze as freeze_module
-from export.freeze import FreezeConfig, freeze
-from export.parity import LIMIT_PX, check_parity
-from senet_kp.backends import OpenCVBackend, TensorFlowBackend
-from senet_kp.checkpoints import checkpoint_prefix
-from senet_kp.crops import Crops, load_crops
-from senet_kp.evaluate import EvaluateConfig, evaluate, scores
-from senet_kp.model_card import read_card
-from senet_kp.schemes import IBUG68
-from senet_kp.tf1 import tf
-from tfrecords.errors import CheckError, InputError, ModelError
-from tfrecords.files import sha256_of_file
-from tfrecords.shards import read_manifest
+from senet_kp.export import freeze as freeze_module
+from senet_kp.export.freeze import FreezeConfig, freeze
+from senet_kp.export.parity import LIMIT_PX, check_parity
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
+from senet_kp.inference.model_card import read_card
+from senet_kp.input.crops import Crops, load_crops
+from senet_kp.nets.tf1 import tf
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, scores
+from senet_kp.tfrecords.errors import CheckError, InputError, ModelError
+from senet_kp.tfrecords.files import sha256_of_file
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.checkpoints import checkpoint_prefix
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +72,21 @@ def test_trained_tensorflow_and_opencv_agree_on_every_face(model, run, records, 
 def test_card_says_what_the_file_is(model, records):
     card, manifest = read_card(model), read_manifest(records)
     assert card["sha256"] == sha256_of_file(model) and card["bytes"] == model.stat().st_size
-    assert card["input"] == {"node": "image", "shape": [1, 128, 128, 3], "type": "float32",
-                             "colour": "RGB", "range": [0, 255]}  # fmt: skip
+    assert card["input"] == {
+        "node": "image",
+        "shape": [1, 128, 128, 3],
+        "type": "float32",
+        "colour": "RGB",
+        "range": [0, 255],
+    }
     assert card["output"]["node"] == "landmarks" and card["output"]["shape"] == [1, 136]
     assert card["box"] == manifest["box"] and card["scheme"]["name"] == "ibug68"
     assert card["gate"]["faces"] >= 64 and card["gate"]["opencv_max_px"] <= 0.01
     assert card["training"]["records"]["sha256"] == manifest["records_sha256"]
-    assert card["terms"] == "300W-LP's pictures, those of 300-W, are for non-commercial research" \
-        " only; a model trained on them inherits that"  # fmt: skip
+    assert (
+        card["terms"] == "300W-LP's pictures, those of 300-W, are for non-commercial research"
+        " only; a model trained on them inherits that"
+    )
     assert card["scores"]["label_source"] == "tree0 pts_2d"
     assert card["scores"]["faces"] == manifest["sides"]["test"]["records"]
 
@@ -105,7 +112,7 @@ def test_gate_wants_64_faces(model, crops):
 
 
 def test_nothing_is_written_when_the_gate_refuses(run, records, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.parity.LIMIT_PX", -1.0)
+    monkeypatch.setattr("senet_kp.export.parity.LIMIT_PX", -1.0)
     with pytest.raises(CheckError, match="export gate"):
         freeze(FreezeConfig(run=run, records=records, out=tmp_path / "senet.pb"))
     assert list(tmp_path.iterdir()) == []
@@ -216,6 +223,7 @@ def test_model_of_another_box_is_refused(model, records, tmp_path):
     card = json.loads(card_path.read_text())
     card["box"]["scale"] = 1.5
     card_path.write_text(json.dumps(card))
-    result = run_module("-m", "senet_kp.evaluate", "--model", tmp_path / "senet.pb", "--records",
-                        records)  # fmt: skip
+    result = run_module(
+        "-m", "senet_kp.evaluate", "--model", tmp_path / "senet.pb", "--records", records
+    )
     assert_one_line_error(result, 4, "another face box")

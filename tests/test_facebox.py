@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.facebox import (
+from senet_kp.face.facebox import (
     BoxRule,
     box_affine,
     crop,

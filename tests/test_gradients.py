@@ -5,7 +5,7 @@ import pytest
 
 from senet_kp.nets import NETWORKS, build_network
 from senet_kp.nets.gradients import NAME, quick_gradients
-from senet_kp.tf1 import tf
+from senet_kp.nets.tf1 import tf
 
 SHAPES = [(1, 1), (3, 3), (1, 3), (2, 2)]
 

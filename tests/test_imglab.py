@@ -21,12 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_prep import imglab
-from data_prep.face_sample import FaceLabel, Rejected
-from data_prep.imglab_writer import WriterConfig, write_imglab
-from senet_kp.facebox import BoxRule
-from senet_kp.schemes import DLIB5, IBUG68
-from tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.data_prep.formats import imglab
+from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
+from senet_kp.data_prep.imglab import WriterConfig, write_imglab
+from senet_kp.face.facebox import BoxRule
+from senet_kp.face.known_schemes import DLIB5, IBUG68
+from senet_kp.tfrecords.errors import CheckError, InputError, UserError
 
 HEAD = "<?xml version='1.0' encoding='ISO-8859-1'?>\n<dataset><name>x</name><images>\n"
 TAIL = "</images></dataset>\n"
@@ -87,7 +87,9 @@ def test_several_boxes_of_a_picture_are_faces_of_one_group(tmp_path):
     write_xml(tmp_path, image_xml("b.jpg", box_xml(FIVE), ignored, kept), image_xml("c.jpg"))
     sources = imglab.scan(tmp_path)
     assert [(s.name, s.group, s.subset) for s in sources] == [
-        ("b.jpg", "b", "faces"), ("b.jpg#2", "b", "faces")]  # fmt: skip
+        ("b.jpg", "b", "faces"),
+        ("b.jpg#2", "b", "faces"),
+    ]
     assert [s.tags for s in sources] == [(), ("occlusion",)]
     survey = "\n".join(imglab.survey(tmp_path, sources))
     assert "2 faces in 1 pictures of 1" in survey and "1 boxes are marked as ignored" in survey
@@ -102,11 +104,18 @@ def test_missing_parts_are_masked(tmp_path):
     np.testing.assert_array_equal(label.landmarks[3], [0, 0])
 
 
-@pytest.mark.parametrize("names, numbers", [
-    (["00", "01", "10"], [0, 1, 10]), (["0", "2", "10"], [0, 2, 10]),
-    (["1", "2", "10"], [0, 1, 9]), (["17", "67"], [17, 67]),
-    (["nose", "eye_r", "eye_l"], [2, 1, 0]), (["a1", "a10", "a2"], [0, 1, 2]), ([], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names, numbers",
+    [
+        (["00", "01", "10"], [0, 1, 10]),
+        (["0", "2", "10"], [0, 2, 10]),
+        (["1", "2", "10"], [0, 1, 9]),
+        (["17", "67"], [17, 67]),
+        (["nose", "eye_r", "eye_l"], [2, 1, 0]),
+        (["a1", "a10", "a2"], [0, 1, 2]),
+        ([], []),
+    ],
+)
 def test_names_of_parts_number_the_points(names, numbers):
     found = imglab.point_numbers(set(names))
     assert [found[name] for name in names] == numbers
@@ -124,14 +133,17 @@ def test_dlib_numbers_named_parts_in_the_same_order(tmp_path):
     assert [(p.x, p.y) for p in found.parts()] == [points[name] for name in order]
 
 
-@pytest.mark.parametrize("parts, attributes, reason, words", [
-    (FIVE | {"05": (1, 1)}, None, "point-count", "6 points.*JSON file"),
-    (FIVE | {"67": (1, 1)}, None, "point-count", "68 points.*--scheme ibug68"),
-    (FIVE | {"03": ("x", 1)}, None, "not-numbers", "a box of a.jpg"),
-    (FIVE | {"03": ("nan", 1)}, None, "not-finite", "not finite"),
-    (FIVE | {"3": (1, 1)}, None, "part-twice", "two parts for point 3"),
-    (FIVE, "top='x' left='20' width='30' height='40'", "not-numbers", "a box of a.jpg"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts, attributes, reason, words",
+    [
+        (FIVE | {"05": (1, 1)}, None, "point-count", "6 points.*JSON file"),
+        (FIVE | {"67": (1, 1)}, None, "point-count", "68 points.*--scheme ibug68"),
+        (FIVE | {"03": ("x", 1)}, None, "not-numbers", "a box of a.jpg"),
+        (FIVE | {"03": ("nan", 1)}, None, "not-finite", "not finite"),
+        (FIVE | {"3": (1, 1)}, None, "part-twice", "two parts for point 3"),
+        (FIVE, "top='x' left='20' width='30' height='40'", "not-numbers", "a box of a.jpg"),
+    ],
+)
 def test_unusable_boxes_have_a_reason(tmp_path, parts, attributes, reason, words):
     box = box_xml(parts, attributes) if attributes else box_xml(parts)
     write_xml(tmp_path, image_xml("a.jpg", box))
@@ -141,9 +153,14 @@ def test_unusable_boxes_have_a_reason(tmp_path, parts, attributes, reason, words
     assert caught.value.reason == reason and "faces.xml" in str(caught.value)
 
 
-@pytest.mark.parametrize("attributes", [
-    "top='10' left='20' width='30'", "top='10' left='20' width='0' height='9'", "top='1'",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "top='10' left='20' width='30'",
+        "top='10' left='20' width='0' height='9'",
+        "top='1'",
+    ],
+)
 def test_a_box_without_an_area_is_none(tmp_path, attributes):
     write_xml(tmp_path, image_xml("a.jpg", box_xml(FIVE, attributes)))
     assert read(imglab.scan(tmp_path)[0]).box is None
@@ -152,16 +169,20 @@ def test_a_box_without_an_area_is_none(tmp_path, attributes):
 BOMB = "<!DOCTYPE d [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><dataset><images/></dataset>"
 
 
-@pytest.mark.parametrize("text, words", [
-    (BOMB, "document types and entities"),
-    ("<!DOCTYPE d SYSTEM 'file:///etc/passwd'><dataset/>", "document types and entities"),
-    (HEAD + image_xml("a.jpg", "<box>&x;</box>") + TAIL, "undefined entity"),
-    (HEAD + image_xml("a.jpg"), "no element found"), ("<dataset", "unclosed token"),
-    ("<html><dataset></dataset></html>", "root is <html>"),
-    (HEAD + "<image><box/></image>" + TAIL, "an? <image> has no file"),
-    (HEAD + "<image file='a'><box><part x='1' y='2'/></box></image>" + TAIL, "has no name"),
-    (HEAD + image_xml("a.jpg") + TAIL, "holds no face"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (BOMB, "document types and entities"),
+        ("<!DOCTYPE d SYSTEM 'file:///etc/passwd'><dataset/>", "document types and entities"),
+        (HEAD + image_xml("a.jpg", "<box>&x;</box>") + TAIL, "undefined entity"),
+        (HEAD + image_xml("a.jpg"), "no element found"),
+        ("<dataset", "unclosed token"),
+        ("<html><dataset></dataset></html>", "root is <html>"),
+        (HEAD + "<image><box/></image>" + TAIL, "an? <image> has no file"),
+        (HEAD + "<image file='a'><box><part x='1' y='2'/></box></image>" + TAIL, "has no name"),
+        (HEAD + image_xml("a.jpg") + TAIL, "holds no face"),
+    ],
+)
 def test_what_is_no_imglab_file_is_refused(tmp_path, text, words):
     path = tmp_path / "faces.xml"
     path.write_text(text)
@@ -238,9 +259,12 @@ def test_text_of_a_face():
     faces = [((4.5, 5.2, 10.6, 10.6), FaceLabel(points, mask, np.full(3, np.nan)))]
     lines = list(imglab.format_imglab([("a.jpg", faces)], 2, whole_pixels=True))
     assert lines[3:8] == [
-        '  <image file="a.jpg">', "    <box top='6' left='5' width='11' height='11'>",
-        "      <part name='00' x='10' y='21'/>", "      <part name='01' x='-1' y='3'/>",
-        "    </box>"]  # fmt: skip
+        '  <image file="a.jpg">',
+        "    <box top='6' left='5' width='11' height='11'>",
+        "      <part name='00' x='10' y='21'/>",
+        "      <part name='01' x='-1' y='3'/>",
+        "    </box>",
+    ]
     wide = FaceLabel(np.zeros((101, 2)), np.arange(101) == 7, np.full(3, np.nan))
     lines = list(imglab.format_imglab([("a.jpg", [((0, 0, 9, 9), wide)])], 101, True))
     assert lines[5].strip() == "<part name='007' x='0' y='0'/>"
@@ -269,10 +293,15 @@ def test_faces_that_cannot_be_used_are_left_out_and_counted(tmp_path, capsys):
     assert not (tmp_path / "p.xml").exists()
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"out": Path("faces.json")}, "ends in .xml"), ({"side": "test"}, "of a folder of records"),
-    ({"format": "coco"}, "--format is auto or"), ({"scheme": "nine"}, "no landmark scheme"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"out": Path("faces.json")}, "ends in .xml"),
+        ({"side": "test"}, "of a folder of records"),
+        ({"format": "coco"}, "--format is auto or"),
+        ({"scheme": "nine"}, "no landmark scheme"),
+    ],
+)
 def test_senseless_settings_are_refused(tmp_path, options, words):
     write_tree(tmp_path, 1)
     with pytest.raises(UserError, match=words):
@@ -355,7 +384,7 @@ def test_dlib_trains_on_what_is_written(tmp_path):
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
 def test_a_real_data_set_keeps_its_groups_through_the_file(tmp_path):
-    from data_prep import lp300w
+    from senet_kp.data_prep.formats import lp300w
 
     write_imglab(WriterConfig(REAL_DATA / "300W_LP", tmp_path / "lp.xml", whole_pixels=False))
     sources = {s.picture.stem: s for s in imglab.scan(tmp_path)}
@@ -364,5 +393,7 @@ def test_a_real_data_set_keeps_its_groups_through_the_file(tmp_path):
     assert all(sources[s.picture.stem].group == s.group for s in before)
     for source in before[:20]:
         there = lp300w.read_label(source, source.label.read_bytes(), "pts_2d", IBUG68)
-        assert np.abs(read(sources[source.picture.stem], IBUG68).landmarks
-                      - there.landmarks).max() < 1e-3  # fmt: skip
+        assert (
+            np.abs(read(sources[source.picture.stem], IBUG68).landmarks - there.landmarks).max()
+            < 1e-3
+        )

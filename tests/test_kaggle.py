@@ -9,23 +9,23 @@ from runs import assert_equal_to_the_bit, config
 from runs import rows as rows_of
 from tables import FEW, KAGGLE_FACE, kaggle_row, make_kaggle, write_table
 
-from data_prep import kaggle
-from data_prep.config import PrepareConfig
-from data_prep.crop_record import CropRule, crop_record
-from data_prep.prepare import prepare
-from export.freeze import FreezeConfig, freeze
-from senet_kp.augment import AugmentConfig
-from senet_kp.backends import OpenCVBackend
-from senet_kp.crops import load_crops
-from senet_kp.evaluate import EvaluateConfig, evaluate
-from senet_kp.facebox import BoxRule
-from senet_kp.inputs import training_batch
-from senet_kp.pictures import BadPicture, grey_picture
-from senet_kp.tf1 import tf
-from senet_kp.train import train
-from tfrecords.errors import InputError, UserError
-from tfrecords.shards import SIDES, read_manifest, read_records
-from tfrecords.verify import verify
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.formats import kaggle
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.export.freeze import FreezeConfig, freeze
+from senet_kp.face.facebox import BoxRule
+from senet_kp.face.pictures import BadPicture, grey_picture
+from senet_kp.inference.backends import OpenCVBackend
+from senet_kp.input.augment import AugmentConfig
+from senet_kp.input.crops import load_crops
+from senet_kp.input.pipeline import training_batch
+from senet_kp.nets.tf1 import tf
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
+from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.verify import verify
+from senet_kp.train.loop import train
 
 WHOLE = BoxRule(source="label", scale=1, size_px=96)
 STILL = AugmentConfig(flip=0, rotation_deg=0, stretch=0, box_jitter=0, patches=0)
@@ -109,26 +109,41 @@ def changed(column, value):
     return row
 
 
-@pytest.mark.parametrize("row, reason", [
-    (changed(3, "left"), "not-numbers"), (changed(3, "inf"), "not-finite"),
-    (kaggle_row(0)[1:], "point-count"), (["", *kaggle_row(0)], "point-count"),
-    (kaggle_row(0, known=()), "no-points"), (changed(30, "1 2 3"), "pixel-count"),
-    (changed(30, kaggle_row(0)[-1] + " 7"), "pixel-count"), (changed(30, ""), "pixel-count"),
-    (changed(30, "300 " * 9216), "unreadable"), (changed(30, "x " * 9216), "unreadable"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "row, reason",
+    [
+        (changed(3, "left"), "not-numbers"),
+        (changed(3, "inf"), "not-finite"),
+        (kaggle_row(0)[1:], "point-count"),
+        (["", *kaggle_row(0)], "point-count"),
+        (kaggle_row(0, known=()), "no-points"),
+        (changed(30, "1 2 3"), "pixel-count"),
+        (changed(30, kaggle_row(0)[-1] + " 7"), "pixel-count"),
+        (changed(30, ""), "pixel-count"),
+        (changed(30, "300 " * 9216), "unreadable"),
+        (changed(30, "x " * 9216), "unreadable"),
+    ],
+)
 def test_unusable_rows_have_a_reason_and_are_named(tmp_path, row, reason):
     write_table(tmp_path / kaggle.TABLE, [kaggle_row(5), row])
     rejected = crop_record(kaggle.scan(tmp_path)[1], CropRule(WHOLE, 1.0, 95, "", kaggle.SCHEME))
     assert rejected.reason == reason and "training.csv: training.csv#0002: " in rejected.message
 
 
-@pytest.mark.parametrize("content, words", [
-    (None, "No such file"), (b"", "empty"), (b"a,b,c\n1,2,3\n", "3 columns, not 31"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-    ((",".join(kaggle.FEATURES) + ",Image\n").encode(), "holds no picture"),
-    ((",".join(kaggle.FEATURES[::-1]) + ",Image\n").encode(),
-     "'mouth_center_bottom_lip_y' where 'left_eye_center_x'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "No such file"),
+        (b"", "empty"),
+        (b"a,b,c\n1,2,3\n", "3 columns, not 31"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ((",".join(kaggle.FEATURES) + ",Image\n").encode(), "holds no picture"),
+        (
+            (",".join(kaggle.FEATURES[::-1]) + ",Image\n").encode(),
+            "'mouth_center_bottom_lip_y' where 'left_eye_center_x'",
+        ),
+    ],
+)
 def test_what_is_no_such_table_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / kaggle.TABLE).write_bytes(content)
@@ -285,12 +300,28 @@ def lookup(path, asked):
 
 
 def test_the_submission_holds_what_was_asked_for(model, tmp_path):
-    write_table(tmp_path / "test.csv", [[i, kaggle_row(i)[-1]] for i in (1, 2, 3)],
-                ("ImageId", "Image"))  # fmt: skip
-    lookup(tmp_path / "look.csv", [(1, 1, "left_eye_center_x", ""), (2, 3, "nose_tip_y", ""),
-                                   (9, 3, "mouth_left_corner_x", "")])  # fmt: skip
-    command = ["-m", "data_prep.kaggle_submission", "--model", model, "--test",
-               tmp_path / "test.csv", "--out", tmp_path / "out.csv", "--lookup"]  # fmt: skip
+    write_table(
+        tmp_path / "test.csv", [[i, kaggle_row(i)[-1]] for i in (1, 2, 3)], ("ImageId", "Image")
+    )
+    lookup(
+        tmp_path / "look.csv",
+        [
+            (1, 1, "left_eye_center_x", ""),
+            (2, 3, "nose_tip_y", ""),
+            (9, 3, "mouth_left_corner_x", ""),
+        ],
+    )
+    command = [
+        "-m",
+        "data_prep.kaggle_submission",
+        "--model",
+        model,
+        "--test",
+        tmp_path / "test.csv",
+        "--out",
+        tmp_path / "out.csv",
+        "--lookup",
+    ]
     result = run_module(*command, tmp_path / "look.csv")
     assert result.returncode == 0, result.stderr
     engine = OpenCVBackend(model.read_bytes())
@@ -311,6 +342,12 @@ def test_the_submission_holds_what_was_asked_for(model, tmp_path):
 
 def test_another_models_graph_is_refused(tmp_path):
     lookup(tmp_path / "look.csv", [(1, 1, "nose_tip_x", "")])
-    result = run_module("-m", "data_prep.kaggle_submission", "--lookup", tmp_path / "look.csv",
-                        "--model", "export/pretrained/senet68.pb")  # fmt: skip
+    result = run_module(
+        "-m",
+        "data_prep.kaggle_submission",
+        "--lookup",
+        tmp_path / "look.csv",
+        "--model",
+        "export/pretrained/senet68.pb",
+    )
     assert_one_line_error(result, 4, "senet68.pb", "not made for kaggle15")

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from senet_kp.metrics import (
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.metrics import (
     auc,
     ced,
     ced_at,
@@ -12,7 +13,6 @@ from senet_kp.metrics import (
     rmse,
     spread_ratio,
 )
-from senet_kp.schemes import IBUG68
 
 
 def face():
@@ -27,9 +27,15 @@ def face():
     return points
 
 
-@pytest.mark.parametrize("kind, length", [
-    ("inter-ocular", 10.0), ("inter-pupil", 6.0), ("box", 10.0), ("diagonal", np.sqrt(425)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, length",
+    [
+        ("inter-ocular", 10.0),
+        ("inter-pupil", 6.0),
+        ("box", 10.0),
+        ("diagonal", np.sqrt(425)),
+    ],
+)
 def test_normalisers_by_hand(kind, length):
     assert normaliser(face()[None], np.ones((1, 68)), IBUG68, kind)[0] == pytest.approx(length)
 

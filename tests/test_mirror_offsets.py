@@ -7,11 +7,11 @@ import pytest
 from conftest import assert_one_line_error, run_module
 from runs import config, variables
 
-from senet_kp.augment import AugmentConfig, Augmenter
-from senet_kp.mirror_offsets import NAME, mirror_offsets
-from senet_kp.schemes import IBUG68
-from senet_kp.tf1 import tf
-from senet_kp.train import train
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.input.augment import AugmentConfig, Augmenter
+from senet_kp.nets.tf1 import tf
+from senet_kp.train.loop import train
+from senet_kp.train.mirror_offsets import NAME, mirror_offsets
 
 MIRROR, QUARTER = np.diag([-1.0, 1.0]), np.array([[0.0, -1.0], [1.0, 0.0]])
 MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": None}
@@ -57,9 +57,9 @@ def test_the_offset_of_a_set_of_labels_is_learned_from_mirrored_pictures(offset)
     with tf.Graph().as_default(), tf.Session() as session:
         allowed = np.float32(labels) - mirror_offsets(batch_of(turns, ["a"] * 64), IBUG68)
         loss = tf.reduce_mean(tf.abs(allowed - np.float32(answers)))
-        step = tf.train.AdamOptimizer(tf.train.exponential_decay(
-            3e-3, tf.train.get_or_create_global_step(), 1, 0.97)).minimize(
-            loss, tf.train.get_global_step())  # fmt: skip
+        step = tf.train.AdamOptimizer(
+            tf.train.exponential_decay(3e-3, tf.train.get_or_create_global_step(), 1, 0.97)
+        ).minimize(loss, tf.train.get_global_step())
         session.run(tf.global_variables_initializer())
         before = session.run(loss)
         for _ in range(200):
@@ -68,11 +68,14 @@ def test_the_offset_of_a_set_of_labels_is_learned_from_mirrored_pictures(offset)
     assert before > 0.2 * abs(offset[0]) and after < 0.02 * before
 
 
-@pytest.mark.parametrize(("options", "there"), [
-    ({}, True),
-    ({"mirror_offsets": False}, False),
-    ({"augment": AugmentConfig(flip=0.0)}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "there"),
+    [
+        ({}, True),
+        ({"mirror_offsets": False}, False),
+        ({"augment": AugmentConfig(flip=0.0)}, False),
+    ],
+)
 def test_training_learns_them_where_pictures_are_mirrored(records, tmp_path, options, there):
     run = tmp_path / "run"
     assert train(config(records, run, steps=2, **options)) == 0

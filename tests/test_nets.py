@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from runs import config, variables
 
-from data_prep.config import PrepareConfig
-from data_prep.prepare import prepare
-from export.freeze import frozen_graph
-from export.parity import LIMIT_PX
-from senet_kp.backends import OpenCVBackend, TensorFlowBackend
-from senet_kp.facebox import BoxRule
-from senet_kp.graph import build_training_graph, predict, weight_count
-from senet_kp.inputs import Batch
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.export.freeze import frozen_graph
+from senet_kp.export.parity import LIMIT_PX
+from senet_kp.face.facebox import BoxRule
+from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
+from senet_kp.input.pipeline import Batch
 from senet_kp.nets import build_network
 from senet_kp.nets.layers import unstandardised
 from senet_kp.nets.options import NetOptions
-from senet_kp.tf1 import BATCH_NORM_UPDATES, slim, tf
-from senet_kp.train import train
-from tfrecords.errors import InputError, ModelError
-from tfrecords.shards import read_manifest
+from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim, tf
+from senet_kp.tfrecords.errors import InputError, ModelError
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.graph import build_training_graph, predict, weight_count
+from senet_kp.train.loop import train
 
 NETS = ("inception", "vgg16", "plain_cnn")
 
@@ -50,9 +50,10 @@ def make_lively(session, net, size_px, count):
     random = np.random.default_rng(1)
     tf.set_random_seed(1)
     options = NetOptions(
-        bn_decay=0.0, label_mean=random.uniform(0.2, 0.8, 2 * count),
+        bn_decay=0.0,
+        label_mean=random.uniform(0.2, 0.8, 2 * count),
         label_spread=random.uniform(0.01, 0.1, 2 * count),
-    )  # fmt: skip
+    )
     build_network(net, pictures(4, size_px, 7).astype(np.float32), count, True, options)
     session.run(tf.global_variables_initializer())
     session.run(tf.get_collection(BATCH_NORM_UPDATES))
@@ -73,14 +74,38 @@ def test_networks_take_every_size_and_number_of_points(net, side_px):
         assert build_network(net, image, 15, False).shape.as_list() == [2, 30]
 
 
-@pytest.mark.parametrize(("net", "weights"), [
-    # Blocks up to Mixed_4f, 4,992 batch norms, 832 x 64 narrowed, 6 x 6 x 64 cells to 136.
-    ("inception", 3_257_664 + 2 * 4_992 + 832 * 64 + 2 * 64 + 6 * 6 * 64 * 136 + 136),
-    # VGG16's convolutions, the head's, 2 x 2 x 512 cells to 512, 512 to 136.
-    ("vgg16", 14_714_688 + 9 * 512 * 512 + 512 + 2048 * 512 + 512 + 512 * 136 + 136),
-    ("plain_cnn", 288 + 32 + 9216 + 32 + 18432 + 64 + 36864 + 64 + 73728 + 128 + 147456 + 128
-     + 294912 + 256 + 589824 + 256 + 6 * 6 * 256 * 256 + 256 + 256 * 136 + 136),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("net", "weights"),
+    [
+        # Blocks up to Mixed_4f, 4,992 batch norms, 832 x 64 narrowed, 6 x 6 x 64 cells to 136.
+        ("inception", 3_257_664 + 2 * 4_992 + 832 * 64 + 2 * 64 + 6 * 6 * 64 * 136 + 136),
+        # VGG16's convolutions, the head's, 2 x 2 x 512 cells to 512, 512 to 136.
+        ("vgg16", 14_714_688 + 9 * 512 * 512 + 512 + 2048 * 512 + 512 + 512 * 136 + 136),
+        (
+            "plain_cnn",
+            288
+            + 32
+            + 9216
+            + 32
+            + 18432
+            + 64
+            + 36864
+            + 64
+            + 73728
+            + 128
+            + 147456
+            + 128
+            + 294912
+            + 256
+            + 589824
+            + 256
+            + 6 * 6 * 256 * 256
+            + 256
+            + 256 * 136
+            + 136,
+        ),
+    ],
+)
 def test_weights_at_96_px(net, weights):
     with tf.Graph().as_default():
         build_network(net, tf.placeholder(tf.float32, [1, 96, 96, 3]), 68, True)
@@ -153,8 +178,19 @@ def trunk_of(run):
 @pytest.fixture(scope="module")
 def vgg_run(small_records, slim_checkpoint, tmp_path_factory):
     run = tmp_path_factory.mktemp("vgg") / "run"
-    assert train(config(small_records, run, net="vgg16", steps=2, warmup_steps=0,
-                        init_from=str(slim_checkpoint))) == 0  # fmt: skip
+    assert (
+        train(
+            config(
+                small_records,
+                run,
+                net="vgg16",
+                steps=2,
+                warmup_steps=0,
+                init_from=str(slim_checkpoint),
+            )
+        )
+        == 0
+    )
     return run
 
 
@@ -171,8 +207,14 @@ def test_the_trunk_is_restored_and_stays_as_it_was_to_the_bit(vgg_run, slim_chec
 
 
 def test_a_run_is_gone_on_with_and_its_trunk_trained_too(vgg_run, small_records, tmp_path, capsys):
-    options = {"net": "vgg16", "steps": 1, "warmup_steps": 0, "init_from": str(vgg_run),
-               "train_trunk": True, "learning_rate": 1e-6}  # fmt: skip
+    options = {
+        "net": "vgg16",
+        "steps": 1,
+        "warmup_steps": 0,
+        "init_from": str(vgg_run),
+        "train_trunk": True,
+        "learning_rate": 1e-6,
+    }
     assert train(config(small_records, tmp_path / "run", **options)) == 0
     assert f"the trunk comes from {vgg_run} and is trained on" in capsys.readouterr().out
     old, new = variables(vgg_run, "best"), variables(tmp_path / "run")
@@ -247,8 +289,9 @@ def test_the_checkpoint_holds_the_labels_mean_and_spread(small_records, tmp_path
     manifest, run = read_manifest(small_records), tmp_path / "run"
     assert train(config(small_records, run, net="plain_cnn", steps=2)) == 0
     kept = variables(run)
-    np.testing.assert_allclose(kept["plain_cnn/label_mean"], np.ravel(manifest["mean_shape"]),
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        kept["plain_cnn/label_mean"], np.ravel(manifest["mean_shape"]), atol=1e-6
+    )
     spread = np.maximum(np.ravel(manifest["shape_spread"]), 0.01)
     np.testing.assert_allclose(kept["plain_cnn/label_spread"], spread, atol=1e-6)
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from senet_kp.losses import LOSSES, map_loss, sample_loss
 from senet_kp.nets import NETWORKS, build_network
 from senet_kp.nets.layers import expectation
 from senet_kp.nets.options import NetOptions
-from senet_kp.tf1 import BATCH_NORM_UPDATES, slim, tf
+from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim, tf
+from senet_kp.train.losses import LOSSES, map_loss, sample_loss
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,12 @@ def test_slim_still_needs_its_own_updates_collection():
 
 def test_slim_trains_with_the_patch():
     net = slim.conv2d(
-        tf.random.normal([4, 8, 8, 3]), 6, 3, normalizer_fn=slim.batch_norm,
+        tf.random.normal([4, 8, 8, 3]),
+        6,
+        3,
+        normalizer_fn=slim.batch_norm,
         normalizer_params={"updates_collections": BATCH_NORM_UPDATES},
-    )  # fmt: skip
+    )
     net = slim.dropout(slim.fully_connected(slim.flatten(slim.max_pool2d(net, 2)), 2))
     train = tf.train.AdamOptimizer().minimize(tf.reduce_mean(net))
     assert len(tf.get_collection(BATCH_NORM_UPDATES)) == 2
@@ -140,8 +143,10 @@ def test_votes_of_blocks_by_hand(is_training):
 @pytest.mark.parametrize("block", [1, 2, 4])
 def test_expectation_is_the_same_in_training_and_in_use(block):
     random = np.random.default_rng(0)
-    maps, x, y = (random.normal(0, scale, (3, side, side, 68)).astype(np.float32)
-                  for scale, side in ((5, 16), (0.1, 16 // block), (0.1, 16 // block)))  # fmt: skip
+    maps, x, y = (
+        random.normal(0, scale, (3, side, side, 68)).astype(np.float32)
+        for scale, side in ((5, 16), (0.1, 16 // block), (0.1, 16 // block))
+    )
     trained = run_expectation(maps, x, y, True)
     assert trained.std() > 0.1
     np.testing.assert_allclose(run_expectation(maps, x, y, False), trained, atol=2e-6)
@@ -175,14 +180,17 @@ def test_a_loss_can_be_measured_in_each_labels_own_spread():
     np.testing.assert_allclose(loss, [(1.5**2 + 0.5**2) / 2])
 
 
-@pytest.mark.parametrize(("name", "error", "expected"), [
-    ("mse", 0.05, 0.0025),
-    ("l1", -0.05, 0.05),
-    ("smooth_l1", 0.005, 0.005**2 / 0.02),
-    ("smooth_l1", -0.05, 0.045),
-    ("wing", 0.02, 0.1 * math.log(2)),
-    ("wing", -0.3, 0.3 - 0.1 + 0.1 * math.log(6)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "error", "expected"),
+    [
+        ("mse", 0.05, 0.0025),
+        ("l1", -0.05, 0.05),
+        ("smooth_l1", 0.005, 0.005**2 / 0.02),
+        ("smooth_l1", -0.05, 0.045),
+        ("wing", 0.02, 0.1 * math.log(2)),
+        ("wing", -0.3, 0.3 - 0.1 + 0.1 * math.log(6)),
+    ],
+)
 def test_losses_of_one_error(name, error, expected):
     predicted = np.full((1, 2), error, np.float32)
     loss = run_loss(name, predicted, np.zeros((1, 1, 2), np.float32), np.ones((1, 1), np.float32))

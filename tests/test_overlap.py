@@ -20,21 +20,21 @@ from conftest import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.config import PrepareConfig
-from data_prep.crop_record import CropRule, crop_with_context, perceptual_hash
-from data_prep.lp300w import read_label, scan
-from data_prep.overlap import OverlapConfig, overlap, table
-from data_prep.prepare import prepare
-from data_prep.sample_faces.identity import render_identity
-from senet_kp.contamination import UNKNOWN, trained_records
-from senet_kp.evaluate import EvaluateConfig, evaluate
-from senet_kp.facebox import BoxRule, face_box
-from senet_kp.pictures import read_picture
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.crop_record import CropRule, crop_with_context, perceptual_hash
+from senet_kp.data_prep.formats.lp300w import read_label, scan
+from senet_kp.data_prep.overlap import OverlapConfig, overlap, table
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.face.facebox import BoxRule, face_box
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pictures import read_picture
 from senet_kp.report.__main__ import ReportConfig, write_report
-from senet_kp.schemes import IBUG68
-from tfrecords.errors import CheckError, InputError, UserError
-from tfrecords.files import read_csv
-from tfrecords.fingerprints import (
+from senet_kp.scoring.contamination import UNKNOWN, trained_records
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
+from senet_kp.tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.tfrecords.files import read_csv
+from senet_kp.tfrecords.fingerprints import (
     ALIKE_BITS,
     HASH_SIDE,
     Fingerprints,
@@ -42,7 +42,7 @@ from tfrecords.fingerprints import (
     meetings,
     read_fingerprints,
 )
-from tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 
 RULE = CropRule(BoxRule(), 1.5, 95, "pts_2d", IBUG68)
 BITS = HASH_SIDE**2
@@ -81,8 +81,11 @@ def test_every_kind_of_meeting_by_hand():
     rows = [("a", "Z", "9"), ("x", "Z", "2"), ("y", "Z", "9"), ("z", "D", "9"), ("w", "Z", "9")]
     found = meetings(make_fingerprints(*rows, hashes=hashes), trained)
     assert [(m.name, m.other, m.by) for m in found] == [
-        ("a", "a", "name"), ("x", "b", "file"), ("y", "c", "picture"), ("z", "d", "group"),
-    ]  # fmt: skip
+        ("a", "a", "name"),
+        ("x", "b", "file"),
+        ("y", "c", "picture"),
+        ("z", "d", "group"),
+    ]
     assert found[2].bits == ALIKE_BITS
     hashes[2, ALIKE_BITS] ^= 1  # one bit more is another picture
     left = meetings(make_fingerprints(*rows, hashes=hashes), trained)
@@ -279,8 +282,18 @@ def test_scoring_on_the_trained_side_is_refused(model, records):
 
 
 def test_scoring_on_other_records_with_its_pictures_is_refused(model, records, twins, tmp_path):
-    scored = ("-m", "senet_kp.evaluate", "--model", model, "--records", twins, "--json", "-",
-              "--ced", tmp_path / "ced.png")  # fmt: skip
+    scored = (
+        "-m",
+        "senet_kp.evaluate",
+        "--model",
+        model,
+        "--records",
+        twins,
+        "--json",
+        "-",
+        "--ced",
+        tmp_path / "ced.png",
+    )
     result = run_module(*scored, "--trained-on", records)
     assert_one_line_error(result, 5, "was trained on", "HELEN/HELEN_1", "(AFW/AFW_1", "--allow")
     assert not (tmp_path / "ced.png").exists()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from conftest import prepared, write_faces
 
-from data_prep import own_csv
-from data_prep.face_sample import Rejected
-from senet_kp.facebox import BoxRule
-from senet_kp.schemes import DLIB5
-from tfrecords.errors import InputError
+from senet_kp.data_prep.formats import own_csv
+from senet_kp.data_prep.formats.face_sample import Rejected
+from senet_kp.face.facebox import BoxRule
+from senet_kp.face.known_schemes import DLIB5
+from senet_kp.tfrecords.errors import InputError
 
 HEADER = ["picture", *(f"{axis}{i}" for i in range(5) for axis in "xy")]
 ROW = ["a.jpg", *range(10)]
@@ -61,8 +61,11 @@ def test_empty_cells_are_missing_points(tmp_path):
 def test_rows_of_one_picture_are_its_faces(tmp_path):
     write_table(tmp_path, ROW, ["./a.jpg", *range(1, 11)], ["134212_2.jpg", *range(10)], [])
     found = [(s.name, s.group, s.subset) for s in own_csv.scan(tmp_path)]
-    assert found == [("134212_2.jpg", "134212", "labels"), ("a.jpg", "a", "labels"),
-                     ("a.jpg#2", "a", "labels")]  # fmt: skip
+    assert found == [
+        ("134212_2.jpg", "134212", "labels"),
+        ("a.jpg", "a", "labels"),
+        ("a.jpg#2", "a", "labels"),
+    ]
 
 
 def test_every_table_with_the_header_is_read(tmp_path):
@@ -70,24 +73,29 @@ def test_every_table_with_the_header_is_read(tmp_path):
     write_table(tmp_path, ["b.jpg", *range(10)], name="more.csv")
     write_table(tmp_path, [1, 2], header=["picture", "price"], name="shop.csv")
     assert [(s.name, s.subset) for s in own_csv.scan(tmp_path)] == [
-        ("a.jpg", "labels"), ("b.jpg", "more")]  # fmt: skip
+        ("a.jpg", "labels"),
+        ("b.jpg", "more"),
+    ]
 
 
-@pytest.mark.parametrize("row, header, reason, words", [
-    (ROW[:-1], HEADER, "column-count", "not as many columns"),
-    ([*ROW, 1], HEADER, "column-count", "not as many columns"),
-    ([*ROW[:-1], "Ann"], [*HEADER, "group"], "column-count", "not as many columns"),
-    (ROW[:-2], HEADER[:-2], "point-count", "4 points, not the 5 of dlib5.*JSON file"),
-    ([*ROW, 1], [*HEADER, "x5"], None, ""),
-    ([*ROW, 1, 2], [*HEADER, "x5", "y5"], "point-count", "6 points"),
-    (["a.jpg", "left", *range(9)], HEADER, "not-numbers", "left"),
-    (["a.jpg", "1,5", *range(9)], HEADER, "not-numbers", "1,5"),
-    (["a.jpg", 1, "", *range(8)], HEADER, "half-point", "only one coordinate of point 0"),
-    (["a.jpg", "nan", *range(9)], HEADER, "not-finite", "not finite"),
-    ([*ROW, "", "", 1, 2, 0, 9], EVERY, "bad-box", "box without an area"),
-    ([*ROW, "", "", 1, 2, "w", 9], EVERY, "not-numbers", "w"),
-    ([*ROW, "", "", 1, 2, "", 9], EVERY, None, ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "row, header, reason, words",
+    [
+        (ROW[:-1], HEADER, "column-count", "not as many columns"),
+        ([*ROW, 1], HEADER, "column-count", "not as many columns"),
+        ([*ROW[:-1], "Ann"], [*HEADER, "group"], "column-count", "not as many columns"),
+        (ROW[:-2], HEADER[:-2], "point-count", "4 points, not the 5 of dlib5.*JSON file"),
+        ([*ROW, 1], [*HEADER, "x5"], None, ""),
+        ([*ROW, 1, 2], [*HEADER, "x5", "y5"], "point-count", "6 points"),
+        (["a.jpg", "left", *range(9)], HEADER, "not-numbers", "left"),
+        (["a.jpg", "1,5", *range(9)], HEADER, "not-numbers", "1,5"),
+        (["a.jpg", 1, "", *range(8)], HEADER, "half-point", "only one coordinate of point 0"),
+        (["a.jpg", "nan", *range(9)], HEADER, "not-finite", "not finite"),
+        ([*ROW, "", "", 1, 2, 0, 9], EVERY, "bad-box", "box without an area"),
+        ([*ROW, "", "", 1, 2, "w", 9], EVERY, "not-numbers", "w"),
+        ([*ROW, "", "", 1, 2, "", 9], EVERY, None, ""),
+    ],
+)
 def test_unusable_rows_have_a_reason(tmp_path, row, header, reason, words):
     write_table(tmp_path, row, header=header)
     (source,) = own_csv.scan(tmp_path)
@@ -99,11 +107,17 @@ def test_unusable_rows_have_a_reason(tmp_path, row, header, reason, words):
     assert caught.value.reason == reason and "the row of a.jpg" in str(caught.value)
 
 
-@pytest.mark.parametrize("content, words", [
-    (None, "no table found; expected"), ("", "no table found"), ("a,b\n1,2\n", "no table found"),
-    ("picture,x0,y0\n", "holds no picture"), ("picture,x0,y0\n,,\n", "holds no picture"),
-    ("picture,x0,y0,X0\na,1,2,3\n", "two columns are named x0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "no table found; expected"),
+        ("", "no table found"),
+        ("a,b\n1,2\n", "no table found"),
+        ("picture,x0,y0\n", "holds no picture"),
+        ("picture,x0,y0\n,,\n", "holds no picture"),
+        ("picture,x0,y0,X0\na,1,2,3\n", "two columns are named x0"),
+    ],
+)
 def test_what_is_no_table_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / "labels.csv").write_text(content)

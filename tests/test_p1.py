@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
 
-from data_prep import p1
-from data_prep.config import PrepareConfig
-from data_prep.face_sample import Rejected
-from data_prep.formats import FORMATS
-from data_prep.prepare import prepare
-from senet_kp.evaluate import label_source
-from tfrecords.errors import InputError, UserError
-from tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats import FORMATS, p1
+from senet_kp.data_prep.formats.face_sample import Rejected
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.scoring.evaluate import label_source
+from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 
 HEADER = ["", *map(str, range(136))]
 SIZE = (160, 140)  # height and width, as small as P1's own
@@ -77,22 +76,34 @@ def test_landmarks_of_the_records_lead_back_to_the_row(data, tmp_path):
     assert not expected
 
 
-@pytest.mark.parametrize("name, group", [
-    ("Luis_Fonsi_21.jpg", "P1_Luis_Fonsi"), ("Luis_Fonsi_00.jpg", "P1_Luis_Fonsi"),
-    ("Luis_Fonsi_121.jpg", "P1_Luis_Fonsi"), ("Cher_30.jpg", "P1_Cher"),
-    ("Zafar-ul-Haq_01.jpg", "P1_Zafar-ul-Haq"), ("nobody.jpg", "P1_nobody"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, group",
+    [
+        ("Luis_Fonsi_21.jpg", "P1_Luis_Fonsi"),
+        ("Luis_Fonsi_00.jpg", "P1_Luis_Fonsi"),
+        ("Luis_Fonsi_121.jpg", "P1_Luis_Fonsi"),
+        ("Cher_30.jpg", "P1_Cher"),
+        ("Zafar-ul-Haq_01.jpg", "P1_Zafar-ul-Haq"),
+        ("nobody.jpg", "P1_nobody"),
+    ],
+)
 def test_group_is_the_person_and_each_frame_a_photo(tmp_path, name, group):
     write_table(tmp_path, [[name, *range(136)]])
     source = p1.scan(tmp_path)[0]
     assert (source.group, source.photo, source.subset) == (group, f"training/{name}", "P1")
 
 
-@pytest.mark.parametrize("row, reason", [
-    (range(135), "point-count"), (range(138), "point-count"), ([], "point-count"),
-    (["left", *range(135)], "not-numbers"), (["", *range(135)], "not-numbers"),
-    (["nan", *range(135)], "not-finite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "row, reason",
+    [
+        (range(135), "point-count"),
+        (range(138), "point-count"),
+        ([], "point-count"),
+        (["left", *range(135)], "not-numbers"),
+        (["", *range(135)], "not-numbers"),
+        (["nan", *range(135)], "not-finite"),
+    ],
+)
 def test_unusable_rows_have_a_reason(tmp_path, row, reason):
     write_table(tmp_path, [["A_00.jpg", *row]])
     source = p1.scan(tmp_path)[0]
@@ -125,13 +136,19 @@ def test_pictures_without_a_row_are_counted(data):
     assert rows[0][0] in survey
 
 
-@pytest.mark.parametrize("content, words", [
-    (None, "No such file"), (b"", "empty"), (b"a,b,c\n1,2,3\n", "3 columns, not 137"),
-    (b"\n", "0 columns"), (b"\xff\xfe\x00", "no csv file"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-    ((",".join(HEADER) + "\n\n").encode(), "holds no picture"),
-    (2 * (",".join(HEADER) + "\na.jpg\n").encode() + b"a.jpg\n", "twice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "No such file"),
+        (b"", "empty"),
+        (b"a,b,c\n1,2,3\n", "3 columns, not 137"),
+        (b"\n", "0 columns"),
+        (b"\xff\xfe\x00", "no csv file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ((",".join(HEADER) + "\n\n").encode(), "holds no picture"),
+        (2 * (",".join(HEADER) + "\na.jpg\n").encode() + b"a.jpg\n", "twice"),
+    ],
+)
 def test_what_is_no_table_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / p1.TABLE).write_bytes(content)
@@ -164,7 +181,9 @@ def test_two_data_sets_share_one_record_set(tree, data, tmp_path):
         hashes.add(manifest["records_sha256"])
     assert len(hashes) == 1
     assert [(s["format"], s["labels"], s["pictures"]) for s in manifest["sources"]] == [
-        ("300w-lp", "pts_2d", 96), ("p1", "p1", 80)]  # fmt: skip
+        ("300w-lp", "pts_2d", 96),
+        ("p1", "p1", 80),
+    ]
     assert label_source(manifest) == f"{tree.name} pts_2d, {data.name} p1"
     groups = {}
     for side in SIDES:

@@ -4,8 +4,9 @@ from conftest import face_points
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.draw import BLUE, GREEN, RED, draw_axes
-from senet_kp.pose import (
+from senet_kp.face.draw import BLUE, GREEN, RED, draw_axes
+from senet_kp.face.known_schemes import IBUG68, SCHEMES
+from senet_kp.face.pose import (
     MEAN_LANDMARKS_CM,
     angle_between_deg,
     angles_deg,
@@ -15,7 +16,6 @@ from senet_kp.pose import (
     true_rotation,
     turned,
 )
-from senet_kp.schemes import IBUG68, SCHEMES
 
 ALL = np.ones(68, bool)
 
@@ -47,7 +47,7 @@ def test_too_few_points_give_no_pose():
 
 
 def test_the_table_is_the_renderers_mean_head():
-    from data_prep.sample_faces.landmarks import mean_landmarks_3d
+    from senet_kp.data_prep.sample_faces.landmarks import mean_landmarks_3d
 
     points = mean_landmarks_3d()
     points[:, 2] -= points[:, 2].mean()
@@ -75,14 +75,17 @@ def clockwise(degrees, stretch=1.0):
 MIRROR = np.diag([-1, 1])
 
 
-@pytest.mark.parametrize("before, change, after", [
-    ((0, 30, 0), MIRROR, (0, -30, 0)),
-    ((0, 30, 0), 2.5 * MIRROR, (0, -30, 0)),
-    ((0, 0, 0), clockwise(20), (0, 0, 20)),
-    ((0, 0, 5), clockwise(-20, stretch=1.3), (0, 0, -15)),
-    ((10, 30, 0), clockwise(20) @ MIRROR, None),
-    ((-10, 40, 15), MIRROR @ clockwise(-15), None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "before, change, after",
+    [
+        ((0, 30, 0), MIRROR, (0, -30, 0)),
+        ((0, 30, 0), 2.5 * MIRROR, (0, -30, 0)),
+        ((0, 0, 0), clockwise(20), (0, 0, 20)),
+        ((0, 0, 5), clockwise(-20, stretch=1.3), (0, 0, -15)),
+        ((10, 30, 0), clockwise(20) @ MIRROR, None),
+        ((-10, 40, 15), MIRROR @ clockwise(-15), None),
+    ],
+)
 def test_a_head_turns_with_its_picture_as_its_points_say(before, change, after):
     """The pose that augmentation makes of a pose is that of the points that it makes."""
     rotation = turned(rotation_of(before), change)

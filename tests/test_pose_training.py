@@ -9,25 +9,25 @@ import pytest
 from conftest import face_points
 from runs import assert_equal_to_the_bit, config, rows, variables
 
-from export.freeze import frozen_graph
-from senet_kp import pose_targets
-from senet_kp.augment import AugmentConfig, Augmenter
-from senet_kp.checkpoints import checkpoint_prefix, read_settings
-from senet_kp.crops import load_crops
-from senet_kp.inputs import training_batch
-from senet_kp.losses import pose_loss
+from senet_kp.export.freeze import frozen_graph
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pose import angle_between_deg, head_rotation, rotation_of
+from senet_kp.input import pose_targets
+from senet_kp.input.augment import AugmentConfig, Augmenter
+from senet_kp.input.crops import load_crops
+from senet_kp.input.pipeline import training_batch
+from senet_kp.input.pose_targets import PoseTargets, require_poses
 from senet_kp.nets import NETWORKS, POSED, build_network
 from senet_kp.nets.layers import FEATURES
 from senet_kp.nets.pose_head import AHEAD, orthonormal
-from senet_kp.pose import angle_between_deg, head_rotation, rotation_of
-from senet_kp.pose_targets import PoseTargets, require_poses
-from senet_kp.run_folder import RunFolder
-from senet_kp.schemes import IBUG68
-from senet_kp.tf1 import tf
-from senet_kp.train import train
-from senet_kp.train_config import check
-from tfrecords.errors import UserError
-from tfrecords.shards import read_manifest, read_records
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.train.checkpoints import checkpoint_prefix, read_settings
+from senet_kp.train.config import check
+from senet_kp.train.loop import train
+from senet_kp.train.losses import pose_loss
+from senet_kp.train.run_folder import RunFolder
 
 UNKNOWN = np.full(3, np.nan)
 HEAD = "pose/columns/biases"
@@ -121,8 +121,9 @@ def posed(run, records, tmp_path_factory):
 
 
 def posed_config(records, folder, before, **options):
-    return config(records, folder, net="senet", steps=2, pose_weight=0.1,
-                  init_from=str(before), **options)  # fmt: skip
+    return config(
+        records, folder, net="senet", steps=2, pose_weight=0.1, init_from=str(before), **options
+    )
 
 
 def test_a_run_with_the_head_says_how_far_its_poses_are_off(posed):
@@ -162,8 +163,12 @@ def test_the_frozen_graph_is_the_same_with_and_without_it(posed, run, records):
         prefix = checkpoint_prefix(folder, "latest")
         data, _ = frozen_graph(read_settings(folder), manifest, prefix, images)
         definition = tf.GraphDef.FromString(data)
-        made.append([(n.name, n.op, n.attr["value"].tensor.tensor_shape.SerializeToString())
-                     for n in definition.node])  # fmt: skip
+        made.append(
+            [
+                (n.name, n.op, n.attr["value"].tensor.tensor_shape.SerializeToString())
+                for n in definition.node
+            ]
+        )
     assert made[0] == made[1] and not any("pose" in name for name, *_ in made[0])
 
 

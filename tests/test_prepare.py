@@ -12,15 +12,15 @@ from conftest import REAL_DATA, assert_one_line_error, make_tree, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import lp300w
-from data_prep.config import PrepareConfig
-from data_prep.face_sample import Rejected
-from data_prep.prepare import prepare
-from data_prep.split import side_of
-from senet_kp.crops import load_crops
-from senet_kp.shape_statistics import ShapeStatistics
-from tfrecords.errors import CheckError, InputError, UserError
-from tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats import lp300w
+from senet_kp.data_prep.formats.face_sample import Rejected
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.data_prep.split import side_of
+from senet_kp.face.shape_statistics import ShapeStatistics
+from senet_kp.input.crops import load_crops
+from senet_kp.tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 
 
 def config(data, out, **options):
@@ -67,11 +67,14 @@ def test_own_points_serve_for_pose_index_0_alone(copy):
     assert "landmarks/AFW is missing" in survey and "official archive: 5,207" in survey
 
 
-@pytest.mark.parametrize("values, reason", [
-    ({"other": 1}, "no-points"),
-    ({"pts_2d": np.ones((5, 2))}, "point-count"),
-    ({"pts_2d": np.full((68, 2), np.nan)}, "not-finite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values, reason",
+    [
+        ({"other": 1}, "no-points"),
+        ({"pts_2d": np.ones((5, 2))}, "point-count"),
+        ({"pts_2d": np.full((68, 2), np.nan)}, "not-finite"),
+    ],
+)
 def test_unusable_labels_have_a_reason(copy, values, reason):
     scipy.io.savemat(label_of(copy), values)
     with pytest.raises(Rejected) as caught:
@@ -79,10 +82,14 @@ def test_unusable_labels_have_a_reason(copy, values, reason):
     assert caught.value.reason == reason and "AFW_1000_1_0_pts.mat" in str(caught.value)
 
 
-@pytest.mark.parametrize("data, reason", [
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git-lfs-pointer"),
-    (b"", "empty"), (b"no mat file at all", "bad-mat"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git-lfs-pointer"),
+        (b"", "empty"),
+        (b"no mat file at all", "bad-mat"),
+    ],
+)
 def test_damaged_label_files_have_a_reason(copy, data, reason):
     label_of(copy).write_bytes(data)
     with pytest.raises(Rejected) as caught:
@@ -90,12 +97,17 @@ def test_damaged_label_files_have_a_reason(copy, data, reason):
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("name, group", [
-    ("AFW_134212_2_0", "AFW_134212"), ("AFW_134212_1_13", "AFW_134212"),
-    ("HELEN_100032540_1_0", "HELEN_100032540"), ("IBUG_image_008_1_0", "IBUG_image_008"),
-    ("LFPW_image_train_0001_3", "LFPW_image_train_0001"),
-    ("LFPW_image_test_0001_3", "LFPW_image_test_0001"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, group",
+    [
+        ("AFW_134212_2_0", "AFW_134212"),
+        ("AFW_134212_1_13", "AFW_134212"),
+        ("HELEN_100032540_1_0", "HELEN_100032540"),
+        ("IBUG_image_008_1_0", "IBUG_image_008"),
+        ("LFPW_image_train_0001_3", "LFPW_image_train_0001"),
+        ("LFPW_image_test_0001_3", "LFPW_image_test_0001"),
+    ],
+)
 def test_group_is_the_photo(tmp_path, name, group):
     folder = tmp_path / name.split("_")[0]
     folder.mkdir()
@@ -228,9 +240,23 @@ def break_pictures(root):
     spread = np.arange(136).reshape(68, 2) * 1.0
     scipy.io.savemat(label_of(root, pictures[6].stem), {"pts_2d": spread + 5000})
     scipy.io.savemat(label_of(root, pictures[7].stem), {"pts_2d": spread / 50 + 200})
-    return {p.name: reason for p, reason in zip(pictures, (
-        "truncated", "empty", "git-lfs-pointer", "unreadable", "point-count", "not-finite",
-        "outside", "tiny-face"), strict=False)}  # fmt: skip
+    return {
+        p.name: reason
+        for p, reason in zip(
+            pictures,
+            (
+                "truncated",
+                "empty",
+                "git-lfs-pointer",
+                "unreadable",
+                "point-count",
+                "not-finite",
+                "outside",
+                "tiny-face",
+            ),
+            strict=False,
+        )
+    }
 
 
 def test_unusable_pictures_are_set_aside_with_their_reason(copy, tmp_path):
@@ -252,13 +278,21 @@ def test_too_many_of_them_end_the_run_and_keep_the_list(copy, tmp_path):
     assert len((tmp_path / "out-rejects.csv").read_text().splitlines()) == 9
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda root: None, ["no such folder"]),
-    (lambda root: root.mkdir(), ["no pictures found", "AFW/"]),
-    (lambda root: make_tree(root, 1), ["falls on the", "side"]),
-    (lambda root: (root.mkdir(), cv2.imwrite(f"{root}/a.jpg", np.zeros((9, 9, 3), np.uint8))),
-     ["holds pictures itself"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda root: None, ["no such folder"]),
+        (lambda root: root.mkdir(), ["no pictures found", "AFW/"]),
+        (lambda root: make_tree(root, 1), ["falls on the", "side"]),
+        (
+            lambda root: (
+                root.mkdir(),
+                cv2.imwrite(f"{root}/a.jpg", np.zeros((9, 9, 3), np.uint8)),
+            ),
+            ["holds pictures itself"],
+        ),
+    ],
+)
 def test_unusable_folders_are_named(tmp_path, make, words):
     make(tmp_path / "data")
     with pytest.raises((InputError, CheckError)) as caught:
@@ -267,10 +301,19 @@ def test_unusable_folders_are_named(tmp_path, make, words):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("flags", [
-    ["--box.padding", "mirror"], ["--context", "0.5"], ["--context", "1.51"], ["--points", "p"],
-    ["--format", "coco"], ["--test-share", "1.1"], ["--split", "even"], ["--no-such-flag", "1"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--box.padding", "mirror"],
+        ["--context", "0.5"],
+        ["--context", "1.51"],
+        ["--points", "p"],
+        ["--format", "coco"],
+        ["--test-share", "1.1"],
+        ["--split", "even"],
+        ["--no-such-flag", "1"],
+    ],
+)
 def test_senseless_flags_exit_with_2(tree, tmp_path, flags):
     result = run_module("-m", "data_prep.prepare", "--data", tree, "--out", tmp_path / "o", *flags)
     assert result.returncode == 2 and "Traceback" not in result.stderr

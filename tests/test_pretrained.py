@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT, run_module
 
-from data_prep import lp300w
-from data_prep.sample_faces.identity import render_identity
-from data_prep.split import side_of
-from demo import PRETRAINED
-from export.parity import LIMIT_PX
-from senet_kp.backends import OpenCVBackend, TensorFlowBackend
-from senet_kp.facebox import crop, face_box, to_relative
-from senet_kp.metrics import nme, normalised_errors
-from senet_kp.model_card import box_rule, read_card
-from senet_kp.pictures import read_picture
-from senet_kp.predictor import LandmarkPredictor
-from senet_kp.schemes import IBUG68
+from senet_kp.data_prep.formats import lp300w
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.data_prep.split import side_of
+from senet_kp.demo.command import PRETRAINED
+from senet_kp.export.parity import LIMIT_PX
+from senet_kp.face.facebox import crop, face_box, to_relative
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.pictures import read_picture
+from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
+from senet_kp.inference.model_card import box_rule, read_card
+from senet_kp.inference.predictor import LandmarkPredictor
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,16 @@ def test_the_demo_takes_it_by_default(views, tmp_path):
     cv2.imwrite(str(tmp_path / "face.jpg"), picture[..., ::-1])
     box = face_box(truth, box_rule(read_card(PRETRAINED))).tolist()
     (tmp_path / "boxes.json").write_text(json.dumps({"face.jpg": [box]}))
-    result = run_module("demo.py", tmp_path / "face.jpg", "--boxes", tmp_path / "boxes.json",
-                        "--json", "-", "--out", tmp_path / "out")  # fmt: skip
+    result = run_module(
+        "demo.py",
+        tmp_path / "face.jpg",
+        "--boxes",
+        tmp_path / "boxes.json",
+        "--json",
+        "-",
+        "--out",
+        tmp_path / "out",
+    )
     assert result.returncode == 0, result.stderr
     face = json.loads(result.stdout)["faces"][0]
     assert face_nme(np.array(face["landmarks"]), truth) < 0.09

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_prep import lp300w, pts
-from data_prep.face_sample import Rejected
-from data_prep.photos import group_of
-from senet_kp.schemes import IBUG68, WFLW98
-from tfrecords.errors import CheckError, InputError
+from senet_kp.data_prep.formats import lp300w, pts
+from senet_kp.data_prep.formats.face_sample import Rejected
+from senet_kp.data_prep.formats.photos import group_of
+from senet_kp.face.known_schemes import IBUG68, WFLW98
+from senet_kp.tfrecords.errors import CheckError, InputError
 
 PLACES = st.floats(-5000, 5000).map(lambda value: round(value, 6))
 
@@ -50,25 +50,34 @@ def test_points_come_back(points):
     np.testing.assert_allclose(pts.parse_pts(text_of(points)), points, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", [
-    "version: 1\nn_points: 2\n{\n1 2\n3 4\n}",
-    "VERSION:1\r\nN_Points :  2\r\n{\r\n1 2\r\n3 4\r\n}\r\n",
-    "version: 1 n_points: 2 { 1 2\n3 4 }",
-    "1 2\n3 4\n",
-    "n_points:2\n1\t2\n\n  3   4\n",
-    "# made by hand\nversion:\nn_points: 2{\n1 2 // eye\n# the other\n3 4\n}\n\n",
-    "{\n1 2\n3 4\n}",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 1\nn_points: 2\n{\n1 2\n3 4\n}",
+        "VERSION:1\r\nN_Points :  2\r\n{\r\n1 2\r\n3 4\r\n}\r\n",
+        "version: 1 n_points: 2 { 1 2\n3 4 }",
+        "1 2\n3 4\n",
+        "n_points:2\n1\t2\n\n  3   4\n",
+        "# made by hand\nversion:\nn_points: 2{\n1 2 // eye\n# the other\n3 4\n}\n\n",
+        "{\n1 2\n3 4\n}",
+    ],
+)
 def test_headers_braces_and_comments_are_tolerated(text):
     np.testing.assert_array_equal(pts.parse_pts(text), [[0, 1], [2, 3]])
 
 
-@pytest.mark.parametrize("text, words", [
-    ("n_points: 3\n{\n1 2\n3 4\n}", "n_points: 3, and holds 2"),
-    ("n_points: 2\n{\n1 2\n3 4", "before the closing brace"),
-    ("{\n1 2\n3\n}", "'3', not x and y"), ("1 2 3\n", "not x and y"), ("1,2\n", "not x and y"),
-    ("{\n1 two\n}", "could not convert"), ("\x00\x01binary", "not x and y"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("n_points: 3\n{\n1 2\n3 4\n}", "n_points: 3, and holds 2"),
+        ("n_points: 2\n{\n1 2\n3 4", "before the closing brace"),
+        ("{\n1 2\n3\n}", "'3', not x and y"),
+        ("1 2 3\n", "not x and y"),
+        ("1,2\n", "not x and y"),
+        ("{\n1 two\n}", "could not convert"),
+        ("\x00\x01binary", "not x and y"),
+    ],
+)
 def test_what_is_no_pts_file_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         pts.parse_pts(text)
@@ -77,17 +86,20 @@ def test_what_is_no_pts_file_is_refused(text, words):
 POINTS = np.arange(136.0).reshape(68, 2)
 
 
-@pytest.mark.parametrize("data, reason, words", [
-    (b"", "empty", "empty"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs-pointer", "git lfs pull"),
-    (text_of(POINTS)[:400].encode(), "bad-pts", "closing brace"),
-    (text_of(POINTS[:60]).encode(), "point-count", "60 points.*JSON file"),
-    (text_of(np.ones((98, 2))).encode(), "point-count", "98 points.*--scheme wflw98"),
-    (text_of(np.ones((5, 2))).encode(), "point-count", "--scheme dlib5 or --scheme celeba5"),
-    (b"n_points: 0\n{\n}\n", "point-count", "0 points"),
-    (text_of(np.where(POINTS == 7, np.nan, POINTS)).encode(), "not-finite", "not finite"),
-    (text_of(np.where(POINTS == 7, np.inf, POINTS)).encode(), "not-finite", "not finite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data, reason, words",
+    [
+        (b"", "empty", "empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs-pointer", "git lfs pull"),
+        (text_of(POINTS)[:400].encode(), "bad-pts", "closing brace"),
+        (text_of(POINTS[:60]).encode(), "point-count", "60 points.*JSON file"),
+        (text_of(np.ones((98, 2))).encode(), "point-count", "98 points.*--scheme wflw98"),
+        (text_of(np.ones((5, 2))).encode(), "point-count", "--scheme dlib5 or --scheme celeba5"),
+        (b"n_points: 0\n{\n}\n", "point-count", "0 points"),
+        (text_of(np.where(POINTS == 7, np.nan, POINTS)).encode(), "not-finite", "not finite"),
+        (text_of(np.where(POINTS == 7, np.inf, POINTS)).encode(), "not-finite", "not finite"),
+    ],
+)
 def test_unusable_labels_have_a_reason(tmp_path, data, reason, words):
     (source,) = pts.scan(touch(tmp_path, "a.jpg", "a.pts"))
     with pytest.raises(Rejected, match=words) as caught:
@@ -152,27 +164,38 @@ def test_mirrored_copies_are_off_by_default_and_in_the_group_of_their_originals(
 
 
 def test_survey_counts_by_subset_and_what_has_no_counterpart(tmp_path):
-    touch(tmp_path, "300W/01_Indoor/indoor_001.png", "300W/01_Indoor/indoor_001.pts",
-          "300W/01_Indoor/indoor_002.png", "300W/02_Outdoor/outdoor_001.png",
-          "300W/02_Outdoor/outdoor_001.pts", "300W/02_Outdoor/outdoor_002.pts")  # fmt: skip
+    touch(
+        tmp_path,
+        "300W/01_Indoor/indoor_001.png",
+        "300W/01_Indoor/indoor_001.pts",
+        "300W/01_Indoor/indoor_002.png",
+        "300W/02_Outdoor/outdoor_001.png",
+        "300W/02_Outdoor/outdoor_001.pts",
+        "300W/02_Outdoor/outdoor_002.pts",
+    )
     sources = pts.scan(tmp_path / "300W")
     survey = pts.survey(tmp_path / "300W", sources)
     assert [line.split()[:3] for line in survey[:2]] == [
-        ["01_Indoor", "1", "faces"], ["02_Outdoor", "1", "faces"]]  # fmt: skip
+        ["01_Indoor", "1", "faces"],
+        ["02_Outdoor", "1", "faces"],
+    ]
     assert "1 pictures have no .pts file" in survey[2] and "indoor_002.png" in survey[2]
     assert "1 .pts files have no picture" in survey[3] and "outdoor_002.pts" in survey[3]
     assert "non-commercial" in pts.terms(sources)
     assert pts.terms(pts.scan(touch(tmp_path / "mine", "a.jpg", "a.pts"))) == ""
 
 
-@pytest.mark.parametrize("root, name, group", [
-    ("300W", "afw/134212_2.jpg", "AFW_134212"),
-    ("AFW", "134212_2.jpg", "AFW_134212"),
-    ("300W", "helen/testset/100032540_1.jpg", "HELEN_100032540"),
-    ("300W", "ibug/image_008_1.jpg", "IBUG_image_008"),
-    ("300W", "lfpw/trainset/image_0001.png", "LFPW_image_train_0001"),
-    ("300W", "lfpw/testset/image_0001_mirror.png", "LFPW_image_test_0001"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "root, name, group",
+    [
+        ("300W", "afw/134212_2.jpg", "AFW_134212"),
+        ("AFW", "134212_2.jpg", "AFW_134212"),
+        ("300W", "helen/testset/100032540_1.jpg", "HELEN_100032540"),
+        ("300W", "ibug/image_008_1.jpg", "IBUG_image_008"),
+        ("300W", "lfpw/trainset/image_0001.png", "LFPW_image_train_0001"),
+        ("300W", "lfpw/testset/image_0001_mirror.png", "LFPW_image_test_0001"),
+    ],
+)
 def test_a_photo_of_300w_has_the_group_that_300w_lp_gives_it(tmp_path, root, name, group):
     assert group_of(root, PurePosixPath(name)) == group
     subset = group.split("_")[0]
@@ -181,19 +204,31 @@ def test_a_photo_of_300w_has_the_group_that_300w_lp_gives_it(tmp_path, root, nam
     assert source.group == group == group_of("any", PurePosixPath(f"x/{stem}.jpg"))
 
 
-@pytest.mark.parametrize("name, group", [
-    ("IMG_2024.jpg", "IMG_2024"), ("a/b/me.jpg", "a/b/me"), ("image_0001.jpg", "image_0001"),
-    ("indoor_001.png", "indoor_001"), ("../photos/me.jpg", "photos/me"), ("0001.jpg", "mine"),
-    ("clip/annot/000001.jpg", "clip"), ("a/clip/000001.jpg", "a/clip"),
-    ("image_3_1.png", "image_3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, group",
+    [
+        ("IMG_2024.jpg", "IMG_2024"),
+        ("a/b/me.jpg", "a/b/me"),
+        ("image_0001.jpg", "image_0001"),
+        ("indoor_001.png", "indoor_001"),
+        ("../photos/me.jpg", "photos/me"),
+        ("0001.jpg", "mine"),
+        ("clip/annot/000001.jpg", "clip"),
+        ("a/clip/000001.jpg", "a/clip"),
+        ("image_3_1.png", "image_3"),
+    ],
+)
 def test_group_of_other_pictures(name, group):
     assert group_of("mine", PurePosixPath(name)) == group
 
 
-@pytest.mark.parametrize("names, words", [
-    ((), "no labelled picture"), (("a.jpg", "b.pts"), "no labelled picture"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        ((), "no labelled picture"),
+        (("a.jpg", "b.pts"), "no labelled picture"),
+    ],
+)
 def test_unusable_folders_are_named(tmp_path, names, words):
     with pytest.raises(InputError, match=words) as caught:
         pts.scan(touch(tmp_path, *names))

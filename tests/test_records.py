@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfrecords.example import BadRecord, frame, read_frames
-from tfrecords.schema import (
+from senet_kp.tfrecords.example import BadRecord, frame, read_frames
+from senet_kp.tfrecords.schema import (
     JPEG,
     LANDMARKS,
     MASK,
@@ -23,7 +23,7 @@ from tfrecords.schema import (
     parse_op,
     picture_of,
 )
-from tfrecords.verify import verify
+from senet_kp.tfrecords.verify import verify
 
 floats = st.floats(-1e6, 1e6, width=32)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -35,10 +35,17 @@ def arrays(*shape):
 
 def records_of(count):
     return st.builds(
-        Record, jpeg=st.binary(max_size=200), landmarks=arrays(count, 2), mask=arrays(count),
-        affine=arrays(2, 3), pose=arrays(3), name=names, group=names, subset=names,
+        Record,
+        jpeg=st.binary(max_size=200),
+        landmarks=arrays(count, 2),
+        mask=arrays(count),
+        affine=arrays(2, 3),
+        pose=arrays(3),
+        name=names,
+        group=names,
+        subset=names,
         tags=st.lists(names, max_size=3).map(tuple),
-    )  # fmt: skip
+    )
 
 
 @given(records_of(5))
@@ -52,21 +59,33 @@ def test_a_record_comes_back_exactly_and_equal_records_are_equal_bytes(record):
 
 def example():
     rng = np.random.default_rng(0)
-    return Record(b"\xff\xd8 picture \xff\xd9", rng.random((68, 2)).astype(np.float32),
-                  np.ones(68, np.float32), np.eye(2, 3, dtype=np.float32),
-                  np.array([1, 2, np.nan], np.float32), "AFW/é_0.jpg", "é", "AFW",
-                  ("pose", "é"))  # fmt: skip
+    return Record(
+        b"\xff\xd8 picture \xff\xd9",
+        rng.random((68, 2)).astype(np.float32),
+        np.ones(68, np.float32),
+        np.eye(2, 3, dtype=np.float32),
+        np.array([1, 2, np.nan], np.float32),
+        "AFW/é_0.jpg",
+        "é",
+        "AFW",
+        ("pose", "é"),
+    )
 
 
-@pytest.mark.parametrize("picture, number, name", [
-    ("a/b.jpg", 1, "a/b.jpg"), ("a/b.jpg", 12, "a/b.jpg#12"), ("no#2.jpg", 3, "no#2.jpg#3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "picture, number, name",
+    [
+        ("a/b.jpg", 1, "a/b.jpg"),
+        ("a/b.jpg", 12, "a/b.jpg#12"),
+        ("no#2.jpg", 3, "no#2.jpg#3"),
+    ],
+)
 def test_names_of_a_pictures_faces_lead_back_to_it(picture, number, name):
     assert face_name(picture, number) == name and picture_of(name) == picture
 
 
 def test_tensorflow_reads_what_we_write(tmp_path):
-    from senet_kp.tf1 import tf
+    from senet_kp.nets.tf1 import tf
 
     path = tmp_path / "x.tfrecord"
     path.write_bytes(frame(encode(example())) * 3)
@@ -84,7 +103,7 @@ def test_tensorflow_reads_what_we_write(tmp_path):
 
 
 def test_tensorflows_writer_makes_the_same_frames(tmp_path):
-    from senet_kp.tf1 import tf
+    from senet_kp.nets.tf1 import tf
 
     path = tmp_path / "x.tfrecord"
     payloads = [b"", b"one", bytes(range(256)) * 40]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from conftest import assert_one_line_error, run_module
 
-from senet_kp.evaluate import EvaluateConfig, evaluate
 from senet_kp.report.__main__ import ReportConfig, write_report
-from senet_kp.report.boxes import SCALES, SHIFTS
+from senet_kp.report.box_sensitivity import SCALES, SHIFTS
 from senet_kp.report.markup import model_name, percent, text
 from senet_kp.report.numbers import NO_DATA, NO_TRANSFORM
 from senet_kp.report.page import page
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
 
 # --- the whole ---
 
@@ -82,8 +82,20 @@ def test_the_gallery_starts_at_the_extremes(numbers):
 
 def test_the_same_input_gives_the_same_bytes(config, numbers, tmp_path):
     again = tmp_path / "again.html"
-    flags = ["--models", *config.models, "--records", config.records, "--data", *config.data,
-             "--run", config.run, "--box-faces", config.box_faces, "--out", again]  # fmt: skip
+    flags = [
+        "--models",
+        *config.models,
+        "--records",
+        config.records,
+        "--data",
+        *config.data,
+        "--run",
+        config.run,
+        "--box-faces",
+        config.box_faces,
+        "--out",
+        again,
+    ]
     result = run_module("-m", "senet_kp.report", *flags)
     assert result.returncode == 0, result.stderr
     assert f"NME {numbers['models'][0]['scores']['all']['nme']['value']:.2%}" in result.stdout
@@ -143,8 +155,19 @@ def test_the_page_is_whole_and_needs_nothing_else(html, numbers):
     assert "script" not in page.count and "@import" not in html and "http" not in html
     assert page.count["svg"] == 1 + len(numbers["models"]) + 2 + 2
     assert page.count["img"] == sum(map(len, numbers["gallery"].values()))
-    for name in ("scores", "ced", "points", "yaw", "boxes", "detector", "faces", "training",
-                 "comparison", "models", "conditions"):  # fmt: skip
+    for name in (
+        "scores",
+        "ced",
+        "points",
+        "yaw",
+        "boxes",
+        "detector",
+        "faces",
+        "training",
+        "comparison",
+        "models",
+        "conditions",
+    ):
         assert name in page.ids and f'href="#{name}"' in html
 
 
@@ -204,8 +227,16 @@ PROBE = """<script>addEventListener("load", () => {
 
 
 def browse(path, *flags) -> str:
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-               "--window-size=390,3000", "--virtual-time-budget=3000", *flags]  # fmt: skip
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--window-size=390,3000",
+        "--virtual-time-budget=3000",
+        *flags,
+    ]
     result = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     return result.stdout

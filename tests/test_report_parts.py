@@ -9,22 +9,22 @@ import pytest
 from conftest import face_points
 
 from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline
-from senet_kp.crops import Crops, load_crops, load_stored
-from senet_kp.detector import FaceDetector
-from senet_kp.facebox import BoxRule, affine_box, box_affine
-from senet_kp.metrics import normaliser
-from senet_kp.models import Model, open_model
-from senet_kp.predictor import LandmarkPredictor
+from senet_kp.face.facebox import BoxRule, affine_box, box_affine
+from senet_kp.face.known_schemes import CELEBA5, IBUG68
+from senet_kp.face.metrics import normaliser
+from senet_kp.inference.dlib_detector import FaceDetector
+from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.input.crops import Crops, load_crops, load_stored
 from senet_kp.report.__main__ import ReportConfig
 from senet_kp.report.bootstrap import estimates
-from senet_kp.report.boxes import SCALES, SHIFTS, box_curves, points_in_box
-from senet_kp.report.detected import compare_boxes, file_of, find_pictures, points_in_detected
+from senet_kp.report.box_sensitivity import SCALES, SHIFTS, box_curves, points_in_box
+from senet_kp.report.detector_boxes import compare_boxes, file_of, find_pictures, points_in_detected
 from senet_kp.report.gallery import choose
 from senet_kp.report.numbers import _by_tag, _names, _paired
-from senet_kp.report.training import SHOWN_ROWS, training_curve
-from senet_kp.schemes import CELEBA5, IBUG68
-from tfrecords.errors import InputError, ModelError
-from tfrecords.shards import read_manifest
+from senet_kp.scoring.models import Model, open_model
+from senet_kp.tfrecords.errors import InputError, ModelError
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.training_curve import SHOWN_ROWS, training_curve
 
 MEAN = {"mean": np.mean}
 
@@ -167,8 +167,10 @@ def test_boxes_compared_by_hand():
     points[3] = None
     found = compare_boxes(points, np.array([0.05, 0.1, 0.1, 0.9]), crops, IBUG68, "inter-ocular", 0)
     assert {name: (part["faces"], part["found"]) for name, part in found.items()} == {
-        "all": (4, 3), "A": (2, 2), "B": (2, 1),
-    }  # fmt: skip
+        "all": (4, 3),
+        "A": (2, 2),
+        "B": (2, 1),
+    }
     assert found["A"]["nme_detected"]["value"] == pytest.approx(0.1)
     assert found["A"]["nme_truth"]["value"] == pytest.approx(0.075)
     assert found["A"]["relative_difference"]["value"] == pytest.approx(1 / 3)
@@ -235,7 +237,10 @@ def test_pictures_of_faces_are_found_below_folders_and_label_files(tmp_path):
     roots = (tmp_path / "one", tmp_path / "two" / "faces.xml")
     found = find_pictures(["b.jpg#2", "a.jpg", "b.jpg"], roots)
     assert [path.parent.name + "/" + path.name for path in found] == [
-        "two/b.jpg", "one/a.jpg", "two/b.jpg"]  # fmt: skip
+        "two/b.jpg",
+        "one/a.jpg",
+        "two/b.jpg",
+    ]
     with pytest.raises(InputError, match="no c.jpg there"):
         find_pictures(["c.jpg"], roots)
 

@@ -11,20 +11,20 @@ import pytest
 from conftest import ROOT, run_module
 from runs import assert_equal_to_the_bit, command, config, rows, variables
 
-from senet_kp.backends import TensorFlowBackend
-from senet_kp.checkpoints import (
+from senet_kp.inference.backends import TensorFlowBackend
+from senet_kp.input.crops import load_crops
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import ModelError, UserError
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.checkpoints import (
     checkpoint_prefix,
     read_settings,
     restored_session,
     run_images,
 )
-from senet_kp.crops import load_crops
-from senet_kp.frozen_weights import unfolded_weights
-from senet_kp.run_folder import RunFolder
-from senet_kp.tf1 import tf
-from senet_kp.train import train
-from tfrecords.errors import ModelError, UserError
-from tfrecords.shards import read_manifest
+from senet_kp.train.frozen_weights import unfolded_weights
+from senet_kp.train.loop import train
+from senet_kp.train.run_folder import RunFolder
 
 
 def test_stopped_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_path):
@@ -40,8 +40,11 @@ def start_and_signal(records, run, number, after_step):
     """Start the command, send it a signal once the step's line is there; its exit code."""
     process = subprocess.Popen(
         [sys.executable, "-u", *command(records, run, "--steps", "100000")],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -103,8 +106,13 @@ def test_a_cosine_cannot_be_made_longer_afterwards(records, tmp_path):
 
 
 def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
-    options = {"net": "senet", "steps": 1, "learning_rate": 1e-12, "init_from": str(run),
-               "warmup_steps": 0}  # fmt: skip
+    options = {
+        "net": "senet",
+        "steps": 1,
+        "learning_rate": 1e-12,
+        "init_from": str(run),
+        "warmup_steps": 0,
+    }
     assert train(config(records, tmp_path / "run", **options)) == 0
     first, new = variables(run, "best"), variables(tmp_path / "run")
     assert new["global_step"] == 1
@@ -125,8 +133,15 @@ def test_a_frozen_graph_is_trained_on_from_where_it_was(model, records, tmp_path
     assert values[f"{layer}/gamma"] ** 2 == pytest.approx(
         values[f"{layer}/moving_variance"] + 1e-5, rel=1e-5
     )
-    options = {"net": "senet", "steps": 1, "learning_rate": 1e-12, "init_from": str(model),
-               "warmup_steps": 0, "average_decay": 0.0, "bn_decay": 0.999999}  # fmt: skip
+    options = {
+        "net": "senet",
+        "steps": 1,
+        "learning_rate": 1e-12,
+        "init_from": str(model),
+        "warmup_steps": 0,
+        "average_decay": 0.0,
+        "bn_decay": 0.999999,
+    }
     assert train(config(records, tmp_path / "run", **options)) == 0
     settings = read_settings(tmp_path / "run")
     assert settings["before"]["net"] == "senet" and len(settings["before"]["graph_sha256"]) == 64
@@ -148,8 +163,14 @@ def test_a_graph_that_does_not_fit_is_refused(model, records, tmp_path):
 def test_plateau_remembers_over_a_stop(records, tmp_path):
     """Patience 1 and a val NME that cannot get better: the rate falls at every validation."""
     run = tmp_path / "run"
-    options = {"schedule": "plateau", "plateau_patience": 1, "plateau_factor": 0.5,
-               "plateau_floor": 0.0, "validate_every_steps": 1, "learning_rate": 1e-9}  # fmt: skip
+    options = {
+        "schedule": "plateau",
+        "plateau_patience": 1,
+        "plateau_factor": 0.5,
+        "plateau_floor": 0.0,
+        "validate_every_steps": 1,
+        "learning_rate": 1e-9,
+    }
     for steps in (2, 4):
         assert train(config(records, run, steps=steps, **options)) == 0
     kept = variables(run)

@@ -7,25 +7,29 @@ import numpy as np
 import pytest
 import scipy.io
 
-from data_prep.sample_faces.body import PIVOT
-from data_prep.sample_faces.camera import SIZE_PX, Camera, rotation
-from data_prep.sample_faces.dataset import Config, write_samples
-from data_prep.sample_faces.head import Head
-from data_prep.sample_faces.identity import render_identity
-from data_prep.sample_faces.landmarks import contour_on_view, landmarks_3d, mean_landmarks_3d
-from data_prep.sample_faces.rasterise import rasterise
-from data_prep.sample_faces.render import Model, draw
-from data_prep.sample_faces.scene import random_background, random_light
-from data_prep.sample_faces.texture import FacePaint
-from data_prep.sample_faces.traits import (
+from senet_kp.data_prep.sample_faces.body import PIVOT
+from senet_kp.data_prep.sample_faces.camera import SIZE_PX, Camera, rotation
+from senet_kp.data_prep.sample_faces.dataset import Config, write_samples
+from senet_kp.data_prep.sample_faces.head import Head
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.data_prep.sample_faces.landmarks import (
+    contour_on_view,
+    landmarks_3d,
+    mean_landmarks_3d,
+)
+from senet_kp.data_prep.sample_faces.rasterise import rasterise
+from senet_kp.data_prep.sample_faces.render import Model, draw
+from senet_kp.data_prep.sample_faces.scene import random_background, random_light
+from senet_kp.data_prep.sample_faces.texture import FacePaint
+from senet_kp.data_prep.sample_faces.traits import (
     Expression,
     random_expression,
     random_look,
     random_shape,
 )
-from senet_kp.scheme import flip_table_error
-from senet_kp.schemes import IBUG68
-from tfrecords.errors import UserError
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.scheme import flip_table_error
+from senet_kp.tfrecords.errors import UserError
 
 JAW = list(IBUG68.contour)
 FEATURES = [i for i in range(68) if i not in JAW]
@@ -251,8 +255,9 @@ def test_rasteriser_keeps_the_nearest_and_leaves_no_cracks():
     assert owner[4 * 20 + 4] == 2  # of the two triangles there the one with the larger depth
     assert owner[11 * 20 + 11] == 1
     np.testing.assert_allclose(covered.weights.sum(axis=1), 1, atol=1e-5)
-    place = np.einsum("pc,pcj->pj", covered.weights,
-                      vertices[np.array([*quad, [4, 5, 6]])[covered.triangles]])  # fmt: skip
+    place = np.einsum(
+        "pc,pcj->pj", covered.weights, vertices[np.array([*quad, [4, 5, 6]])[covered.triangles]]
+    )
     np.testing.assert_allclose(place[:, 0], covered.pixels % 20, atol=0.01)
     np.testing.assert_allclose(place[:, 1], covered.pixels // 20, atol=0.01)
     assert len(rasterise(vertices, quad[:, ::-1], 20).pixels) == 0  # seen from behind

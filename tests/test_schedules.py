@@ -6,12 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from senet_kp.graph import weight_average
+from senet_kp.face.known_schemes import IBUG68
 from senet_kp.nets import NETWORKS
-from senet_kp.schedules import build_optimiser, build_schedule
-from senet_kp.schemes import IBUG68
-from senet_kp.tf1 import tf
-from senet_kp.train_config import (
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import UserError
+from senet_kp.train.config import (
     RECIPES,
     TrainConfig,
     check,
@@ -19,7 +18,8 @@ from senet_kp.train_config import (
     recipe,
     trains_trunk,
 )
-from tfrecords.errors import UserError
+from senet_kp.train.graph import weight_average
+from senet_kp.train.schedules import build_optimiser, build_schedule
 
 
 def config(**options):
@@ -56,8 +56,12 @@ def test_warm_up_rises_in_a_line_into_the_schedule():
 
 def test_plateau_waits_lowers_and_stops_at_the_floor():
     """Patience 2: after two validations without a better one the rate halves, down to 0.03."""
-    options = {"schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 2,
-               "plateau_floor": 0.03}  # fmt: skip
+    options = {
+        "schedule": "plateau",
+        "plateau_factor": 0.5,
+        "plateau_patience": 2,
+        "plateau_floor": 0.03,
+    }
     nmes = [0.5, 0.4, 0.4, 0.45, 0.3, 0.31, 0.32, 0.33, 0.34]
     expected = [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03]
     with tf.Graph().as_default(), tf.Session() as session:
@@ -70,10 +74,13 @@ def test_plateau_waits_lowers_and_stops_at_the_floor():
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "steps"), [
-    ("momentum", [-0.2, -0.2 - 0.38]),  # v = 2, then 0.9 x 2 + 2; the rate is 0.1
-    ("adam", [-0.1, -0.2]),  # a constant gradient moves Adam by the rate
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("momentum", [-0.2, -0.2 - 0.38]),  # v = 2, then 0.9 x 2 + 2; the rate is 0.1
+        ("adam", [-0.1, -0.2]),  # a constant gradient moves Adam by the rate
+    ],
+)
 def test_optimisers_take_their_steps(name, steps):
     with tf.Graph().as_default(), tf.Session() as session:
         weight = tf.get_variable("weight", initializer=0.0)
@@ -118,10 +125,25 @@ def test_the_recipe_of_inception():
     net = recipe("inception")
     assert (net.optimiser, net.learning_rate, net.loss) == ("adam", 3e-3, "mse")
     assert (net.schedule, net.plateau_factor, net.plateau_patience, net.plateau_floor) == (
-        "plateau", 0.8, 25, 1e-5,
-    )  # fmt: skip
-    off = dict.fromkeys(("stretch", "box_jitter", "brightness", "gamma", "colour", "grey",
-                         "noise", "jpeg", "patches"), 0.0)  # fmt: skip
+        "plateau",
+        0.8,
+        25,
+        1e-5,
+    )
+    off = dict.fromkeys(
+        (
+            "stretch",
+            "box_jitter",
+            "brightness",
+            "gamma",
+            "colour",
+            "grey",
+            "noise",
+            "jpeg",
+            "patches",
+        ),
+        0.0,
+    )
     expected = {"flip": 0.5, "rotation_deg": 6.0, "scale": 0.2, "contrast": 0.2, "blur": 0.8}
     shares = {key: value for key, value in vars(net.augment).items() if key in expected | off}
     assert shares == expected | off
@@ -142,15 +164,18 @@ def test_region_weights_become_point_weights():
     assert weights[17:36] == [1.0] * 19 and len(weights) == 68
 
 
-@pytest.mark.parametrize(("options", "word"), [
-    ({"loss": "l3"}, "--loss is one of mse"),
-    ({"schedule": "step"}, "--schedule is one of cosine"),
-    ({"optimiser": "lion"}, "--optimiser is one of adam"),
-    ({"region_weights": {"ears": 1.0}}, "ibug68 has no ears, only jaw"),
-    ({"average_decay": 1.0}, "--average-decay"),
-    ({"schedule": "plateau", "train_on_val": True}, "watches the val side"),
-    ({"net": "resnet"}, "no such network"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"loss": "l3"}, "--loss is one of mse"),
+        ({"schedule": "step"}, "--schedule is one of cosine"),
+        ({"optimiser": "lion"}, "--optimiser is one of adam"),
+        ({"region_weights": {"ears": 1.0}}, "ibug68 has no ears, only jaw"),
+        ({"average_decay": 1.0}, "--average-decay"),
+        ({"schedule": "plateau", "train_on_val": True}, "watches the val side"),
+        ({"net": "resnet"}, "no such network"),
+    ],
+)
 def test_senseless_settings_are_refused(options, word):
     check(TrainConfig(), IBUG68)
     with pytest.raises(UserError, match=word):

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.pose import MEAN_LANDMARKS_CM
-from senet_kp.scheme import flip_table_error, scheme_from, scheme_of
-from senet_kp.schemes import IBUG68, KAGGLE15, SCHEMES, WFLW98, read_scheme
-from tfrecords.errors import InputError, UserError
+from senet_kp.face.known_schemes import IBUG68, KAGGLE15, SCHEMES, WFLW98, read_scheme
+from senet_kp.face.pose import MEAN_LANDMARKS_CM
+from senet_kp.face.scheme import flip_table_error, scheme_from, scheme_of
+from senet_kp.tfrecords.errors import InputError, UserError
 
 MEAN_SHAPE = MEAN_LANDMARKS_CM[:, :2] * (1, -1) / 15
 
@@ -57,8 +57,12 @@ def test_self_check_accepts_the_table_and_refuses_others():
 
 def test_values_of_the_other_schemes():
     assert {name: scheme.count for name, scheme in SCHEMES.items()} == {
-        "ibug68": 68, "kaggle15": 15, "wflw98": 98, "dlib5": 5, "celeba5": 5,
-    }  # fmt: skip
+        "ibug68": 68,
+        "kaggle15": 15,
+        "wflw98": 98,
+        "dlib5": 5,
+        "celeba5": 5,
+    }
     assert KAGGLE15.flip == (1, 0, 4, 5, 2, 3, 8, 9, 6, 7, 10, 12, 11, 13, 14)
     pairs = {0: 32, 16: 16, 33: 46, 37: 42, 38: 50, 41: 47, 54: 54, 55: 59, 60: 72, 64: 68, 65: 75,
              67: 73, 76: 82, 79: 79, 83: 87, 88: 92, 95: 93, 96: 97}  # fmt: skip

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import run_module
 
-from senet_kp.detector import iou
-from tfrecords.shards import read_manifest
+from senet_kp.inference.dlib_detector import iou
+from senet_kp.tfrecords.shards import read_manifest
 
 
 def run_command(*arguments):
@@ -21,27 +21,81 @@ def run_command(*arguments):
 def out(tmp_path_factory):
     """Everything that `make demo` leaves, in small."""
     out = tmp_path_factory.mktemp("out")
-    run_command("-m", "data_prep.sample_faces", "--out", out / "sample", "--count", 96,
-                "--views", 2, "--processes", 2)  # fmt: skip
-    run_command("-m", "data_prep.prepare", "--data", out / "sample", "--out", out / "tfrecords",
-                "--detector-pictures", 30)  # fmt: skip
+    run_command(
+        "-m",
+        "data_prep.sample_faces",
+        "--out",
+        out / "sample",
+        "--count",
+        96,
+        "--views",
+        2,
+        "--processes",
+        2,
+    )
+    run_command(
+        "-m",
+        "data_prep.prepare",
+        "--data",
+        out / "sample",
+        "--out",
+        out / "tfrecords",
+        "--detector-pictures",
+        30,
+    )
     run_command("-m", "tfrecords.verify", out / "tfrecords")
-    run_command("-m", "senet_kp.train", "--records", out / "tfrecords", "--run", out / "run",
-                "--steps", 100, "--batch-size", 16, "--bn-decay", 0.9, "--decay-steps", 2,
-                "--validate-every-steps", 30)  # fmt: skip
-    run_command("-m", "export.freeze", "--run", out / "run", "--records", out / "tfrecords",
-                "--out", out / "senet.pb")  # fmt: skip
-    run_command("-m", "senet_kp.evaluate", "--model", out / "senet.pb", "--records",
-                out / "tfrecords")  # fmt: skip
+    run_command(
+        "-m",
+        "senet_kp.train",
+        "--records",
+        out / "tfrecords",
+        "--run",
+        out / "run",
+        "--steps",
+        100,
+        "--batch-size",
+        16,
+        "--bn-decay",
+        0.9,
+        "--decay-steps",
+        2,
+        "--validate-every-steps",
+        30,
+    )
+    run_command(
+        "-m",
+        "export.freeze",
+        "--run",
+        out / "run",
+        "--records",
+        out / "tfrecords",
+        "--out",
+        out / "senet.pb",
+    )
+    run_command(
+        "-m", "senet_kp.evaluate", "--model", out / "senet.pb", "--records", out / "tfrecords"
+    )
     return out
 
 
 def test_every_stage_leaves_what_the_readme_says(out):
-    for name in ("sample/SAMPLE", "sample/landmarks/SAMPLE", "sample/contact_sheet.png",
-                 "tfrecords/manifest.json", "tfrecords/rejects.csv", "tfrecords/split.csv",
-                 "tfrecords/contact_sheet.png", "run/config.json", "run/metrics.csv", "run/latest",
-                 "run/best", "senet.pb", "senet.json", "senet-scores.json",
-                 "senet-ced.png"):  # fmt: skip
+    for name in (
+        "sample/SAMPLE",
+        "sample/landmarks/SAMPLE",
+        "sample/contact_sheet.png",
+        "tfrecords/manifest.json",
+        "tfrecords/rejects.csv",
+        "tfrecords/split.csv",
+        "tfrecords/contact_sheet.png",
+        "run/config.json",
+        "run/metrics.csv",
+        "run/latest",
+        "run/best",
+        "senet.pb",
+        "senet.json",
+        "senet-scores.json",
+        "senet-ced.png",
+    ):
         assert (out / name).exists(), name
     assert not list(out.rglob("*.tmp*")), "nothing half-written is left"
 
@@ -54,8 +108,9 @@ def test_dlib_finds_the_rendered_faces_and_its_box_is_measured(out):
 
 def test_the_demo_draws_points_on_the_face(out):
     picture = out / "sample" / "SAMPLE" / "SAMPLE_00000_1_0.jpg"
-    result = run_command("demo.py", picture, "--model", out / "senet.pb", "--out", out / "demo",
-                         "--json", "-")  # fmt: skip
+    result = run_command(
+        "demo.py", picture, "--model", out / "senet.pb", "--out", out / "demo", "--json", "-"
+    )
     faces = json.loads(result.stdout)["faces"]
     assert len(faces) == 1
     truth = cv2.imread(str(picture))

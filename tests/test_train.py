@@ -10,20 +10,20 @@ import pytest
 from conftest import assert_one_line_error, run_module
 from runs import command, config, rows, variables
 
-from data_prep.config import PrepareConfig
-from data_prep.prepare import prepare
-from senet_kp import train as train_module
-from senet_kp.augment import AugmentConfig
-from senet_kp.checkpoints import checkpoint_prefix
-from senet_kp.crops import load_crops
-from senet_kp.draw import GREEN, RED
-from senet_kp.facebox import BoxRule
-from senet_kp.pictures import read_picture
-from senet_kp.schemes import IBUG68
-from senet_kp.tf1 import tf
-from senet_kp.train import train
-from tfrecords.errors import CheckError, OutputError
-from tfrecords.shards import read_manifest
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.face.draw import GREEN, RED
+from senet_kp.face.facebox import BoxRule
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pictures import read_picture
+from senet_kp.input.augment import AugmentConfig
+from senet_kp.input.crops import load_crops
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import CheckError, OutputError
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train import loop as train_module
+from senet_kp.train.checkpoints import checkpoint_prefix
+from senet_kp.train.loop import train
 
 
 def test_run_folder_holds_what_it_should(run):
@@ -39,8 +39,14 @@ def test_run_folder_holds_what_it_should(run):
     for events in run.glob("events.*"):
         for event in tf.train.summary_iterator(str(events)):
             tags |= {value.tag for value in event.summary.value}
-    assert {"train/loss", "train/learning_rate", "train/gradient_norm", "train/weight_norm",
-            "val/nme", "val/faces"} <= tags  # fmt: skip
+    assert {
+        "train/loss",
+        "train/learning_rate",
+        "train/gradient_norm",
+        "train/weight_norm",
+        "val/nme",
+        "val/faces",
+    } <= tags
 
 
 def test_run_folder_shows_its_curves_and_its_predictions(run, records):
@@ -94,7 +100,7 @@ def test_altered_shard_ends_the_training_in_one_line(records, tmp_path):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     result = run_module(*command(copy, tmp_path / "run", "--steps", "40"))
-    assert_one_line_error(result, 3, copy, "altered", "tfrecords.verify")
+    assert_one_line_error(result, 3, copy, "altered", "senet_kp.tfrecords.verify")
 
 
 def test_non_finite_loss_stops_and_names_the_samples(records, tmp_path, monkeypatch):
@@ -146,8 +152,15 @@ def test_graph_does_not_grow_and_is_finalised(records, tmp_path, monkeypatch):
 
 def test_memory_is_flat_over_500_steps(records, tmp_path, capsys):
     """400 kept batches of two pictures would be 157 MB."""
-    settings = config(records, tmp_path / "run", steps=500, batch_size=2, threads=2,
-                      log_every_steps=100, validate_every_steps=500)  # fmt: skip
+    settings = config(
+        records,
+        tmp_path / "run",
+        steps=500,
+        batch_size=2,
+        threads=2,
+        log_every_steps=100,
+        validate_every_steps=500,
+    )
     assert train(settings) == 0
     peaks = [int(mb) for mb in re.findall(r"memory (\d+) MB", capsys.readouterr().out)]
     assert len(peaks) == 5
@@ -161,19 +174,43 @@ def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
     options = {"detector_pictures": 0, "test_share": 0.6, "box": BoxRule(size_px=64)}
     manifest = prepare(PrepareConfig(data=(tree,), out=out, **options))
     crops = load_crops(out, manifest, "train")
-    shares = ("flip", "rotation_deg", "stretch", "box_jitter", "brightness", "contrast", "gamma",
-              "colour", "grey", "blur", "noise", "jpeg", "patches")  # fmt: skip
+    shares = (
+        "flip",
+        "rotation_deg",
+        "stretch",
+        "box_jitter",
+        "brightness",
+        "contrast",
+        "gamma",
+        "colour",
+        "grey",
+        "blur",
+        "noise",
+        "jpeg",
+        "patches",
+    )
     still = AugmentConfig(**dict.fromkeys(shares, 0.0))
-    options = {"batch_size": len(crops), "weight_decay": 0.0, "dropout_keep": 1.0,
-               "augment": still, "threads": 2}  # fmt: skip
+    options = {
+        "batch_size": len(crops),
+        "weight_decay": 0.0,
+        "dropout_keep": 1.0,
+        "augment": still,
+        "threads": 2,
+    }
     train(config(out, tmp_path / "run", steps=200, validate_every_steps=200, **options))
     mean_face = crops.landmarks.var(axis=0).mean()
     assert float(rows(tmp_path / "run")[-1]["loss"]) < mean_face / 20
 
 
-@pytest.mark.parametrize("flags", [
-    ["--steps", "0"], ["--net", "resnet"], ["--learning-rat", "1"], ["--dropout-keep", "0"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--steps", "0"],
+        ["--net", "resnet"],
+        ["--learning-rat", "1"],
+        ["--dropout-keep", "0"],
+    ],
+)
 def test_senseless_flags_exit_with_2(records, tmp_path, flags):
     result = run_module(*command(records, tmp_path / "run"), *flags)
     assert result.returncode == 2 and "Traceback" not in result.stderr

@@ -5,8 +5,8 @@ import csv
 import pytest
 
 from benchmarks.trials import add_rows, network_size, trial_row
-from tfrecords.files import read_csv
-from tfrecords.shards import read_manifest
+from senet_kp.tfrecords.files import read_csv
+from senet_kp.tfrecords.shards import read_manifest
 
 
 def read_table(path):

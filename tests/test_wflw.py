@@ -5,15 +5,15 @@ import pytest
 from conftest import assert_one_line_error, run_module
 from tables import make_wflw, wflw_line, wflw_points
 
-from data_prep import wflw
-from data_prep.config import PrepareConfig
-from data_prep.crop_record import CropRule, crop_record
-from data_prep.prepare import prepare
-from senet_kp.crops import load_crops
-from senet_kp.facebox import BoxRule
-from tfrecords.errors import InputError, UserError
-from tfrecords.shards import SIDES, read_manifest, read_records
-from tfrecords.verify import verify
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.formats import wflw
+from senet_kp.data_prep.prepare import prepare
+from senet_kp.face.facebox import BoxRule
+from senet_kp.input.crops import load_crops
+from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.verify import verify
 
 
 def config(data, out, **options):
@@ -69,17 +69,37 @@ def test_the_survey_counts_faces_photos_and_attributes(data):
 POINTS = wflw_points((90, 100), 100, 0)
 
 
-@pytest.mark.parametrize("line, reason", [
-    (wflw_line(POINTS[:-1], [0] * 6, "0--Event/0_Event_0.jpg"), "point-count"),
-    (wflw_line(POINTS, [0] * 5, "0--Event/0_Event_0.jpg"), "point-count"),
-    ("0--Event/0_Event_0.jpg", "point-count"),
-    ("left " + wflw_line(POINTS, [0] * 6, "0--Event/0_Event_0.jpg").split(" ", 1)[1],
-     "not-numbers"),
-    ("nan " + wflw_line(POINTS, [0] * 6, "0--Event/0_Event_0.jpg").split(" ", 1)[1], "not-finite"),
-    (wflw_line(POINTS, [0] * 6, "gone.jpg"), "missing"),
-    (" ".join([*wflw_line(POINTS, [0] * 6, "x").split()[:196], "9", "9", "9", "19", *"000000",
-               "0--Event/0_Event_0.jpg"]), "no-box"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, reason",
+    [
+        (wflw_line(POINTS[:-1], [0] * 6, "0--Event/0_Event_0.jpg"), "point-count"),
+        (wflw_line(POINTS, [0] * 5, "0--Event/0_Event_0.jpg"), "point-count"),
+        ("0--Event/0_Event_0.jpg", "point-count"),
+        (
+            "left " + wflw_line(POINTS, [0] * 6, "0--Event/0_Event_0.jpg").split(" ", 1)[1],
+            "not-numbers",
+        ),
+        (
+            "nan " + wflw_line(POINTS, [0] * 6, "0--Event/0_Event_0.jpg").split(" ", 1)[1],
+            "not-finite",
+        ),
+        (wflw_line(POINTS, [0] * 6, "gone.jpg"), "missing"),
+        (
+            " ".join(
+                [
+                    *wflw_line(POINTS, [0] * 6, "x").split()[:196],
+                    "9",
+                    "9",
+                    "9",
+                    "19",
+                    *"000000",
+                    "0--Event/0_Event_0.jpg",
+                ]
+            ),
+            "no-box",
+        ),
+    ],
+)
 def test_unusable_lines_have_a_reason(data, tmp_path, line, reason):
     (tmp_path / wflw.LISTS["train"]).write_text(line + "\n")
     (tmp_path / wflw.PICTURES).symlink_to(data / wflw.PICTURES)
@@ -88,11 +108,16 @@ def test_unusable_lines_have_a_reason(data, tmp_path, line, reason):
     assert rejected.reason == reason and rejected.message.count(str(source.picture)) == 1
 
 
-@pytest.mark.parametrize("content, words", [
-    (None, "expected WFLW_images/"), (b"", "empty"), (b"\n\n", "no face in it"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-    (b"\xff\xfe\x00", "no text file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "expected WFLW_images/"),
+        (b"", "empty"),
+        (b"\n\n", "no face in it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"\xff\xfe\x00", "no text file"),
+    ],
+)
 def test_what_is_no_list_is_refused(tmp_path, content, words):
     (tmp_path / wflw.PICTURES).mkdir()
     if content is not None:
@@ -138,14 +163,29 @@ def test_boxes_of_the_list_serve_where_asked_for(data, tmp_path):
 
 def test_the_official_split_tests_on_the_official_list(data, tmp_path):
     out = tmp_path / "out"
-    command = ["-m", "data_prep.prepare", "--data", data, "--format", "wflw", "--out", out,
-               "--split", "official", "--detector-pictures", "0"]  # fmt: skip
+    command = [
+        "-m",
+        "data_prep.prepare",
+        "--data",
+        data,
+        "--format",
+        "wflw",
+        "--out",
+        out,
+        "--split",
+        "official",
+        "--detector-pictures",
+        "0",
+    ]
     result = run_module(*command)
     assert result.returncode == 0, result.stderr
     manifest = read_manifest(out)
     found = {side: list(read_records(out, manifest, side)) for side in SIDES}
     assert {side: {record.subset for record in found[side]} for side in SIDES} == {
-        "train": {"train"}, "val": {"train"}, "test": {"test"}}  # fmt: skip
+        "train": {"train"},
+        "val": {"train"},
+        "test": {"test"},
+    }
     assert len(found["test"]) == 13 and len(found["train"]) + len(found["val"]) == 25
     by_hash = prepare(config(data, tmp_path / "hash"))
     test = {record.subset for record in read_records(tmp_path / "hash", by_hash, "test")}
@@ -166,6 +206,16 @@ def test_a_photo_in_both_lists_is_named(tmp_path):
 def test_no_official_split_is_an_error(tree, data, tmp_path):
     with pytest.raises(UserError, match="300w-lp has no official test part"):
         prepare(config(tree, tmp_path / "out", format=("300w-lp",), split="official"))
-    result = run_module("-m", "data_prep.prepare", "--data", data, "--format", "wflw",
-                        "--split", "mine", "--out", tmp_path / "out")  # fmt: skip
+    result = run_module(
+        "-m",
+        "data_prep.prepare",
+        "--data",
+        data,
+        "--format",
+        "wflw",
+        "--split",
+        "mine",
+        "--out",
+        tmp_path / "out",
+    )
     assert_one_line_error(result, 2, "--split is hash or official")

@@ -9,14 +9,14 @@ from conftest import ROOT, assert_one_line_error, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.sample_faces.identity import render_identity
-from senet_kp.facebox import BoxRule, face_box
-from senet_kp.model_card import read_card
-from senet_kp.pictures import write_picture
-from senet_kp.predictor import LandmarkPredictor
-from senet_kp.schemes import CELEBA5, DLIB5, IBUG68, KAGGLE15, WFLW98
-from senet_kp.yunet import YuNetDetector, anchors_in, mean_face_box
-from tfrecords.errors import ModelError
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.face.facebox import BoxRule, face_box
+from senet_kp.face.known_schemes import CELEBA5, DLIB5, IBUG68, KAGGLE15, WFLW98
+from senet_kp.face.pictures import write_picture
+from senet_kp.inference.model_card import read_card
+from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.inference.yunet import YuNetDetector, anchors_in, mean_face_box
+from senet_kp.tfrecords.errors import ModelError
 
 onnx = pytest.importorskip("onnx")
 PRETRAINED = ROOT / "export" / "pretrained" / "senet68.pb"
@@ -32,13 +32,22 @@ def write_yunet(path, points, side):
     helper, nodes, weights, outputs = onnx.helper, [], [], []
     for stride in STRIDES:
         red = [0.2, -20.0] if stride == STRIDES[0] else [0.0, -20.0]  # per grey level; otherwise
-        nodes.append(helper.make_node("AveragePool", ["input"], [f"mean{stride}"],
-                                      kernel_shape=[stride] * 2, strides=[stride] * 2))  # fmt: skip
+        nodes.append(
+            helper.make_node(
+                "AveragePool",
+                ["input"],
+                [f"mean{stride}"],
+                kernel_shape=[stride] * 2,
+                strides=[stride] * 2,
+            )
+        )
         size = np.log(side / stride)
         for name, weight, bias in (
-            ("cls", red[0], [red[1]]), ("obj", red[0], [red[1]]),
-            ("bbox", 0, [0.5, 0.5, size, size]), ("kps", 0, np.ravel(points) / stride),
-        ):  # fmt: skip
+            ("cls", red[0], [red[1]]),
+            ("obj", red[0], [red[1]]),
+            ("bbox", 0, [0.5, 0.5, size, size]),
+            ("kps", 0, np.ravel(points) / stride),
+        ):
             head, count = f"{name}_{stride}", len(bias)
             kernel = np.zeros((count, 3, 1, 1), np.float32)
             kernel[:, 0], kernel[:, 2] = -weight, weight  # of blue and red
@@ -46,9 +55,12 @@ def write_yunet(path, points, side):
             for key, value in (("w", kernel), ("b", np.float32(bias)), ("s", shape)):
                 weights.append(onnx.numpy_helper.from_array(value, f"{head}_{key}"))
             scored = name in ("cls", "obj")
-            steps = [("Conv", [f"mean{stride}", f"{head}_w", f"{head}_b"], {}),
-                     *([("Sigmoid", [], {})] if scored else []),
-                     ("Transpose", [], {"perm": [0, 2, 3, 1]}), ("Reshape", [], {})]  # fmt: skip
+            steps = [
+                ("Conv", [f"mean{stride}", f"{head}_w", f"{head}_b"], {}),
+                *([("Sigmoid", [], {})] if scored else []),
+                ("Transpose", [], {"perm": [0, 2, 3, 1]}),
+                ("Reshape", [], {}),
+            ]
             for number, (op, inputs, attributes) in enumerate(steps):
                 given = inputs or [f"{head}_{number}"]
                 given += [f"{head}_s"] if op == "Reshape" else []
@@ -77,7 +89,7 @@ def test_the_face_box_is_the_mean_faces(tmp_path):
     model = write_yunet(tmp_path / "yunet.onnx", five(points) + 0.5, side=150)
     picture = np.zeros((640, 640, 3), np.uint8)
     picture[304:312, 240:248, 0] = 255
-    (box, score), = YuNetDetector(model, IBUG68, MEAN, BoxRule()).face_boxes(picture)  # fmt: skip
+    ((box, score),) = YuNetDetector(model, IBUG68, MEAN, BoxRule()).face_boxes(picture)
     np.testing.assert_allclose(box, face_box(points + (240, 304), BoxRule()), atol=0.01)
     assert score > 0.9
 
@@ -91,7 +103,7 @@ def test_pictures_of_any_size_are_searched_as_copies(tmp_path, side, tolerance):
     picture = np.zeros((side, side, 3), np.uint8)
     x, y, cell = (int(value * scale) for value in (80, 64, 8))
     picture[y : y + cell, x : x + cell, 0] = 255
-    (box, _), = YuNetDetector(model, IBUG68, MEAN, BoxRule()).face_boxes(picture)  # fmt: skip
+    ((box, _),) = YuNetDetector(model, IBUG68, MEAN, BoxRule()).face_boxes(picture)
     expected = face_box((points + (80, 64)) * scale - 0.5, BoxRule())
     np.testing.assert_allclose(box, expected, atol=tolerance)
 
@@ -119,9 +131,16 @@ def test_a_turned_and_moved_mean_face_has_the_box_of_its_points(scale, angle, x,
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6)
 
 
-@pytest.mark.parametrize("scheme, count", [
-    (IBUG68, 4), (WFLW98, 4), (KAGGLE15, 4), (CELEBA5, 4), (DLIB5, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "scheme, count",
+    [
+        (IBUG68, 4),
+        (WFLW98, 4),
+        (KAGGLE15, 4),
+        (CELEBA5, 4),
+        (DLIB5, 2),
+    ],
+)
 def test_every_scheme_has_eyes_and_most_have_a_mouth(scheme, count):
     shape = np.random.default_rng(0).random((scheme.count, 2))
     anchors = anchors_in(scheme, shape)
@@ -147,8 +166,16 @@ def photo(tmp_path_factory):
 
 def test_demo_with_a_detector_of_the_users(photo, tmp_path):
     picture, detector, truth = photo
-    result = run_module("demo.py", picture, "--detector", detector, "--out", tmp_path,
-                        "--json", tmp_path / "points.jsonl")  # fmt: skip
+    result = run_module(
+        "demo.py",
+        picture,
+        "--detector",
+        detector,
+        "--out",
+        tmp_path,
+        "--json",
+        tmp_path / "points.jsonl",
+    )
     assert result.returncode == 0, result.stderr
     (face,) = json.loads((tmp_path / "points.jsonl").read_text())["faces"]
     distance = np.linalg.norm(np.array(face["landmarks"]) - truth, axis=1).mean()
@@ -158,8 +185,17 @@ def test_demo_with_a_detector_of_the_users(photo, tmp_path):
 
 def test_labels_with_a_detector_of_the_users(photo, tmp_path):
     picture, detector, truth = photo
-    result = run_module("-m", "data_prep.autolabel", picture, "--model", PRETRAINED,
-                        "--detector", detector, "--out", tmp_path)  # fmt: skip
+    result = run_module(
+        "-m",
+        "data_prep.autolabel",
+        picture,
+        "--model",
+        PRETRAINED,
+        "--detector",
+        detector,
+        "--out",
+        tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     points = np.loadtxt(tmp_path / "face.pts", skiprows=3, comments=("}", "#"))
     distance = np.linalg.norm(points - 1 - truth, axis=1).mean()
@@ -177,8 +213,10 @@ def test_what_is_no_detector_is_named(photo, tmp_path, content, reason):
 
 def test_another_network_is_named(photo, tmp_path):
     helper = onnx.helper
-    sides = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, "h", "w"])
-             for name in ("input", "output")]  # fmt: skip
+    sides = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, "h", "w"])
+        for name in ("input", "output")
+    ]
     graph = helper.make_graph(
         [helper.make_node("Relu", ["input"], ["output"])], "other", sides[:1], sides[1:]
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import UserError
+from senet_kp.tfrecords.errors import UserError
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import InputError
-from tfrecords.files import read_csv
-from tfrecords.shards import read_manifest
+from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.files import read_csv
+from senet_kp.tfrecords.shards import read_manifest
 
 SPLIT = "split.csv"
 COLUMNS = ("picture", "group", "side", "sha256", "phash")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfrecords.example import BadRecord, Example
+from senet_kp.tfrecords.example import BadRecord, Example
 
 SCHEMA_VERSION = 3  # of the manifest and the records
 

@@ -8,13 +8,18 @@ import json
 import os
 from pathlib import Path
 
-from tfrecords.errors import InputError
-from tfrecords.example import BadRecord, frame, read_frames
-from tfrecords.files import sha256_of_file, sha256_of_lines
-from tfrecords.schema import SCHEMA_VERSION, Record, decode
+from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.example import BadRecord, frame, read_frames
+from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.schema import SCHEMA_VERSION, Record, decode
 
 SIDES = ("train", "val", "test")
 MANIFEST = "manifest.json"
+
+
+def trained_sides(train_on_val: bool) -> tuple[str, ...]:
+    """The sides of a record folder that a training learns from."""
+    return ("train", "val") if train_on_val else ("train",)
 
 
 class ShardWriter:

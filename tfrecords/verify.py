@@ -14,12 +14,12 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from tfrecords.errors import CheckError, exit_code_of
-from tfrecords.example import BadRecord, read_frames
-from tfrecords.files import sha256_of_file
-from tfrecords.fingerprints import SPLIT
-from tfrecords.schema import decode
-from tfrecords.shards import read_manifest
+from senet_kp.tfrecords.errors import CheckError, exit_code_of
+from senet_kp.tfrecords.example import BadRecord, read_frames
+from senet_kp.tfrecords.files import sha256_of_file
+from senet_kp.tfrecords.fingerprints import SPLIT
+from senet_kp.tfrecords.schema import decode
+from senet_kp.tfrecords.shards import read_manifest
 
 # A landmark this far outside the box is a wrong box or a wrong label, not a turned head: the
 # box is drawn round the landmarks, so honest ones stay inside unless the rule was shifted.

@@ -1,6 +1,6 @@
 """`python -m data_prep.sample_faces`."""
 
-from data_prep.sample_faces.dataset import main
+from senet_kp.data_prep.sample_faces.dataset import main
 
 if __name__ == "__main__":  # worker processes import this file too
     main()

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.sample_faces.head import Head
-from data_prep.sample_faces.surface import Surface, bell, noise, smoothstep, unit
-from data_prep.sample_faces.traits import Look
+from senet_kp.data_prep.sample_faces.head import Head
+from senet_kp.data_prep.sample_faces.surface import Surface, bell, noise, smoothstep, unit
+from senet_kp.data_prep.sample_faces.traits import Look
 
 PIVOT = np.array((0.0, -9.0, -2.0))  # in the neck: the head turns on the shoulders here, cm
 
@@ -87,9 +87,14 @@ def hair(head: Head, look: Look, rng) -> list[Surface]:
     gloss = np.clip(0.33 * (1 - 0.5 * cut.curl) + 0.1 * strands, 0.05, 0.55)
     albedo = look.hair * tone[..., None]
     return [
-        Surface(positions.astype(np.float32), albedo.astype(np.float32), gloss.astype(np.float32),
-                step=5, two_sided=cut.hangs_below_y is not None)
-    ]  # fmt: skip
+        Surface(
+            positions.astype(np.float32),
+            albedo.astype(np.float32),
+            gloss.astype(np.float32),
+            step=5,
+            two_sided=cut.hangs_below_y is not None,
+        )
+    ]
 
 
 def _fallen(head, cut, angle, y, height):
@@ -134,10 +139,14 @@ def ears(head: Head, look: Look) -> list[Surface]:
     colour = look.skin * (1.02, 0.86, 0.84) * (depth + 0 * turn)[..., None]
     gloss = np.full(x.shape, 0.25, np.float32)
     return [
-        Surface((local * (side, 1, 1)).astype(np.float32), colour.astype(np.float32), gloss,
-                two_sided=True)
+        Surface(
+            (local * (side, 1, 1)).astype(np.float32),
+            colour.astype(np.float32),
+            gloss,
+            two_sided=True,
+        )
         for side in (-1, 1)
-    ]  # fmt: skip
+    ]
 
 
 _TORSO_Y = (-36, -26, -21, -18.3, -16.6, -15.3, -13.8, -12, -9, -2)

@@ -21,12 +21,12 @@ import scipy.io
 import tyro
 from tqdm import tqdm
 
-from data_prep.sample_faces.identity import View, render_identity
-from senet_kp.draw import contact_sheet, draw_landmarks
-from senet_kp.pictures import read_picture, write_picture
-from senet_kp.schemes import IBUG68
-from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
+from senet_kp.data_prep.sample_faces.identity import View, render_identity
+from senet_kp.face.draw import contact_sheet, draw_landmarks
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pictures import read_picture, write_picture
+from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
 
 SET_NAME = "SAMPLE"
 RENDERER = 1  # raised whenever the same settings would give other pictures

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_prep.sample_faces.surface import bell, smoothstep
-from data_prep.sample_faces.traits import Expression, Shape
+from senet_kp.data_prep.sample_faces.surface import bell, smoothstep
+from senet_kp.data_prep.sample_faces.traits import Expression, Shape
 
 OUTLINE_TOP_Y = -0.45  # the widest place of the face, where the jaw's landmarks begin
 EYEBALL_RADIUS = 1.5  # larger than life, so that the sphere still covers the corners of the lids

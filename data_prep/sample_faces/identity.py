@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.sample_faces import body, props
-from data_prep.sample_faces.camera import SIZE_PX, Camera, framed, rotation
-from data_prep.sample_faces.head import Head, grid_angles_deg
-from data_prep.sample_faces.landmarks import contour_on_view, landmarks_3d
-from data_prep.sample_faces.render import Model, draw
-from data_prep.sample_faces.scene import developed, random_background, random_light
-from data_prep.sample_faces.texture import FacePaint
-from data_prep.sample_faces.traits import random_expression, random_look, random_shape
+from senet_kp.data_prep.sample_faces import body, props
+from senet_kp.data_prep.sample_faces.camera import SIZE_PX, Camera, framed, rotation
+from senet_kp.data_prep.sample_faces.head import Head, grid_angles_deg
+from senet_kp.data_prep.sample_faces.landmarks import contour_on_view, landmarks_3d
+from senet_kp.data_prep.sample_faces.render import Model, draw
+from senet_kp.data_prep.sample_faces.scene import developed, random_background, random_light
+from senet_kp.data_prep.sample_faces.texture import FacePaint
+from senet_kp.data_prep.sample_faces.traits import random_expression, random_look, random_shape
 
 MAX_YAW_DEG, MAX_TILT_DEG = 80.0, 25.0
 

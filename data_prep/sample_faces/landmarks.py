@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data_prep.sample_faces.head import OUTLINE_TOP_Y, Head
-from senet_kp.schemes import IBUG68
+from senet_kp.data_prep.sample_faces.head import OUTLINE_TOP_Y, Head
+from senet_kp.face.known_schemes import IBUG68
 
 _EYE_PLACES = (
     0.0,

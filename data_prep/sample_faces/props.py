@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from data_prep.sample_faces.head import Head
-from data_prep.sample_faces.surface import Surface, capsule, solid, tube
-from data_prep.sample_faces.traits import Look
+from senet_kp.data_prep.sample_faces.head import Head
+from senet_kp.data_prep.sample_faces.surface import Surface, capsule, solid, tube
+from senet_kp.data_prep.sample_faces.traits import Look
 
 OCCLUDERS = ("hand", "microphone", "mug", "scarf", "fingers")
 
@@ -147,8 +147,12 @@ def _scarf(head, look, rng):
 
 
 _MAKERS = {
-    "hand": _hand, "microphone": _microphone, "mug": _mug, "scarf": _scarf, "fingers": _fingers,
-}  # fmt: skip
+    "hand": _hand,
+    "microphone": _microphone,
+    "mug": _mug,
+    "scarf": _scarf,
+    "fingers": _fingers,
+}
 
 
 def _power(value, exponent):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_prep.sample_faces.camera import SIZE_PX, Camera
-from data_prep.sample_faces.rasterise import rasterise
-from data_prep.sample_faces.surface import Surface, turned, unit
+from senet_kp.data_prep.sample_faces.camera import SIZE_PX, Camera
+from senet_kp.data_prep.sample_faces.rasterise import rasterise
+from senet_kp.data_prep.sample_faces.surface import Surface, turned, unit
 
 SUPERSAMPLING = 4 / 3
 CANVAS_PX = round(SIZE_PX * SUPERSAMPLING)
@@ -190,9 +190,12 @@ def _shifted(field, offset):
     """The field as seen `offset` (x right, y up) pixels further."""
     matrix = np.float32([[1, 0, offset[0]], [0, 1, -offset[1]]])
     return cv2.warpAffine(
-        field, matrix, field.shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        field,
+        matrix,
+        field.shape[::-1],
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+    )
 
 
 def _reduced(flat):

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from data_prep.sample_faces.render import CANVAS_PX, Light
-from data_prep.sample_faces.surface import noise, unit
+from senet_kp.data_prep.sample_faces.render import CANVAS_PX, Light
+from senet_kp.data_prep.sample_faces.surface import noise, unit
 
 _SURROUNDINGS = np.array(
     [

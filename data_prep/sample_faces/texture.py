@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from data_prep.sample_faces.head import Head, grid_angles_deg
-from data_prep.sample_faces.surface import Surface, bell, noise, smoothstep
-from data_prep.sample_faces.traits import Look
+from senet_kp.data_prep.sample_faces.head import Head, grid_angles_deg
+from senet_kp.data_prep.sample_faces.surface import Surface, bell, noise, smoothstep
+from senet_kp.data_prep.sample_faces.traits import Look
 
 _TEETH = np.array((0.70, 0.64, 0.54))
 _SCLERA = np.array((0.60, 0.55, 0.52))

@@ -107,14 +107,35 @@ _HAIRS = np.array(
 _GREYS = np.array([(0.33, 0.32, 0.31), (0.62, 0.61, 0.6)])
 # Relative spread of each proportion; what is not named here varies by 4 %.
 _SPREAD = {
-    "chin_depth": 0.025, "crown_y": 0.02, "forehead_z": 0.015, "jaw_exponent": 0.06,
-    "cheekbone": 0.4, "cheek_hollow": 0.6, "brow_ridge": 0.5, "brow_thickness": 0.25,
-    "brow_arch": 0.22, "brow_inner_y": 0.1, "brow_outer_y": 0.2, "upper_lid": 0.12,
-    "lower_lid": 0.18, "lid_crease": 0.25, "eye_inner_y": 0.15, "eye_outer_y": 0.5,
-    "nose_height": 0.1, "nose_bridge": 0.25, "nose_half_width": 0.1, "nose_tip_width": 0.15,
-    "upper_lip": 0.25, "lower_lip": 0.2, "cupid_dip": 0.35, "chin_ball": 0.4,
-    "face_half_width": 0.035, "chin_y": 0.035, "neck_half_width": 0.08, "mouth_half_width": 0.055,
-}  # fmt: skip
+    "chin_depth": 0.025,
+    "crown_y": 0.02,
+    "forehead_z": 0.015,
+    "jaw_exponent": 0.06,
+    "cheekbone": 0.4,
+    "cheek_hollow": 0.6,
+    "brow_ridge": 0.5,
+    "brow_thickness": 0.25,
+    "brow_arch": 0.22,
+    "brow_inner_y": 0.1,
+    "brow_outer_y": 0.2,
+    "upper_lid": 0.12,
+    "lower_lid": 0.18,
+    "lid_crease": 0.25,
+    "eye_inner_y": 0.15,
+    "eye_outer_y": 0.5,
+    "nose_height": 0.1,
+    "nose_bridge": 0.25,
+    "nose_half_width": 0.1,
+    "nose_tip_width": 0.15,
+    "upper_lip": 0.25,
+    "lower_lip": 0.2,
+    "cupid_dip": 0.35,
+    "chin_ball": 0.4,
+    "face_half_width": 0.035,
+    "chin_y": 0.035,
+    "neck_half_width": 0.08,
+    "mouth_half_width": 0.055,
+}
 
 
 def random_shape(rng) -> Shape:

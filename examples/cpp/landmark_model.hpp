@@ -1,5 +1,5 @@
-/// A frozen graph and its model card, run by OpenCV alone: what senet_kp/predictor.py and
-/// senet_kp/facebox.py do, for programs in C++. Boxes and points are pixels of the upright
+/// A frozen graph and its model card, run by OpenCV alone: what senet_kp/inference/predictor.py and
+/// senet_kp/face/facebox.py do, for programs in C++. Boxes and points are pixels of the upright
 /// picture, the first pixel's centre at 0.
 #pragma once
 

@@ -114,7 +114,7 @@ std::map<std::string, Boxes> read_boxes(const std::string& path) {
 cv::Mat read_picture(const std::string& path) {
     const std::string data = read_bytes(path, Exit::input);
     if (data.empty()) throw Failure(Exit::input, path + ": the file is empty");
-    // As in senet_kp/pictures.py: libjpeg fills the missing rest with grey, without a word.
+    // As in senet_kp/face/pictures.py: libjpeg fills the missing rest with grey, without a word.
     const auto last = [&](const char* marker) { return data.rfind(marker) + 1; };  // 0: nowhere
     if (data.rfind("\xff\xd8", 0) == 0 && last("\xff\xd9") < last("\xff\xda")) {
         throw Failure(Exit::input, path + ": a truncated JPEG: its end is missing");

@@ -12,8 +12,8 @@ from senet_kp.nets.options import NetOptions
 from senet_kp.nets.plain_cnn import plain_cnn
 from senet_kp.nets.senet import senet
 from senet_kp.nets.senet_classic import senet_classic
+from senet_kp.nets.tf1 import tf
 from senet_kp.nets.vgg16 import TRUNK, vgg16
-from senet_kp.tf1 import tf
 
 NETWORKS = {
     "senet": senet,

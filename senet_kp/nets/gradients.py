@@ -5,7 +5,7 @@ of the input is itself a convolution, of the gradient with the kernel turned rou
 convolution is a product of matrices both ways. The numbers are the same but for rounding.
 """
 
-from senet_kp.tf1 import tf
+from senet_kp.nets.tf1 import tf
 
 NAME = "Conv2DByQuickOps"
 

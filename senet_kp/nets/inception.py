@@ -7,7 +7,7 @@ pictures. A colour picture is turned grey first.
 
 from senet_kp.nets.layers import SMALL, dropout, flat, grey
 from senet_kp.nets.options import NetOptions, conv_scope
-from senet_kp.tf1 import slim
+from senet_kp.nets.tf1 import slim
 
 LAST_BLOCK = "Mixed_4f"  # the two after it, at a thirty-second, hold nearly half of all weights
 NARROW = 64  # channels whose places the linear layer sees

@@ -3,7 +3,7 @@
 import numpy as np
 
 from senet_kp.nets.options import NetOptions
-from senet_kp.tf1 import slim, tf
+from senet_kp.nets.tf1 import slim, tf
 
 MAPS = "maps"  # the collection of logits [B, H, W, N] that `losses.map_loss` looks at
 FEATURES = "features"  # the collection of maps [B, H, W, C] from which `pose_head` reads
@@ -78,11 +78,15 @@ def expectation(maps, offset_x, offset_y, is_training: bool):
     blocks = [height // int(offset_x.shape[1]), width // int(offset_x.shape[2])]
     if is_training:
         tf.add_to_collection(MAPS, maps)
-        share = tf.reshape(tf.nn.softmax(tf.reshape(maps, [-1, height * width, count]), 1),
-                           [-1, height, width, count])  # fmt: skip
+        share = tf.reshape(
+            tf.nn.softmax(tf.reshape(maps, [-1, height * width, count]), 1),
+            [-1, height, width, count],
+        )
         votes = tf.nn.avg_pool2d(share, blocks, blocks, "VALID") * np.prod(blocks)
-        means = [tf.reduce_sum(share * place, [1, 2]) + tf.reduce_sum(votes * offset, [1, 2])
-                 for offset, place in ((offset_x, x), (offset_y, y))]  # fmt: skip
+        means = [
+            tf.reduce_sum(share * place, [1, 2]) + tf.reduce_sum(votes * offset, [1, 2])
+            for offset, place in ((offset_x, x), (offset_y, y))
+        ]
         return tf.reshape(tf.stack(means, 2), [-1, 2 * count])
     # The same in ops that OpenCV runs quickly, and with TensorFlow's result: it has no softmax over
     # places, and answers wrongly, without a word, to sums over two axes.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from senet_kp.tf1 import BATCH_NORM_UPDATES, slim
+from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim
 
 EPSILON = 1e-5  # of batch norm, added to the variance
 

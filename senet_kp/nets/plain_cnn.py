@@ -6,7 +6,7 @@ No batch norm: input and labels are standardised instead (LeCun et al., "Efficie
 
 from senet_kp.nets.layers import dropout, flat, grey, unstandardised
 from senet_kp.nets.options import NetOptions, conv_scope
-from senet_kp.tf1 import slim
+from senet_kp.nets.tf1 import slim
 
 STACKS = (32, 64, 128, 256)  # widths of pairs of convolutions
 DENSE = 256

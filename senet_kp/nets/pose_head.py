@@ -1,7 +1,7 @@
 """The head pose as an auxiliary target: what training adds to a network, and no use of it has."""
 
 from senet_kp.nets.layers import FEATURES, SMALL
-from senet_kp.tf1 import slim, tf
+from senet_kp.nets.tf1 import slim, tf
 
 # The first two columns of the identity: training starts with heads that look ahead.
 AHEAD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

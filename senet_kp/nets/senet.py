@@ -8,7 +8,7 @@ coordinates by heart.
 
 from senet_kp.nets.layers import FEATURES, SMALL, expectation, se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
-from senet_kp.tf1 import slim, tf
+from senet_kp.nets.tf1 import slim, tf
 
 STEM = (16, 32)
 WIDTHS = (32, 96, 192, 256)  # at a quarter, an eighth, ... of the input's resolution
@@ -67,6 +67,8 @@ def points(fine, coarse, count: int, is_training: bool):
     """[B, 2N]: a map for each point from `fine`, in every cell of `coarse` a vote for its place."""
     plain = {"activation_fn": None, "normalizer_fn": None}
     maps = slim.conv2d(fine, count, 1, **plain, scope="maps")
-    x, y = (slim.conv2d(coarse, count, 1, **plain, weights_initializer=SMALL, scope=f"vote_{axis}")
-            for axis in "xy")  # fmt: skip
+    x, y = (
+        slim.conv2d(coarse, count, 1, **plain, weights_initializer=SMALL, scope=f"vote_{axis}")
+        for axis in "xy"
+    )
     return expectation(maps, x, y, is_training)

@@ -6,7 +6,7 @@ The squeeze-and-excitation gate is that of Hu et al., "Squeeze-and-Excitation Ne
 
 from senet_kp.nets.layers import FEATURES, SMALL, dropout, se_gate
 from senet_kp.nets.options import NetOptions, conv_scope
-from senet_kp.tf1 import slim, tf
+from senet_kp.nets.tf1 import slim, tf
 
 WIDTHS = (64, 128, 128, 256, 512)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from senet_kp.nets.layers import FEATURES, SMALL, dropout, flat
 from senet_kp.nets.options import NetOptions, conv_scope
-from senet_kp.tf1 import slim, tf
+from senet_kp.nets.tf1 import slim, tf
 
 TRUNK = "vgg_16"
 STACKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, their width

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import tyro
 
-from senet_kp.backends import AUTO
-from senet_kp.evaluate import check
+from senet_kp.inference.backends import AUTO
 from senet_kp.report.numbers import collect
 from senet_kp.report.page import page
-from tfrecords.errors import UserError, exit_code_of
-from tfrecords.files import write_bytes, write_json
+from senet_kp.scoring.evaluate import check
+from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.files import write_bytes, write_json
 
 
 @dataclass(frozen=True)

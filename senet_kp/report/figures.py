@@ -24,10 +24,17 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     **dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color",
-         "grid.color"), INK,
+        (
+            "text.color",
+            "axes.labelcolor",
+            "axes.edgecolor",
+            "xtick.color",
+            "ytick.color",
+            "grid.color",
+        ),
+        INK,
     ),
-}  # fmt: skip
+}
 
 
 def colour_of(index: int) -> str:
@@ -61,11 +68,19 @@ def mean_face_chart(numbers: dict, index: int) -> str:
     def draw(axes):
         for line in face["lines"]:
             axes.plot(*points[list(line)].T, color=INK, alpha=0.35, linewidth=0.8)
-        axes.add_collection(EllipseCollection(
-            diameters, diameters, np.zeros(len(points)), units="xy", offsets=points,
-            transOffset=axes.transData, facecolors=(colour_of(index), 0.3),
-            edgecolors=colour_of(index), linewidths=0.7,
-        ))  # fmt: skip
+        axes.add_collection(
+            EllipseCollection(
+                diameters,
+                diameters,
+                np.zeros(len(points)),
+                units="xy",
+                offsets=points,
+                transOffset=axes.transData,
+                facecolors=(colour_of(index), 0.3),
+                edgecolors=colour_of(index),
+                linewidths=0.7,
+            )
+        )
         low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
         axes.set(aspect="equal", xlim=(low[0], high[0]), ylim=(high[1], low[1]))
         axes.set_axis_off()
@@ -93,8 +108,12 @@ def scale_chart(numbers: dict) -> str:
     def draw(axes):
         for index, model in enumerate(numbers["models"]):
             boxes = model["boxes"]
-            axes.plot(boxes["scales"], 100 * np.array(boxes["nme_scale"]),
-                      color=colour_of(index), marker=".")  # fmt: skip
+            axes.plot(
+                boxes["scales"],
+                100 * np.array(boxes["nme_scale"]),
+                color=colour_of(index),
+                marker=".",
+            )
         axes.set(ylim=(0, None), xlabel="box over its right size", ylabel="NME, %")
 
     return _svg("scale", draw)

@@ -5,10 +5,10 @@ import base64
 import cv2
 import numpy as np
 
-from senet_kp.crops import Crops
-from senet_kp.draw import GREEN, RED, drawn_face
-from senet_kp.pictures import encode_picture
-from senet_kp.scheme import LandmarkScheme
+from senet_kp.face.draw import GREEN, RED, drawn_face
+from senet_kp.face.pictures import encode_picture
+from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.input.crops import Crops
 
 SHOWN = 4  # faces of each kind
 _ENLARGED = 3  # so that points of 128 px crops stay apart on screens of two pixels a unit

@@ -8,18 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.contamination import check_overlap
-from senet_kp.crops import Crops, load_crops, load_stored
-from senet_kp.evaluate import (
-    YAW_BINS_DEG,
-    list_conditions,
-    yaw_bin,
-    yaw_bins_mean,
-    yaw_deg,
-    yaw_in_no_bin,
-    yaw_masks,
-)
-from senet_kp.metrics import (
+from senet_kp.face.metrics import (
     auc,
     balanced_mean,
     ced_at,
@@ -28,11 +17,12 @@ from senet_kp.metrics import (
     normalised_errors,
     normaliser,
 )
-from senet_kp.model_card import box_rule
-from senet_kp.models import Model, open_model
+from senet_kp.face.scheme import LandmarkScheme, scheme_of
+from senet_kp.inference.model_card import box_rule
+from senet_kp.input.crops import Crops, load_crops, load_stored
 from senet_kp.report import bootstrap
-from senet_kp.report.boxes import box_curves
-from senet_kp.report.detected import (
+from senet_kp.report.box_sensitivity import box_curves
+from senet_kp.report.detector_boxes import (
     compare_boxes,
     detect,
     file_of,
@@ -40,10 +30,20 @@ from senet_kp.report.detected import (
     points_in_detected,
 )
 from senet_kp.report.gallery import choose, draw
-from senet_kp.report.training import training_curve
-from senet_kp.scheme import LandmarkScheme, scheme_of
-from tfrecords.errors import InputError
-from tfrecords.shards import read_manifest
+from senet_kp.scoring.contamination import check_overlap
+from senet_kp.scoring.evaluate import (
+    YAW_BINS_DEG,
+    list_conditions,
+    yaw_bin,
+    yaw_bins_mean,
+    yaw_deg,
+    yaw_in_no_bin,
+    yaw_masks,
+)
+from senet_kp.scoring.models import Model, open_model
+from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.training_curve import training_curve
 
 CED_STEPS = 160  # of the curve's error axis, which ends at twice the threshold
 NO_DATA = "Not measured: this needs the original pictures, and --data did not name their folders."

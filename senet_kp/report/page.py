@@ -129,12 +129,17 @@ def _subsets(numbers: dict) -> Html | None:
 def _parts_table(numbers: dict, key: str, names: list[str], what: str) -> Html:
     """A row for every part and model, with its scores."""
     rows = [
-        [part, model_name(model["name"], index), f"{scores['faces']:,}", f"{scores['groups']:,}",
-         *_score_cells(scores)]
+        [
+            part,
+            model_name(model["name"], index),
+            f"{scores['faces']:,}",
+            f"{scores['groups']:,}",
+            *_score_cells(scores),
+        ]
         for part in names
         for index, model in enumerate(numbers["models"])
         for scores in [model[key][part]]
-    ]  # fmt: skip
+    ]
     head = [what, "model", "faces", "groups", *_SCORE_HEADS]
     return table(f"Scores by {what}", head, rows, names=2)
 
@@ -155,10 +160,14 @@ def _comparison(numbers: dict) -> Html | None:
     if not numbers["comparisons"]:
         return None
     rows = [
-        [model_name(pair["other"], index), f"{pair['faces']:,}",
-         with_interval(pair["difference"], signed, to=" to "), with_interval(pair["better"], rate)]
+        [
+            model_name(pair["other"], index),
+            f"{pair['faces']:,}",
+            with_interval(pair["difference"], signed, to=" to "),
+            with_interval(pair["better"], rate),
+        ]
         for index, pair in enumerate(numbers["comparisons"], 1)
-    ]  # fmt: skip
+    ]
     first = numbers["models"][0]["name"]
     return joined(
         paragraph(
@@ -178,10 +187,13 @@ def _points(numbers: dict) -> Html:
     models = numbers["models"]
     names = [model_name(model["name"], index) for index, model in enumerate(models)]
     charts = (
-        chart(figures.mean_face_chart(numbers, index),
-              f"Mean error at every point, {models[index]['name']}", name)
+        chart(
+            figures.mean_face_chart(numbers, index),
+            f"Mean error at every point, {models[index]['name']}",
+            name,
+        )
         for index, name in enumerate(names)
-    )  # fmt: skip
+    )
     rows = [
         [region, *(with_interval(model["regions"][region], percent) for model in models)]
         for region in models[0]["regions"]
@@ -199,8 +211,11 @@ def _yaw(numbers: dict) -> Html:
         f"The yaw of {first['yaw_estimated_from_points']:,} of {numbers['conditions']['faces']:,}"
         " faces is not in their labels, and was estimated from their true points."
     )
-    outside = [f"{count:,} faces {name.replace('_', ' ')}"
-               for name, count in first["yaw_in_no_bin"].items() if count]  # fmt: skip
+    outside = [
+        f"{count:,} faces {name.replace('_', ' ')}"
+        for name, count in first["yaw_in_no_bin"].items()
+        if count
+    ]
     if outside:
         note += f" In no bin: {', '.join(outside)}."
     return joined(
@@ -228,13 +243,23 @@ def _boxes(numbers: dict) -> Html:
     return joined(
         paragraph(note),
         _legend(numbers),
-        tag("div", joined(
-            chart(figures.shift_chart(numbers), "Error against the shift of the box",
-                  "Solid: moved to the right (above zero) or left; dashed: down or up."),
-            chart(figures.scale_chart(numbers), "Error against the scale of the box",
-                  "Above one the box shows more than it was trained for."),
-        ), class_="charts"),
-    )  # fmt: skip
+        tag(
+            "div",
+            joined(
+                chart(
+                    figures.shift_chart(numbers),
+                    "Error against the shift of the box",
+                    "Solid: moved to the right (above zero) or left; dashed: down or up.",
+                ),
+                chart(
+                    figures.scale_chart(numbers),
+                    "Error against the scale of the box",
+                    "Above one the box shows more than it was trained for.",
+                ),
+            ),
+            class_="charts",
+        ),
+    )
 
 
 def _detector(numbers: dict) -> Html:
@@ -248,15 +273,27 @@ def _detector(numbers: dict) -> Html:
         return joined(*notes)
     transform = next(found["transform"] for _, found in measured if "parts" in found)
     rows = [
-        [subset, name, f"{parts[subset]['found']:,} of {parts[subset]['faces']:,}",
-         with_interval(parts[subset]["nme_detected"], percent),
-         with_interval(parts[subset]["nme_truth"], percent),
-         with_interval(parts[subset]["relative_difference"], partial(signed, digits=1), to=" to ")]
+        [
+            subset,
+            name,
+            f"{parts[subset]['found']:,} of {parts[subset]['faces']:,}",
+            with_interval(parts[subset]["nme_detected"], percent),
+            with_interval(parts[subset]["nme_truth"], percent),
+            with_interval(
+                parts[subset]["relative_difference"], partial(signed, digits=1), to=" to "
+            ),
+        ]
         for subset in tables[0][1]
         for name, parts in tables
-    ]  # fmt: skip
-    head = ["subset", "model", "found", "NME with dlib's box, %", "with the true box, %",
-            "difference, %"]  # fmt: skip
+    ]
+    head = [
+        "subset",
+        "model",
+        "found",
+        "NME with dlib's box, %",
+        "with the true box, %",
+        "difference, %",
+    ]
     return joined(
         paragraph(
             "The whole pictures go the demo's way: dlib finds faces, its box is brought to the face"
@@ -283,12 +320,15 @@ def _gallery(numbers: dict, pictures: dict) -> Html:
     parts = []
     for kind, faces in numbers["gallery"].items():
         shown = (
-            tag("figure", joined(
-                Html(f'<img src="{pictures[face["index"]]}" alt="{text(face["name"])}">'),
-                tag("figcaption", f"{percent(face['nme'])} %, {face['name']}"),
-            ))
+            tag(
+                "figure",
+                joined(
+                    Html(f'<img src="{pictures[face["index"]]}" alt="{text(face["name"])}">'),
+                    tag("figcaption", f"{percent(face['nme'])} %, {face['name']}"),
+                ),
+            )
             for face in faces
-        )  # fmt: skip
+        )
         parts += [tag("h3", kind.capitalize()), tag("div", joined(*shown), class_="faces")]
     name = numbers["models"][0]["name"]
     note = (

@@ -1,0 +1,1 @@
+"""Preparation of records on many machines, with Apache Beam."""

@@ -1,0 +1,1 @@
+"""Downloads of published data sets: transfers that resume, and safe unpacking."""

@@ -1,0 +1,1 @@
+"""Synchronous training by several processes or machines, on TensorFlow's distributed runtime."""

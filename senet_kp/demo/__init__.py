@@ -1,0 +1,1 @@
+"""The command that finds faces, predicts their landmarks and draws them."""

@@ -1,0 +1,1 @@
+"""Facial landmarks as data: schemes, face boxes, pictures, poses, drawing and metrics."""

@@ -1,0 +1,75 @@
+"""Landmarks on pictures, and sheets of many small pictures."""
+
+import cv2
+import numpy as np
+
+from senet_kp.face.scheme import LandmarkScheme
+
+GREEN, RED, YELLOW, BLUE = (60, 220, 90), (250, 70, 60), (250, 210, 60), (70, 130, 250)  # RGB
+_SUBPIXEL_BITS = 4  # OpenCV draws at 1/16 px when told so: points do not snap to whole pixels
+
+
+def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lines=True):
+    """Draw landmarks [N, 2] (pixels, 0-based) with the scheme's lines into an RGB picture."""
+    points = np.round(np.asarray(landmarks) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    extent = np.ptp(np.asarray(landmarks), axis=0).max()
+    thickness = max(1, round(extent / 250))
+    if lines:
+        soft = tuple(int(0.75 * value) for value in colour)
+        curves = [points[list(line)].reshape(-1, 1, 2) for line in scheme.lines]
+        cv2.polylines(picture, curves, False, soft, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    radius = int(max(1.2, extent / 130) * (1 << _SUBPIXEL_BITS))
+    for x, y in points:
+        centre = (int(x), int(y))
+        cv2.circle(picture, centre, radius, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
+
+
+def drawn_face(image, shapes, scheme: LandmarkScheme, enlarged: int, method=cv2.INTER_NEAREST):
+    """A crop [S, S, 3] RGB, `enlarged` times, with the points of (relative [n, 2], colour) pairs.
+
+    Crops are small: at their own size a point hides an eye.
+    """
+    side = len(image) * enlarged
+    picture = cv2.resize(image, (side, side), interpolation=method)
+    for relative, colour in shapes:
+        draw_landmarks(picture, relative * side - 0.5, scheme, colour, lines=False)
+    return picture
+
+
+def draw_box(picture, box, colour=YELLOW):
+    """Draw a box [x, y, w, h] (pixels) into an RGB picture."""
+    x, y, w, h = np.round(np.asarray(box) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
+    thickness = max(1, round(picture.shape[1] / 700))
+    corners = ((x, y), (x + w, y + h))
+    cv2.rectangle(picture, *corners, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
+
+
+def draw_axes(picture, landmarks, rotation):
+    """Draw a head's axes: right red, up green, forward blue, from the middle of its landmarks.
+
+    landmarks [N, 2] in pixels; rotation [3, 3] as `pose.head_rotation` gives it.
+    """
+    points = np.asarray(landmarks, np.float64)
+    start, length = points.mean(axis=0), np.ptp(points, axis=0).max() / 2
+    ends = start + length * rotation[:2].T * (1, -1)  # pixels count downwards
+    places = np.round(np.vstack([start, ends]) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
+    thickness = max(2, round(length / 40))
+    for end, colour in zip(places[1:], (RED, GREEN, BLUE), strict=True):
+        cv2.line(picture, places[0], end, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
+
+
+def contact_sheet(pictures, columns: int, gap_px: int = 4) -> np.ndarray:
+    """Equal pictures [n][H, W, 3] side by side on white, row after row."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full(
+        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8
+    )
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        y, x = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
+        sheet[y : y + height, x : x + width] = picture
+    return sheet

@@ -1,0 +1,118 @@
+"""Errors between predicted and true landmarks, in plain NumPy.
+
+NME, the normalised mean error, is the mean distance over a face's valid points, divided by a
+length of the true face. It is a ratio: landmarks may be in pixels or box-relative, the box being
+square.
+"""
+
+import numpy as np
+
+from senet_kp.face.scheme import LandmarkScheme
+
+NORMALISERS = ("inter-ocular", "inter-pupil", "box", "diagonal")
+
+
+def normaliser(truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
+    """[n] lengths that divide the error, from true landmarks [n, N, 2] and mask [n, N].
+
+    inter-ocular: between the outer corners of the eyes; inter-pupil: between the means of the
+    points round each eye; box: sqrt(w x h) of the landmarks' bounding box; diagonal: of the same
+    box. NaN where a point that is needed is missing, or the length is zero.
+    """
+    truth = np.where(np.asarray(mask, bool)[..., None], np.asarray(truth, np.float64), np.nan)
+    if kind in ("inter-ocular", "inter-pupil"):
+        corners = [[i] for i in scheme.outer_eye_corners]
+        first, second = corners if kind == "inter-ocular" else scheme.eyes
+        length = np.linalg.norm(
+            truth[:, list(first)].mean(1) - truth[:, list(second)].mean(1), axis=-1
+        )
+    elif kind in ("box", "diagonal"):
+        extent = _extent(truth)
+        length = np.sqrt(extent.prod(-1)) if kind == "box" else np.linalg.norm(extent, axis=-1)
+    else:
+        raise ValueError(f"no normaliser {kind!r}, only {', '.join(NORMALISERS)}")
+    return np.where(length > 0, length, np.nan)
+
+
+def point_errors(predicted, truth, mask, lengths) -> np.ndarray:
+    """[n, N] distances over their face's length; NaN where the point is not valid."""
+    distance = np.linalg.norm(np.asarray(predicted, np.float64) - truth, axis=-1)
+    return np.where(np.asarray(mask, bool), distance, np.nan) / np.asarray(lengths)[:, None]
+
+
+def normalised_errors(predicted, truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
+    """[n, N] point errors with the normaliser of that kind."""
+    return point_errors(predicted, truth, mask, normaliser(truth, mask, scheme, kind))
+
+
+def nme(errors) -> np.ndarray:
+    """[n] mean of each face's point errors [n, N]; NaN for a face that cannot be scored."""
+    valid = np.isfinite(errors)
+    count = valid.sum(1)
+    total = np.where(valid, errors, 0).sum(1)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def failure_rate(nmes, threshold: float) -> float:
+    """Share of faces whose NME is above the threshold."""
+    return float(np.mean(np.asarray(nmes) > threshold))
+
+
+def auc(nmes, threshold: float) -> float:
+    """Area under the cumulative error distribution from 0 to the threshold, over the threshold.
+
+    Exact: the area under a step function that rises by 1/n at each NME.
+    """
+    return float(np.mean(np.maximum(threshold - np.asarray(nmes), 0)) / threshold)
+
+
+def ced(nmes) -> tuple[np.ndarray, np.ndarray]:
+    """The cumulative error distribution: sorted NMEs and the share of faces up to each."""
+    ordered = np.sort(nmes)
+    return ordered, np.arange(1, len(ordered) + 1) / len(ordered)
+
+
+def ced_at(nmes, errors) -> np.ndarray:
+    """The cumulative error distribution at given errors: the share of faces up to each."""
+    return np.searchsorted(np.sort(nmes), errors, side="right") / len(nmes)
+
+
+def rmse(predicted, truth, mask) -> float:
+    """Root mean squared error over all known coordinates of [n, N, 2], in their unit.
+
+    Every coordinate counts once, whichever face it is of; NaN without any. Kaggle's "Facial
+    Keypoints Detection" is scored by it, in pixels.
+    """
+    known = np.asarray(mask, bool)
+    difference = (np.asarray(predicted, np.float64) - truth)[known]
+    return float(np.sqrt(np.mean(difference**2))) if known.any() else float("nan")
+
+
+def balanced_mean(values, bins) -> float:
+    """The mean over the bins of each one's mean, from values [n] and whole numbers bins [n]."""
+    count = np.bincount(bins)
+    total = np.bincount(bins, weights=values)
+    return float(np.mean(total[count > 0] / count[count > 0]))
+
+
+def spread_ratio(predicted, truth, mask) -> float:
+    """How much predictions [n, N, 2] vary between faces, relative to the truth.
+
+    Near 0 the network answers every face with the mean face; a trained one is near 1. Of each
+    point the faces count that know it, by mask [n, N].
+    """
+    mask = np.asarray(mask, bool)
+    known = mask[:, mask.any(axis=0), None]
+
+    def spread(points):
+        return np.std(np.asarray(points)[:, mask.any(axis=0)], axis=0, where=known).mean()
+
+    return float(spread(predicted) / max(spread(truth), 1e-12))
+
+
+def _extent(points) -> np.ndarray:
+    """[n, 2] width and height of each face's points, missing ones (NaN) left out."""
+    known = np.isfinite(points)
+    high = np.where(known, points, -np.inf).max(1)
+    low = np.where(known, points, np.inf).min(1)
+    return np.where(known.any(1), high - low, np.nan)

@@ -1,0 +1,112 @@
+"""Head pose from landmarks: the turn of a mean head that best explains where the points are."""
+
+import cv2
+import numpy as np
+
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.scheme import LandmarkScheme
+
+# The 68 points of a neutral mean head in cm: x to the picture's right, y up, z to the viewer,
+# from between the eyes. Rounded to a millimetre from the mean head of the sample set's renderer.
+# fmt: off
+MEAN_LANDMARKS_CM = np.array([
+    (-7.4, -0.5, -7.2), (-7.3, -2.3, -7.1), (-7.0, -4.0, -6.6), (-6.5, -5.8, -5.8),
+    (-5.7, -7.4, -4.7), (-4.7, -8.9, -3.3), (-3.4, -10.1, -1.6), (-1.8, -10.9, 0.1),
+    (0.0, -11.2, 1.3), (1.8, -10.9, 0.1), (3.4, -10.1, -1.6), (4.7, -8.9, -3.3),
+    (5.7, -7.4, -4.7), (6.5, -5.8, -5.8), (7.0, -4.0, -6.6), (7.3, -2.3, -7.1),
+    (7.4, -0.5, -7.2), (-6.0, 1.0, -2.1), (-5.1, 1.8, -0.6), (-3.8, 2.2, 0.7),
+    (-2.5, 2.0, 1.4), (-1.2, 1.6, 1.7), (1.2, 1.6, 1.7), (2.5, 2.0, 1.4),
+    (3.8, 2.2, 0.7), (5.1, 1.8, -0.6), (6.0, 1.0, -2.1), (0.0, 0.0, 2.0),
+    (0.0, -1.2, 3.0), (0.0, -2.5, 3.7), (0.0, -3.8, 4.7), (-1.5, -4.6, 2.8),
+    (-0.8, -4.8, 2.7), (0.0, -5.0, 2.3), (0.8, -4.8, 2.7), (1.5, -4.6, 2.8),
+    (-4.5, -0.2, -0.8), (-3.7, 0.3, 0.0), (-2.7, 0.3, 0.1), (-1.9, -0.4, -0.4),
+    (-2.7, -0.6, 0.1), (-3.7, -0.6, 0.0), (1.9, -0.4, -0.4), (2.7, 0.3, 0.1),
+    (3.7, 0.3, 0.0), (4.5, -0.2, -0.8), (3.7, -0.6, 0.0), (2.7, -0.6, 0.1),
+    (-2.7, -6.9, 1.5), (-1.7, -6.5, 2.1), (-0.7, -6.3, 2.4), (0.0, -6.5, 2.5),
+    (0.7, -6.3, 2.4), (1.7, -6.5, 2.1), (2.7, -6.9, 1.5), (1.7, -7.5, 2.0),
+    (0.7, -7.8, 2.3), (0.0, -7.8, 2.4), (-0.7, -7.8, 2.3), (-1.7, -7.5, 2.0),
+    (-2.3, -6.9, 1.7), (-0.7, -6.9, 2.4), (0.0, -6.9, 2.5), (0.7, -6.9, 2.4),
+    (2.3, -6.9, 1.7), (0.7, -6.9, 2.4), (0.0, -6.9, 2.5), (-0.7, -6.9, 2.4),
+])
+# fmt: on
+_DISTANCE = 6.0  # camera to face, in face boxes: a portrait from 1.5 m
+_MIN_POINTS = 6
+
+
+def estimate_pose_deg(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
+    """Pitch, yaw, roll [3] in degrees, in the sense of 300W-LP's Pose_Para.
+
+    landmarks [N, 2] box-relative or in any other unit, mask [N]. NaN where `head_rotation` knows
+    none.
+    """
+    rotation = head_rotation(landmarks, mask, scheme)
+    return np.full(3, np.nan) if rotation is None else angles_deg(rotation)
+
+
+def head_rotation(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray | None:
+    """[3, 3]: the columns are where the head's right, up and forward point to in the picture.
+
+    In a frame with x to the picture's right, y up and z to the viewer. Points of the contour are
+    left out: a turned head shows others in their place. None for another scheme than the 68
+    points, and with fewer than six points.
+    """
+    known = np.array(mask, bool)
+    if scheme.name != IBUG68.name or len(known) != scheme.count:
+        return None
+    known[list(scheme.contour)] = False
+    if known.sum() < _MIN_POINTS:
+        return None
+    points = np.asarray(landmarks, np.float64)[known]
+    centre, size = points.mean(axis=0), np.ptp(points, axis=0).max()
+    camera = np.diag([_DISTANCE, _DISTANCE, 1.0])
+    points = np.ascontiguousarray((points - centre) / size)
+    found, turn, _ = cv2.solvePnP(
+        MEAN_LANDMARKS_CM[known], points, camera, None, flags=cv2.SOLVEPNP_SQPNP
+    )
+    # OpenCV's camera looks along +z with y down; ours is seen from +z with y up.
+    return np.diag([1, -1, -1]) @ cv2.Rodrigues(turn)[0] if found else None
+
+
+def true_rotation(pose_deg, landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
+    """[3, 3] of a labelled head: by its label's pitch, yaw, roll [3], else by its points.
+
+    landmarks [N, 2], mask [N]. NaN where neither knows it.
+    """
+    if np.isfinite(pose_deg).all():
+        return rotation_of(pose_deg)
+    rotation = head_rotation(landmarks, mask, scheme)
+    return np.full((3, 3), np.nan) if rotation is None else rotation
+
+
+def turned(rotation, change) -> np.ndarray:
+    """[3, 3] of a head whose rotation was [3, 3] before its picture was turned or mirrored.
+
+    change [2, 2]: from the new picture's coordinates, y down, to the old one's, with columns at
+    right angles; how long they are, that is how the picture was scaled and stretched, does not
+    count.
+    """
+    inside = (change / np.linalg.norm(change, axis=0)).T
+    turn = np.eye(3)
+    turn[:2, :2] = inside * [[1, -1], [-1, 1]]  # y up
+    mirrored = np.linalg.det(inside) < 0  # the head that is seen has its right where left was
+    return turn @ rotation @ np.diag([-1 if mirrored else 1, 1, 1])
+
+
+def angle_between_deg(first, second) -> np.ndarray:
+    """[...] the angle of the turn that takes each of the rotations [..., 3, 3] to the other."""
+    trace = (np.asarray(first, np.float64) * second).sum((-2, -1))
+    return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+
+
+def rotation_of(pose_deg) -> np.ndarray:
+    """The rotation [3, 3] of a head with this pitch, yaw, roll [3]: `angles_deg` undone."""
+    pitch, yaw, roll = (cv2.Rodrigues(turn)[0] for turn in -np.diag(np.radians(pose_deg)))
+    return pitch @ yaw @ roll
+
+
+def angles_deg(rotation) -> np.ndarray:
+    """Pitch, yaw, roll [3] of a head's rotation [3, 3]."""
+    pitch = np.arctan2(rotation[1, 2], rotation[2, 2])
+    yaw = -np.arcsin(np.clip(rotation[0, 2], -1, 1))
+    roll = np.arctan2(rotation[0, 1], rotation[0, 0])
+    return np.degrees([pitch, yaw, roll])

@@ -1,0 +1,93 @@
+"""Records as arrays, for validation, evaluation and the export gate."""
+
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+
+from senet_kp.face.pictures import decode_picture
+from senet_kp.tfrecords.schema import Record
+from senet_kp.tfrecords.shards import read_records
+
+
+@dataclass(frozen=True)
+class Crops:
+    """n faces as the network sees them.
+
+    images [n, S, S, 3] uint8 RGB, landmarks [n, N, 2] box-relative, mask [n, N] bool,
+    pose_deg [n, 3] (NaN where unknown), affine [n, 2, 3] box-relative to pixels of the source
+    picture, names, groups and subsets [n], tags [n] of any number each.
+    """
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    mask: np.ndarray
+    pose_deg: np.ndarray
+    affine: np.ndarray
+    names: list[str]
+    groups: list[str]
+    subsets: list[str]
+    tags: list[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset_masks(self) -> dict[str, np.ndarray]:
+        """{subset: [n] bool}, which faces belong to each."""
+        return {name: np.array(self.subsets) == name for name in sorted({*self.subsets})}
+
+    def tag_masks(self) -> dict[str, np.ndarray]:
+        """{tag: [n] bool}, which faces carry each."""
+        every = sorted({tag for tags in self.tags for tag in tags})
+        return {tag: np.array([tag in tags for tags in self.tags]) for tag in every}
+
+    def take(self, indices) -> "Crops":
+        """The faces at these indices, in their order."""
+
+        def taken(values):
+            array = isinstance(values, np.ndarray)
+            return values[indices] if array else [values[index] for index in indices]
+
+        return Crops(**{key: taken(values) for key, values in vars(self).items()})
+
+
+def central_crop(stored, size_px: int) -> np.ndarray:
+    """The box's own pixels from the middle of a stored picture [C, C, 3]."""
+    edge = (stored.shape[0] - size_px) // 2
+    return stored[edge : edge + size_px, edge : edge + size_px]
+
+
+def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> Crops:
+    """The first `limit` faces of a side (they lie in random order); all without a limit."""
+    return _crops(list(read_records(folder, manifest, side, limit)), manifest)
+
+
+def load_any_crops(folder, manifest: dict, limit: int) -> Crops:
+    """`limit` faces of the test side, filled up from the others where it is smaller."""
+    sides = (read_records(folder, manifest, side) for side in ("test", "val", "train"))
+    return _crops(list(islice(chain.from_iterable(sides), limit)), manifest)
+
+
+def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
+    """[k, C, C, 3] uint8 RGB: the stored pictures, context and all, of a side's faces."""
+    wanted, pictures = set(map(int, indices)), {}
+    for index, record in enumerate(read_records(folder, manifest, side)):
+        if index in wanted:
+            pictures[index] = decode_picture(record.jpeg, record.name)
+    return np.array([pictures[int(index)] for index in indices], np.uint8)
+
+
+def _crops(records: list[Record], manifest: dict) -> Crops:
+    size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
+    images = [central_crop(decode_picture(r.jpeg, r.name), size_px) for r in records]
+    return Crops(
+        images=np.array(images, np.uint8).reshape(-1, size_px, size_px, 3),
+        landmarks=np.array([r.landmarks for r in records], np.float32).reshape(-1, count, 2),
+        mask=np.array([r.mask > 0 for r in records]).reshape(-1, count),
+        pose_deg=np.array([r.pose for r in records], np.float32).reshape(-1, 3),
+        affine=np.array([r.affine for r in records], np.float64).reshape(-1, 2, 3),
+        names=[r.name for r in records],
+        groups=[r.group for r in records],
+        subsets=[r.subset for r in records],
+        tags=[r.tags for r in records],
+    )

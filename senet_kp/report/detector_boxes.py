@@ -1,0 +1,101 @@
+"""What is left of a model's accuracy with dlib's boxes, on whole pictures as the demo sees them."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from senet_kp.face.facebox import BoxRule, affine_box, to_relative
+from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.pictures import SUFFIXES, read_picture
+from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.inference.dlib_detector import MIN_IOU, BoxTransform, FaceDetector, iou
+from senet_kp.inference.predictor import landmarks_near
+from senet_kp.input.crops import Crops
+from senet_kp.report.bootstrap import estimates
+from senet_kp.scoring.models import Model
+from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.schema import picture_of
+
+
+def file_of(name: str) -> str | None:
+    """The file in a face's name, which a number may follow; None for a row of a table."""
+    file = picture_of(name)
+    return file if Path(file).suffix.lower() in SUFFIXES else None
+
+
+def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
+    """The file of each face's name, below one of the roots; raises InputError for none."""
+    paths = []
+    for name in map(file_of, names):
+        folders = [root.parent if root.is_file() else root for root in roots]
+        found = [path for folder in folders if (path := folder / name).is_file()]
+        if not found:
+            where = ", ".join(map(str, roots))
+            raise InputError(
+                f"{where}: no {name} there; --data takes the folders that the records were"
+                " prepared from"
+            )
+        paths.append(found[0])
+    return paths
+
+
+def detect(paths: list[Path]) -> list[list[np.ndarray]]:
+    """dlib's boxes [x, y, w, h], pixels, in each picture."""
+    detector = FaceDetector()
+    bar = tqdm(paths, unit="picture", desc="dlib", disable=None)
+    return [[box for box, _ in detector.detect(read_picture(path))] for path in bar]
+
+
+def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxRule) -> list:
+    """For each face the landmarks [N, 2], relative to its true box, that the demo would show.
+
+    None where no box of dlib's, brought to the face box, overlaps the true one by MIN_IOU.
+    """
+    transform = BoxTransform(**model.detector_box)
+    points = []
+    bar = tqdm(paths, unit="picture", desc=model.path.name, disable=None)
+    for path, found, affine in zip(bar, detections, crops.affine, strict=True):
+        truth = affine_box(affine)
+        boxes = [transform.apply(box) for box in found]
+        best = max(boxes, key=lambda box: iou(box, truth), default=None)
+        if best is None or iou(best, truth) < MIN_IOU:
+            points.append(None)
+        else:
+            _, landmarks = landmarks_near(read_picture(path), best, model.run, rule)
+            points.append(to_relative(landmarks, truth))
+    return points
+
+
+def compare_boxes(
+    points: list, nmes, crops: Crops, scheme: LandmarkScheme, kind: str, seed
+) -> dict:
+    """Per subset and for "all": faces, how many were found, and the NME of those with both boxes.
+
+    points: of `points_in_detected`; nmes [n]: the same faces' NMEs with their true boxes. The
+    relative difference is NME with dlib's box over NME with the true box, minus one.
+    """
+    found = np.array([shape is not None for shape in points])
+    filled = np.array(
+        [np.full_like(crops.landmarks[0], np.nan) if p is None else p for p in points]
+    )
+    detected = nme(normalised_errors(filled, crops.landmarks, crops.mask, scheme, kind))
+    pairs = np.column_stack([detected, nmes])
+    scored = np.isfinite(nmes)
+    parts = {"all": scored} | {name: scored & part for name, part in crops.subset_masks().items()}
+    return {
+        name: {"faces": int(part.sum()), "found": int((part & found).sum())}
+        | _compared(pairs[part & found], np.array(crops.groups)[part & found], seed)
+        for name, part in parts.items()
+    }
+
+
+def _compared(pairs, groups, seed: int) -> dict:
+    statistics = {
+        "nme_detected": lambda both: both[:, 0].mean(),
+        "nme_truth": lambda both: both[:, 1].mean(),
+        "relative_difference": lambda both: both[:, 0].mean() / both[:, 1].mean() - 1,
+    }
+    if not len(pairs):
+        return dict.fromkeys(statistics)
+    return estimates(statistics, pairs, groups, seed)

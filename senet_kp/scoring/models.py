@@ -1,0 +1,129 @@
+"""What can be scored, opened by its path: a model file, a training run, a dlib predictor."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from platform import python_version
+
+import numpy as np
+from tqdm import tqdm
+
+from senet_kp.face.scheme import scheme_of
+from senet_kp.inference.backends import AUTO, engine_of, engine_version, open_backend
+from senet_kp.inference.model_card import SAVED_MODEL, card_beside, kind_of, read_card
+from senet_kp.scoring.contamination import trained_records
+from senet_kp.tfrecords.errors import ModelError
+from senet_kp.tfrecords.files import sha256_of_file
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to run.
+
+    run:          crop [S, S, 3] uint8 RGB to box-relative landmarks [N, 2]
+    conditions:   what every score of it must say: engine, model, versions, ...
+    card:         how it was made; None where that is not known
+    detector_box: from dlib's box to its face box, the fields of a BoxTransform; None if unknown
+    trained_on:   SHA-256 of the records it learned from: the sides; empty if unknown
+    """
+
+    path: Path
+    run: Callable
+    conditions: dict
+    card: dict | None
+    detector_box: dict | None
+    trained_on: dict[str, tuple[str, ...]]
+
+    def predict(self, images) -> np.ndarray:
+        """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError for what is no number."""
+        bar = tqdm(images, unit="face", desc=self.path.name, disable=None)
+        points = np.array([self.run(image) for image in bar])
+        if not np.isfinite(points).all():
+            raise ModelError(f"{self.path}: answers with values that are not finite")
+        return points
+
+
+@contextmanager
+def open_model(path: Path, records: Path, manifest: dict, backend: str = AUTO):
+    """The Model at a path, for the faces of a record folder.
+
+    A folder is a training run, whose best checkpoint runs in TensorFlow, unless it is a SavedModel;
+    a `.dat` is a dlib shape predictor; anything else a frozen graph, or what was exported from one,
+    with its card, run by `backend`. Raises ModelError where there is none or it was made for
+    another face box or scheme, and InputError where a run was trained on other records.
+    """
+    if path.is_dir() and kind_of(path) != SAVED_MODEL:
+        with _training_run(path, records, manifest) as model:
+            yield model
+    elif path.suffix == ".dat":
+        yield _dlib_predictor(path, manifest)
+    else:
+        yield _model_file(path, manifest, backend)
+
+
+def _model_file(path: Path, manifest: dict, backend: str) -> Model:
+    card = read_card(path)
+    if (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
+        raise ModelError(f"{path}: made for another face box or scheme than the records'")
+    trained_on = trained_records(card.get("training", {}).get("settings"))
+    engine = engine_of(path, backend)
+    run = open_backend(path, engine)
+    conditions = {
+        "engine": engine,
+        "model": str(path),
+        "model_sha256": card["sha256"],
+        "trained_on_these_records": manifest["records_sha256"] in trained_on,
+        "versions": _versions() | engine_version(engine),
+    }
+    return Model(path, run, conditions, card, card.get("detector_box"), trained_on)
+
+
+@contextmanager
+def _training_run(path: Path, records: Path, manifest: dict):
+    from senet_kp.train import checkpoints  # TensorFlow only where it is needed
+
+    settings = checkpoints.read_settings(path)
+    checkpoints.require_same_records(path, settings, records, manifest)
+    prefix = checkpoints.checkpoint_prefix(path)
+    conditions = {
+        "engine": "tensorflow, checkpoint",
+        "model": prefix,
+        "trained_on_these_records": True,
+        "versions": _versions() | engine_version("tensorflow"),
+    }
+    with checkpoints.restored_session(settings, manifest, prefix) as session:
+
+        def run(image):
+            return checkpoints.run_images(session, image[None])[0]
+
+        trained_on = trained_records(settings)
+        yield Model(path, run, conditions, settings, manifest["detector_box"], trained_on)
+
+
+def _dlib_predictor(path: Path, manifest: dict) -> Model:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    from senet_kp.inference.dlib_shape import (  # dlib only where it is needed
+        DlibShapeBackend,
+        import_dlib,
+    )
+
+    run = DlibShapeBackend(path)
+    size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
+    if len(run(np.zeros((size_px, size_px, 3), np.uint8))) != count:
+        raise ModelError(f"{path}: does not predict the {count} landmarks of the records")
+    card = card_beside(path)
+    trained_on = trained_records(card)
+    conditions = {
+        "engine": "dlib",
+        "model": str(path),
+        "model_sha256": sha256_of_file(path),
+        "trained_on_these_records": manifest["records_sha256"] in trained_on,
+        "versions": _versions() | {"dlib": import_dlib().__version__},
+    }
+    return Model(path, run, conditions, card, manifest["detector_box"], trained_on)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": python_version(), "numpy": np.__version__} | engine_version("opencv")

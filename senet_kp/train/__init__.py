@@ -1,0 +1,1 @@
+"""Training of a network on one machine, and everything that a run folder holds."""

@@ -1,0 +1,61 @@
+"""The weights of a frozen graph, to train on from.
+
+Freezing folds batch norm into the convolution before it, so that of scale, offset, mean and
+variance only a convolution z and an offset b are left: y = z + b. Batch norm with the mean and the
+variance that z has on training pictures, scale = sqrt(variance + EPSILON) and offset = b + mean,
+is the same y in use, and in training starts from where the graph was.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from senet_kp.inference.model_card import INPUT_NODE
+from senet_kp.nets.options import EPSILON
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import ModelError
+
+# What TensorFlow's folding calls its constants, after the convolution's name.
+_CONV, _WEIGHTS, _OFFSET = "/Conv2D", "/Conv2D_weights", "/Conv2D_bn_offset"
+
+
+def unfolded_weights(path: Path, images) -> dict[str, np.ndarray]:
+    """Values of the network's variables by name, from a frozen graph and crops [n, S, S, 3] uint8.
+
+    Raises ModelError for a file that is no frozen graph.
+    """
+    try:
+        definition = tf.GraphDef.FromString(path.read_bytes())
+    except Exception as error:  # protobuf's DecodeError has moved between its releases
+        raise ModelError(f"{path}: not a frozen graph ({error})") from None
+    constants = {
+        node.name: tf.make_ndarray(node.attr["value"].tensor)
+        for node in definition.node
+        if node.op == "Const"
+    }
+    layers = [name.removesuffix(_WEIGHTS) for name in constants if name.endswith(_WEIGHTS)]
+    values = dict(constants)
+    for layer, (mean, variance) in _moments(definition, layers, images).items():
+        values[f"{layer}/weights"] = constants[layer + _WEIGHTS]
+        values[f"{layer}/BatchNorm/gamma"] = np.sqrt(variance + EPSILON)
+        values[f"{layer}/BatchNorm/beta"] = constants[layer + _OFFSET] + mean
+        values[f"{layer}/BatchNorm/moving_mean"] = mean
+        values[f"{layer}/BatchNorm/moving_variance"] = variance
+    return values
+
+
+def _moments(definition, layers: list[str], images) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{layer: (mean [C], variance [C])} of what each convolution answers to the crops."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        moments = [
+            tf.nn.moments(graph.get_tensor_by_name(f"{layer}{_CONV}:0"), [0, 1, 2])
+            for layer in layers
+        ]
+        with tf.Session(graph=graph) as session:
+            by_image = [session.run(moments, {f"{INPUT_NODE}:0": image[None]}) for image in images]
+    result = {}
+    for layer, pairs in zip(layers, zip(*by_image, strict=True), strict=True):
+        means, variances = map(np.array, zip(*pairs, strict=True))
+        result[layer] = means.mean(0), variances.mean(0) + means.var(0)
+    return result
