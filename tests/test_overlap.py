@@ -36,7 +36,7 @@ from senet_kp.tfrecords.errors import CheckError, InputError, UserError
 from senet_kp.tfrecords.files import read_csv
 from senet_kp.tfrecords.fingerprints import (
     ALIKE_BITS,
-    HASH_SIDE,
+    HASH_SIZE,
     Fingerprints,
     hash_text,
     meetings,
@@ -45,7 +45,7 @@ from senet_kp.tfrecords.fingerprints import (
 from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 
 RULE = CropRule(BoxRule(), 1.5, 95, "pts_2d", IBUG68)
-BITS = HASH_SIDE**2
+BITS = HASH_SIZE**2
 
 
 def make_fingerprints(*rows, hashes=None) -> Fingerprints:

@@ -184,7 +184,7 @@ def test_verify_names_a_missing_shard_and_a_group_on_two_sides(copy):
     assert any("test-00000-of-00001.tfrecord: missing" in p for p in problems)
     shutil.copy(shard(copy, "train"), copy / "test-00000-of-00001.tfrecord")
     problems, _ = verify(copy)
-    assert any("groups on both test and train" in p for p in problems)
+    assert any("groups are in both test and train" in p for p in problems)
 
 
 def test_verify_names_an_altered_or_missing_split(copy):
@@ -204,8 +204,8 @@ def test_verify_finds_values_out_of_range(copy):
     changed = Record(**{**vars(first), "landmarks": far, "jpeg": b"nothing"})
     path.write_bytes(frame(encode(changed)))
     problems, _ = verify(copy)
-    assert any("more than 2 boxes away" in p for p in problems)
-    assert any("no whole JPEG" in p for p in problems)
+    assert any("more than 2 box sizes away" in p for p in problems)
+    assert any("not a complete JPEG" in p for p in problems)
 
 
 def test_a_folder_without_manifest_is_refused(tmp_path):

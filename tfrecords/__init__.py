@@ -1,4 +1,4 @@
-"""Records on disk: the schema (writer and parser), shards, the manifest, verification.
+"""TFRecords on disk: the record schema with its writer and parser, shards, manifest, verification.
 
-The lowest room: it knows bytes, arrays and names, and imports nothing else of this project.
+This is the lowest package of the project: it imports none of the others.
 """

@@ -1,8 +1,8 @@
-"""What a command says and returns when it cannot do what was asked.
+"""The exceptions and exit codes that all commands share.
 
-Exit codes, the same for every command: 0 done, 2 unusable arguments, 3 an input could not be
-read, 4 a model could not be used, 5 a check failed or too much was rejected, 6 a result could
-not be written, 130 interrupted by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 2 unusable arguments, 3 an input could not be read, 4 a model could not be
+used, 5 a check failed or too many pictures were rejected, 6 a result could not be written,
+130 interrupted by Ctrl-C or SIGTERM.
 """
 
 import errno
@@ -10,31 +10,31 @@ import sys
 
 
 class UserError(Exception):
-    """Something the user can mend. The message is one line: what, where, what to do."""
+    """An error that the user can correct. Its one-line message says what, where and what to do."""
 
     exit_code = 2
 
 
 class InputError(UserError):
-    """A picture, label, folder or shard that cannot be read."""
+    """A picture, label, folder or shard cannot be read."""
 
     exit_code = 3
 
 
 class ModelError(UserError):
-    """A checkpoint, `.pb` or model card that cannot be used."""
+    """A checkpoint, frozen graph or model card cannot be used."""
 
     exit_code = 4
 
 
 class CheckError(UserError):
-    """A check on results failed: the export gate, a non-finite loss, too many rejects."""
+    """A check of the results failed: export parity, a non-finite loss, too many rejects."""
 
     exit_code = 5
 
 
 class OutputError(UserError):
-    """A result that cannot be written."""
+    """A result cannot be written."""
 
     exit_code = 6
 
@@ -46,14 +46,17 @@ _UNWRITABLE = {
     errno.EDQUOT: "the disk quota is used up: free some space or choose another output folder",
     errno.EACCES: "no permission to write there: choose another output folder",
     errno.EPERM: "no permission to write there: choose another output folder",
-    errno.ENOTDIR: "a file stands where a folder is needed: choose another output folder",
-    errno.EEXIST: "a file stands where a folder is needed: choose another output folder",
+    errno.ENOTDIR: "a file exists where a folder is needed: choose another output folder",
+    errno.EEXIST: "a file exists where a folder is needed: choose another output folder",
     errno.EROFS: "the file system is read-only: choose another output folder",
 }
 
 
 def exit_code_of(command) -> int:
-    """Run `command()` and turn what users can mend into one line on stderr and an exit code."""
+    """Run `command()`; report errors that users can correct as one line on stderr.
+
+    Returns the exit code. Other exceptions pass through with their traceback.
+    """
     try:
         return command() or 0
     except UserError as error:

@@ -1,8 +1,8 @@
 """`tf.train.Example` messages and TFRecord framing without TensorFlow.
 
-Importing TensorFlow costs seconds and half a gigabyte in every process that touches a record;
-the messages (tensorflow/core/example/feature.proto) and the framing (TensorFlow's "TFRecords
-format details") are small and frozen, so protobuf and a CRC-32C library are enough.
+Importing TensorFlow costs seconds and half a gigabyte of memory in every process that reads or
+writes a record. The messages (tensorflow/core/example/feature.proto) and the framing (TensorFlow's
+"TFRecords format details") are small and never change, so protobuf and a CRC-32C library suffice.
 """
 
 import struct
@@ -11,16 +11,19 @@ import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
-_HEADER = struct.Struct("<QI")  # length, its checksum
-_FOOTER = struct.Struct("<I")  # the data's checksum
+_HEADER = struct.Struct("<QI")  # length of the data, checksum of the length
+_FOOTER = struct.Struct("<I")  # checksum of the data
 
 
 class BadRecord(ValueError):
-    """A record whose frame or checksum is wrong; the message says how and where."""
+    """The framing, the checksum or a feature of a record is wrong; the message says which."""
 
 
 def _example_class():
-    """Build the Example message in a pool of its own, away from TensorFlow's identical one."""
+    """Build the Example message class in a separate descriptor pool.
+
+    TensorFlow registers the same message in protobuf's default pool.
+    """
     file = descriptor_pb2.FileDescriptorProto(
         name="senet_kp/example.proto", package="senet_kp", syntax="proto3"
     )
@@ -62,7 +65,7 @@ Example = _example_class()
 
 
 def frame(data: bytes) -> bytes:
-    """One record as it stands in a TFRecord file: length, checksum, data, checksum."""
+    """Return `data` framed as one TFRecord: length, its checksum, data, its checksum."""
     length = struct.pack("<Q", len(data))
     return length + _FOOTER.pack(_masked_crc(length)) + data + _FOOTER.pack(_masked_crc(data))
 
@@ -70,8 +73,8 @@ def frame(data: bytes) -> bytes:
 def read_frames(path):
     """Yield the data of every record of a TFRecord file.
 
-    Raises BadRecord, with the record's number, for a file that ends inside a record and for a
-    checksum that does not fit.
+    Raises BadRecord, with the number of the record, if the file ends inside a record or a checksum
+    does not match.
     """
     with open(path, "rb") as file:
         number = 0

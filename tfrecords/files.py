@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and the hashes of contents and names."""
+"""Atomic writes of files and folders, and hashes of contents and names."""
 
 import contextlib
 import csv
@@ -17,7 +17,7 @@ from senet_kp.tfrecords.errors import UserError
 
 @contextlib.contextmanager
 def naming(path):
-    """Let an OSError that does not say where it happened (a full disk) name this path."""
+    """Add this path to any OSError that names no file, such as the one for a full disk."""
     try:
         yield
     except OSError as error:
@@ -28,10 +28,10 @@ def naming(path):
 
 @contextlib.contextmanager
 def atomic_path(path, suffix: str = ""):
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`; rename it to `path` after the block.
 
-    A block that fails or is killed leaves no file under the real name. `suffix` ends the
-    temporary name, for writers that choose a format by it.
+    If the block raises an exception or the process is killed, no file appears under the final
+    name. `suffix` is appended to the temporary name, for writers that choose a format by suffix.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,21 +53,21 @@ def write_bytes(path, data: bytes):
 
 
 def write_json(path, value):
-    """Write `value` atomically as indented JSON; arrays become lists, NaN is refused."""
+    """Write `value` atomically as indented JSON; arrays become lists, NaN raises ValueError."""
     text = json.dumps(value, indent=1, allow_nan=False, default=_plain)
-    # Lists of plain values go on one line; a line break never stands inside a JSON string.
+    # Put lists of plain values on one line. JSON strings contain no raw line breaks.
     text = re.sub(r"\[\n[^\[\]{}]*\n *\]", _on_one_line, text)
     write_bytes(path, text.encode() + b"\n")
 
 
 def write_csv(path, header, rows):
-    """Write rows of values below a header atomically."""
+    """Write a header and rows of values atomically as CSV."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
 
 
 def read_csv(path) -> list[dict]:
-    """The rows of a table by their columns' names, values as text; none if it is not there."""
+    """Return the rows of a CSV file as {column: text}, or no rows if there is no such file."""
     if not Path(path).exists():
         return []
     with open(path, newline="") as file:
@@ -76,15 +76,17 @@ def read_csv(path) -> list[dict]:
 
 @contextlib.contextmanager
 def atomic_folder(path, ours: str):
-    """Yield a temporary folder beside `path`; put it in the place of `path` when all went well.
+    """Yield a temporary folder in the parent of `path`; replace `path` by it after the block.
 
-    `ours` is a file that marks a folder as made by this project: raises UserError rather than
-    replace a folder that holds anything else.
+    `ours` is the name of a file that marks a folder as written by this project. Raises UserError
+    if `path` holds other files without that marker.
     """
     path = Path(path)
     free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
     if not free and not (path / ours).is_file():
-        raise UserError(f"{path}: holds something else than this command writes; name another")
+        raise UserError(
+            f"{path}: the folder holds something else than this command writes; choose another"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     temporary.chmod(0o755)  # mkdtemp's 0700 would hide the result from everyone else
@@ -101,7 +103,7 @@ def atomic_folder(path, ours: str):
 
 
 def sha256_of_file(path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of the bytes of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -110,7 +112,7 @@ def sha256_of_file(path) -> str:
 
 
 def sha256_of(path) -> str:
-    """The SHA-256 of a file, or of a folder: of the names and hashes of the files in it."""
+    """Return the SHA-256 of a file, or of the names and hashes of all files in a folder."""
     path = Path(path)
     if path.is_file():
         return sha256_of_file(path)
@@ -119,17 +121,17 @@ def sha256_of(path) -> str:
 
 
 def size_of(path) -> int:
-    """The bytes of a file, or of all files in a folder."""
+    """Return the size in bytes of a file, or of all files in a folder together."""
     return sum(file.stat().st_size for file in _files_in(Path(path)))
 
 
 def _files_in(path: Path) -> list[Path]:
-    """A file itself, or the files in a folder, to any depth."""
+    """Return the file itself, or all files below a folder."""
     return [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
 
 
 def sha256_of_lines(lines) -> str:
-    """The SHA-256 of text lines, each ended by a newline: a fingerprint of an ordered list."""
+    """Return the SHA-256 of lines of text, each followed by a newline."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line.encode() + b"\n")
@@ -137,7 +139,7 @@ def sha256_of_lines(lines) -> str:
 
 
 def fraction(name: str, seed: int, purpose: str) -> float:
-    """A number in [0, 1) that depends on the three arguments and on nothing else."""
+    """Return a pseudo-random number in [0, 1) that depends only on the three arguments."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -151,4 +153,4 @@ def _plain(value):
         return value.tolist()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} does not go into JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

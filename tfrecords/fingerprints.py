@@ -1,9 +1,10 @@
-"""Which pictures a record folder holds, told without the pictures: `split.csv`, a row a record.
+"""Fingerprints of the pictures of a record folder, read from its `split.csv` (one row per record).
 
-Beside name, group and side stand the SHA-256 of the stored JPEG and a perceptual hash of the
-stored picture: phash (Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010) of HASH_SIDE x HASH_SIDE bits, the low frequencies of the grey picture above
-their median. With them two record folders can be searched for the same faces.
+Each row holds name, group and side of the split, the SHA-256 of the stored JPEG, and a perceptual
+hash of the stored picture: phash (Zauner, "Implementation and benchmarking of perceptual image hash
+functions", 2010) of HASH_SIZE x HASH_SIZE bits, each of which says whether one low frequency of the
+grey picture is above the median. With these, duplicates between two record folders can be found
+without their pictures.
 """
 
 from dataclasses import dataclass
@@ -17,21 +18,26 @@ from senet_kp.tfrecords.shards import read_manifest
 
 SPLIT = "split.csv"
 COLUMNS = ("picture", "group", "side", "sha256", "phash")
-HASH_SIDE = 16
-# At most so many of the 256 bits differ between two crops of one picture. Measured on HELEN, AFW
-# and P1 (4,670 faces): the same picture after JPEG of quality 90 to 20, at half or double size, in
-# grey: at most 34; the box moved by 1 % of its side: at most 30, by 2 %: 43 or less for 99 %; AFW's
-# own files against 300W-LP's copies: at most 16. Of 10.9 million pairs of different photos or
-# persons two have 24 and 40, one HELEN photo under two names and two shots of one pose; the next
-# have 60. With 64 bits the two kinds overlap: up to 12 against 6.
+HASH_SIZE = 16
+# Two crops count as one picture if at most this many of the 256 bits differ. Measured on HELEN, AFW
+# and P1 (4,670 faces). Same picture after JPEG of quality 90 to 20, at half or double size, or in
+# grey: at most 34 bits; with the box moved by 1 % of its size: at most 30, by 2 %: 43 or less for
+# 99 %; AFW's own files against 300W-LP's copies: at most 16. Of 10.9 million pairs of different
+# photos or persons, two have 24 and 40 (one HELEN photo under two names, and two shots of one
+# pose); the next ones have 60. Hashes of 64 bits do not separate: up to 12 against 6.
 ALIKE_BITS = 44
-KINDS = ("name", "file", "picture", "group")  # how two records meet, the first that holds
+KINDS = ("name", "file", "picture", "group")  # what two records share; the first match is reported
 _BLOCK = 1024  # rows of the distance matrix at a time: 200 MB against 50,000 records
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Of n records: names, groups, SHA-256 of the JPEGs [n], hashes [n, HASH_SIDE**2] of 0, 1."""
+    """Fingerprints of n records.
+
+    names, groups: [n]
+    files:         [n] SHA-256 of the stored JPEGs
+    hashes:        [n, HASH_SIZE**2] perceptual hashes, 0 or 1
+    """
 
     names: list[str]
     groups: list[str]
@@ -44,9 +50,11 @@ class Fingerprints:
 
 @dataclass(frozen=True)
 class Meeting:
-    """One face that the other records hold too: by which of KINDS, and which record it met.
+    """One record that matches a record of another folder.
 
-    bits: how many of the perceptual hashes' bits differ.
+    name, other: the names of the two records
+    by:          what they share, one of KINDS
+    bits:        number of bits in which their perceptual hashes differ
     """
 
     name: str
@@ -56,23 +64,26 @@ class Meeting:
 
 
 def hash_text(bits) -> str:
-    """The bits of a hash, any shape of HASH_SIDE**2 booleans, as hexadecimal digits."""
+    """Return a hash, HASH_SIZE**2 booleans in any shape, as hexadecimal digits."""
     return np.packbits(np.asarray(bits, bool).ravel()).tobytes().hex()
 
 
 def read_fingerprints(folder, sides) -> Fingerprints:
-    """The fingerprints of some sides of a record folder.
+    """Read the fingerprints of the given sides of a record folder.
 
-    Raises InputError where its split.csv has none or is not that of its manifest.
+    Raises InputError if split.csv holds no fingerprints, or not as many records as the manifest.
     """
     manifest, path = read_manifest(folder), Path(folder) / SPLIT
     rows = [row for row in read_csv(path) if row.get("side") in sides]
     expected = sum(manifest["sides"].get(side, {"records": 0})["records"] for side in sides)
     if len(rows) != expected:
-        raise InputError(f"{path}: names {len(rows)} records, not {expected}; make them again")
+        raise InputError(
+            f"{path}: names {len(rows)} records, not {expected} as the manifest does;"
+            " make the records again"
+        )
     try:
         packed = np.frombuffer(bytes.fromhex("".join(row["phash"] for row in rows)), np.uint8)
-        hashes = np.unpackbits(packed).reshape(len(rows), HASH_SIDE**2)
+        hashes = np.unpackbits(packed).reshape(len(rows), HASH_SIZE**2)
         columns = [[row[column] for row in rows] for column in ("picture", "group", "sha256")]
     except (KeyError, TypeError, ValueError):
         raise InputError(
@@ -82,18 +93,17 @@ def read_fingerprints(folder, sides) -> Fingerprints:
 
 
 def require_same_crops(scored, trained):
-    """Raise InputError where two record folders crop faces differently: hashes would differ too."""
+    """Raise InputError if two record folders crop faces differently, since hashes then differ."""
     first, second = (_crop_of(read_manifest(folder)) for folder in (scored, trained))
     if first != second:
         raise InputError(
-            f"{scored} and {trained}: their pictures are cropped differently"
-            f" ({first} and {second}) and cannot be compared; prepare both with the same --box"
-            " and --context"
+            f"{scored} and {trained} crop faces differently ({first} and {second}), so their"
+            " pictures cannot be compared; prepare both with the same --box and --context"
         )
 
 
 def meetings(scored: Fingerprints, trained: Fingerprints) -> list[Meeting]:
-    """Every scored face that the trained ones hold too, in the order of the scored ones."""
+    """Return a Meeting for every scored record that matches a trained one, in scored order."""
     if not len(scored) or not len(trained):
         return []
     nearest, bits = _nearest(scored.hashes, trained.hashes)
@@ -126,9 +136,10 @@ def _crop_of(manifest: dict) -> str:
 
 
 def _nearest(first, second) -> tuple[np.ndarray, np.ndarray]:
-    """For each of hashes [n, B] the nearest of [m, B]: its index [n] and how many bits differ [n].
+    """Return, for each hash of `first` [n, B], the nearest of `second` [m, B].
 
-    As a product of +1 and -1, which floats hold exactly and BLAS multiplies on every core.
+    Returns its index [n] and the number of differing bits [n]. Agreement is a matrix product of
+    +1 and -1, which is exact in float32 and which BLAS computes on all cores.
     """
     a, b = (2 * hashes.astype(np.float32) - 1 for hashes in (first, second))
     indices, best = [], []

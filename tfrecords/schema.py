@@ -1,4 +1,4 @@
-"""What one record holds: the writer, the reader and TensorFlow's parser, side by side."""
+"""The schema of one record, with its encoder, its decoder and the TensorFlow ops that parse it."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from senet_kp.tfrecords.example import BadRecord, Example
 
 SCHEMA_VERSION = 3  # of the manifest and the records
 
-# Feature keys, once.
+# Feature keys of the tf.train.Example.
 JPEG = "image/jpeg"
 LANDMARKS = "landmarks"
 MASK = "mask"
@@ -23,15 +23,17 @@ TAGS = "tags"
 
 @dataclass(frozen=True)
 class Record:
-    """One face, cropped.
+    """One cropped face.
 
-    jpeg:      the stored picture, RGB as JPEG, square, the face box in its middle
-    landmarks: [N, 2] float32, x then y, 0..1 inside the face box, free to lie outside
+    jpeg:      the stored picture, square, RGB encoded as JPEG, with the face box in its middle
+    landmarks: [N, 2] float32, (x, y), 0..1 inside the face box; they may lie outside it
     mask:      [N] float32, 1 where the landmark is valid, 0 where it is missing
-    affine:    [2, 3] float32, box-relative to pixels of the source picture (0-based)
+    affine:    [2, 3] float32, from box-relative coordinates to pixels (0-based) of the source
     pose:      [3] float32, pitch, yaw, roll in degrees, NaN where unknown
-    name, group, subset: the source picture, whose photo or person it is, its part of the set
-    tags:      attributes by which it is scored too
+    name:      the source picture
+    group:     the photo or person; all pictures of a group are in the same split
+    subset:    the part of the data set
+    tags:      attributes by which errors are reported separately, such as "occlusion"
     """
 
     jpeg: bytes
@@ -46,17 +48,17 @@ class Record:
 
 
 def face_name(picture: str, number: int) -> str:
-    """The record name of a picture's n-th face, counted from 1: the picture's name, then #n."""
+    """Return the record name of face `number` (from 1) of a picture: PICTURE, PICTURE#2, ..."""
     return picture if number == 1 else f"{picture}#{number}"
 
 
 def picture_of(name: str) -> str:
-    """The picture's name in a record's: the inverse of `face_name`."""
+    """Return the name of the picture from the name of a record; inverts `face_name`."""
     return re.sub(r"#\d+$", "", name)
 
 
 def encode(record: Record) -> bytes:
-    """A record as the bytes of a `tf.train.Example`; equal records give equal bytes."""
+    """Serialise a record as a `tf.train.Example`; equal records give equal bytes."""
     example = Example()
     feature = example.features.feature
     feature[JPEG].bytes_list.value.append(record.jpeg)
@@ -75,7 +77,10 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes, landmark_count: int) -> Record:
-    """The record in `data`; raises BadRecord where a feature is missing or of another size."""
+    """Parse a serialised record.
+
+    Raises BadRecord if a feature is missing or has an unexpected size.
+    """
     try:
         feature = Example.FromString(data).features.feature
     except Exception as error:  # protobuf's DecodeError has moved between its releases
@@ -107,16 +112,16 @@ def decode(data: bytes, landmark_count: int) -> Record:
 
 
 def complete_op(serialized, landmark_count: int):
-    """Scalar bool op: whether all landmarks of one record, a scalar string, are known."""
-    import tensorflow.compat.v1 as tf  # here, as below
+    """Return a scalar bool op: whether one record (scalar string) has all its landmarks."""
+    import tensorflow.compat.v1 as tf  # imported here for the reason given in parse_op
 
     mask = tf.io.FixedLenFeature([landmark_count], tf.float32)
     return tf.reduce_all(tf.io.parse_single_example(serialized, {MASK: mask})[MASK] > 0)
 
 
 def parse_op(serialized, landmark_count: int) -> dict:
-    """Graph ops for the features that training reads, by feature key, from strings [B]."""
-    import tensorflow.compat.v1 as tf  # here, so that preparation and the demo do without it
+    """Return ops {feature key: [B, ...]} for the features that training reads, from strings [B]."""
+    import tensorflow.compat.v1 as tf  # imported here so that preparation and demo need none of it
 
     return tf.io.parse_example(
         serialized,

@@ -1,7 +1,8 @@
-"""Folders of shards: `<side>-00000-of-00003.tfrecord` and the `manifest.json` that describes them.
+"""Record folders: shards named `<side>-00000-of-00003.tfrecord`, described by `manifest.json`.
 
-The manifest is the contract between preparation and everything after it: scheme, box rule,
-sizes, counts, a SHA-256 for every shard. A folder without a readable manifest is no record set.
+A side is one part of the train/val/test split. The manifest tells all later stages the landmark
+scheme, the box rule, sizes, counts and the SHA-256 of every shard. A folder without a readable
+manifest is not a record folder.
 """
 
 import json
@@ -18,12 +19,12 @@ MANIFEST = "manifest.json"
 
 
 def trained_sides(train_on_val: bool) -> tuple[str, ...]:
-    """The sides of a record folder that a training learns from."""
+    """Return the sides of the split that a training learns from."""
     return ("train", "val") if train_on_val else ("train",)
 
 
 class ShardWriter:
-    """Writes the records of one side into shards of `records_per_shard`, in the order given."""
+    """Writes the records of one side, in order, into shards of `records_per_shard` records."""
 
     def __init__(self, folder: Path, side: str, records_per_shard: int):
         self.folder, self.side, self.records_per_shard = folder, side, records_per_shard
@@ -40,7 +41,10 @@ class ShardWriter:
         self.counts[-1] += 1
 
     def close(self) -> list[dict]:
-        """Give the shards their final names; return name, records, bytes and SHA-256 of each."""
+        """Rename the shards to their final names.
+
+    Returns the manifest's entry of each: {"name", "records", "bytes", "sha256"}.
+    """
         self._finish_shard()
         shards = []
         for index, records in enumerate(self.counts):
@@ -62,30 +66,41 @@ class ShardWriter:
 
 
 def shard_name(side: str, index: int, count: int) -> str:
-    """The name of the index-th of `count` shards of a side."""
+    """Return the file name of shard `index` (from 0) of the `count` shards of a side."""
     return f"{side}-{index:05d}-of-{count:05d}.tfrecord"
 
 
 def read_manifest(folder) -> dict:
-    """The manifest of a record folder; raises InputError with the way out."""
+    """Read the manifest of a record folder.
+
+    Raises InputError if there is none, or if it is unreadable or of another schema version.
+    """
     path = Path(folder) / MANIFEST
     try:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make the records with 'make tfrecords'") from None
+        raise InputError(
+            f"{path}: no such file; make the records with 'senet-kp prepare'"
+        ) from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not readable ({error}); make the records again") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: not a manifest of schema {SCHEMA_VERSION}; make the records again"
+            f"{path}: not a manifest of schema version {SCHEMA_VERSION}; make the records again"
         )
     return manifest
 
 
 def shard_paths(folder, manifest: dict, side: str) -> list[Path]:
-    """Paths of one side's shards; raises InputError for one that is missing or of another size."""
+    """Return the paths of the shards of one side.
+
+    Raises InputError if the side does not exist, or a shard is missing or has another size than
+    the manifest states.
+    """
     if side not in manifest["sides"]:
-        raise InputError(f"{folder}: no side {side!r}, only {', '.join(manifest['sides'])}")
+        raise InputError(
+            f"{folder}: there is no side {side!r}, only {', '.join(manifest['sides'])}"
+        )
     paths = []
     for shard in manifest["sides"][side]["shards"]:
         path = Path(folder) / shard["name"]
@@ -98,9 +113,9 @@ def shard_paths(folder, manifest: dict, side: str) -> list[Path]:
 
 
 def read_records(folder, manifest: dict, side: str, limit: int | None = None):
-    """Yield the Records of one side in the order they were written, at most `limit`.
+    """Yield at most `limit` Records of one side, in the order in which they were written.
 
-    Raises InputError, naming the shard, for a damaged one.
+    Raises InputError, naming the shard, if a shard is damaged.
     """
     left = float("inf") if limit is None else limit
     for path in shard_paths(folder, manifest, side):
@@ -115,7 +130,7 @@ def read_records(folder, manifest: dict, side: str, limit: int | None = None):
 
 
 def records_hash(manifest: dict) -> str:
-    """One SHA-256 that names the whole record set: the hash of its shards' hashes."""
+    """Return one SHA-256 that identifies all records: the hash of the hashes of the shards."""
     return sha256_of_lines(
         f"{side} {shard['name']} {shard['sha256']}"
         for side in SIDES

@@ -1,8 +1,9 @@
-"""python -m tfrecords.verify out/tfrecords
+"""senet-kp verify out/tfrecords
 
-Reads every record of a folder and checks it against the manifest: hashes, that of split.csv too,
-counts, sizes, value ranges, and that no group of pictures stands on two sides. Prints a line a
-problem and exits 5, or prints the counts and exits 0. About 20,000 records a second.
+Read every record of a folder and check the folder against its manifest: the SHA-256 of every shard
+and of split.csv, counts, sizes, value ranges, and that no group of pictures is on two sides of the
+train/val/test split. If there are problems, the command prints one line for each and exits with
+code 5; otherwise it prints the counts and exits with code 0. It reads about 20,000 records a second.
 """
 
 import json
@@ -21,13 +22,16 @@ from senet_kp.tfrecords.fingerprints import SPLIT
 from senet_kp.tfrecords.schema import decode
 from senet_kp.tfrecords.shards import read_manifest
 
-# A landmark this far outside the box is a wrong box or a wrong label, not a turned head: the
-# box is drawn round the landmarks, so honest ones stay inside unless the rule was shifted.
+# In box sizes from the centre. Boxes are drawn around the landmarks, so correct landmarks lie
+# inside unless the box rule shifts the box; a landmark this far away means a wrong box or label.
 FARTHEST = 2.0
 
 
 def verify(folder) -> tuple[list[str], dict]:
-    """Check a record folder; return the problems, one line each, and what was counted."""
+    """Check a record folder.
+
+    Returns the problems, one line each, and {side: {"records": ..., "groups": ...}} as counted.
+    """
     folder, manifest = Path(folder), read_manifest(folder)
     problems, groups, counts = [], {}, {}
     shards = [(side, shard) for side, s in manifest["sides"].items() for shard in s["shards"]]
@@ -46,7 +50,7 @@ def verify(folder) -> tuple[list[str], dict]:
 
 
 def _verify_shard(path: Path, shard: dict, manifest: dict):
-    """Problems of one shard, how many records could be read and are complete, their groups."""
+    """Return the problems of one shard, its counts of readable and complete records, its groups."""
     problems, counted, groups = [], Counter(records=0, complete=0), set()
     if not path.exists():
         return ["missing"], counted, groups
@@ -71,17 +75,17 @@ def _verify_shard(path: Path, shard: dict, manifest: dict):
 def _record_problems(record):
     valid = record.landmarks[record.mask > 0]
     if not np.isfinite(valid).all() or not np.isfinite(record.affine).all():
-        yield "values that are not finite"
+        yield "landmarks or affine are not finite"
     elif valid.size and np.abs(valid - 0.5).max() > FARTHEST:
-        yield f"a landmark more than {FARTHEST:g} boxes away from the centre"
+        yield f"a landmark is more than {FARTHEST:g} box sizes away from the centre"
     if not np.isin(record.mask, (0, 1)).all():
-        yield "a mask that is neither 0 nor 1"
+        yield "the mask has values other than 0 and 1"
     if record.jpeg[:2] != b"\xff\xd8" or record.jpeg[-2:] != b"\xff\xd9":
-        yield "a picture that is no whole JPEG"
+        yield "the picture is not a complete JPEG"
 
 
 def _split_problems(path: Path, digest: str | None):
-    """What is wrong with split.csv; folds and older records have no hash of it."""
+    """Yield the problems of split.csv; folds and older record folders state no hash of it."""
     if digest is None:
         return
     if not path.exists():
@@ -103,7 +107,7 @@ def _count_problems(manifest, counts, groups):
     for i, first in enumerate(sides):
         for second in sides[i + 1 :]:
             if shared := groups[first] & groups[second]:
-                yield f"{len(shared)} groups on both {first} and {second}: {min(shared)}, ..."
+                yield f"{len(shared)} groups are in both {first} and {second}: {min(shared)}, ..."
 
 
 def main(folder: tyro.conf.Positional[Path], /):
@@ -121,5 +125,5 @@ def main(folder: tyro.conf.Positional[Path], /):
 
 if __name__ == "__main__":
     sys.exit(
-        exit_code_of(lambda: tyro.cli(main, prog="python -m tfrecords.verify", description=__doc__))
+        exit_code_of(lambda: tyro.cli(main, prog="senet-kp verify", description=__doc__))
     )

@@ -1,4 +1,4 @@
-"""Landmarks on pictures, and sheets of many small pictures."""
+"""Drawing of landmarks, boxes and head axes into pictures, and contact sheets."""
 
 import cv2
 import numpy as np
@@ -6,11 +6,11 @@ import numpy as np
 from senet_kp.face.scheme import LandmarkScheme
 
 GREEN, RED, YELLOW, BLUE = (60, 220, 90), (250, 70, 60), (250, 210, 60), (70, 130, 250)  # RGB
-_SUBPIXEL_BITS = 4  # OpenCV draws at 1/16 px when told so: points do not snap to whole pixels
+_SUBPIXEL_BITS = 4  # OpenCV takes coordinates in units of 1/16 px, so that points keep fractions
 
 
 def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lines=True):
-    """Draw landmarks [N, 2] (pixels, 0-based) with the scheme's lines into an RGB picture."""
+    """Draw landmarks [N, 2] (pixels, 0-based) and the lines of the scheme into an RGB picture."""
     points = np.round(np.asarray(landmarks) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     extent = np.ptp(np.asarray(landmarks), axis=0).max()
     thickness = max(1, round(extent / 250))
@@ -26,14 +26,15 @@ def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lin
 
 
 def drawn_face(image, shapes, scheme: LandmarkScheme, enlarged: int, method=cv2.INTER_NEAREST):
-    """A crop [S, S, 3] RGB, `enlarged` times, with the points of (relative [n, 2], colour) pairs.
+    """Return a crop [S, S, 3] RGB, `enlarged` times its size, with landmarks drawn into it.
 
-    Crops are small: at their own size a point hides an eye.
+    shapes: pairs of box-relative landmarks [n, 2] and a colour. At the original size of a crop,
+    one drawn point would hide an eye.
     """
-    side = len(image) * enlarged
-    picture = cv2.resize(image, (side, side), interpolation=method)
+    size = len(image) * enlarged
+    picture = cv2.resize(image, (size, size), interpolation=method)
     for relative, colour in shapes:
-        draw_landmarks(picture, relative * side - 0.5, scheme, colour, lines=False)
+        draw_landmarks(picture, relative * size - 0.5, scheme, colour, lines=False)
     return picture
 
 
@@ -47,22 +48,22 @@ def draw_box(picture, box, colour=YELLOW):
 
 
 def draw_axes(picture, landmarks, rotation):
-    """Draw a head's axes: right red, up green, forward blue, from the middle of its landmarks.
+    """Draw the axes of a head (right red, up green, forward blue) from the mean landmark.
 
-    landmarks [N, 2] in pixels; rotation [3, 3] as `pose.head_rotation` gives it.
+    landmarks [N, 2] in pixels; rotation [3, 3] as returned by `pose.head_rotation`.
     """
     points = np.asarray(landmarks, np.float64)
     start, length = points.mean(axis=0), np.ptp(points, axis=0).max() / 2
     ends = start + length * rotation[:2].T * (1, -1)  # pixels count downwards
-    places = np.round(np.vstack([start, ends]) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
+    start, *ends = np.round(np.vstack([start, ends]) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
     thickness = max(2, round(length / 40))
-    for end, colour in zip(places[1:], (RED, GREEN, BLUE), strict=True):
-        cv2.line(picture, places[0], end, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    for end, colour in zip(ends, (RED, GREEN, BLUE), strict=True):
+        cv2.line(picture, start, end, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     return picture
 
 
 def contact_sheet(pictures, columns: int, gap_px: int = 4) -> np.ndarray:
-    """Equal pictures [n][H, W, 3] side by side on white, row after row."""
+    """Return one picture with n pictures [H, W, 3] of equal size in a grid on white."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
     sheet = np.full(

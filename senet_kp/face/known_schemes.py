@@ -1,10 +1,11 @@
-"""The landmark schemes that are known by name; points are counted from 0.
+"""The built-in landmark schemes; points are counted from 0.
 
-ibug68: iBUG's 300-W (Sagonas et al., "300 faces in-the-wild challenge", 2016).
-kaggle15: the csv columns of Kaggle's "Facial Keypoints Detection", whose left is the person's.
-wflw98: Wu et al., "Look at Boundary" (2018).
-dlib5: dlib's five-point shape predictor: corners of the eyes, and under the nose.
-celeba5: CelebA's and many detectors' five: eyes, nose, corners of the mouth.
+ibug68:   68 points of iBUG's 300-W (Sagonas et al., "300 faces in-the-wild challenge", 2016).
+kaggle15: 15 points, in the order of the csv columns of Kaggle's "Facial Keypoints Detection";
+          "left" in those column names is the person's left.
+wflw98:   98 points (Wu et al., "Look at Boundary", 2018).
+dlib5:    5 points of dlib's five-point shape predictor: corners of the eyes, base of the nose.
+celeba5:  5 points of CelebA and of many detectors: eyes, nose, corners of the mouth.
 """
 
 import json
@@ -104,7 +105,7 @@ DLIB5 = LandmarkScheme(
 CELEBA5 = LandmarkScheme(
     name="celeba5",
     flip=flip_of(5, (0, 1), (3, 4)),
-    outer_eye_corners=(0, 1),  # there are none: the eyes' centres stand in
+    outer_eye_corners=(0, 1),  # the scheme has no eye corners: the centres of the eyes are used
     eyes=((0,), (1,)),
     contour=(),
     regions={"eyes": (0, 1), "nose": (2,), "mouth": (3, 4)},
@@ -115,14 +116,17 @@ SCHEMES = {scheme.name: scheme for scheme in (IBUG68, KAGGLE15, WFLW98, DLIB5, C
 
 
 def read_scheme(name: str) -> LandmarkScheme:
-    """The scheme of that name, or of a JSON file at that path (scheme.py says what it holds).
+    """Return a built-in scheme by its name, or read a scheme from the .json file at that path.
 
-    Raises UserError, InputError for a file that cannot be read.
+    scheme.py documents the JSON. Raises UserError for an unknown name or unsuitable contents,
+    InputError if the file cannot be read.
     """
     if name in SCHEMES:
         return SCHEMES[name]
     if not name.endswith(".json"):
-        raise UserError(f"{name}: no landmark scheme, only {', '.join(SCHEMES)} or a .json file")
+        raise UserError(
+            f"{name}: no landmark scheme of this name, only {', '.join(SCHEMES)} or a .json file"
+        )
     try:
         facts = json.loads(Path(name).read_text())
     except (OSError, ValueError) as error:

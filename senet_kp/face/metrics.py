@@ -1,8 +1,8 @@
 """Errors between predicted and true landmarks, in plain NumPy.
 
-NME, the normalised mean error, is the mean distance over a face's valid points, divided by a
-length of the true face. It is a ratio: landmarks may be in pixels or box-relative, the box being
-square.
+NME, the normalised mean error, is the mean distance between predicted and true landmarks over the
+valid points of a face, divided by a length measured on the true landmarks. It is a ratio, so
+landmarks may be in pixels or box-relative (boxes are square).
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ NORMALISERS = ("inter-ocular", "inter-pupil", "box", "diagonal")
 
 
 def normaliser(truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
-    """[n] lengths that divide the error, from true landmarks [n, N, 2] and mask [n, N].
+    """Return the lengths [n] that divide the errors, from true landmarks [n, N, 2] and mask [n, N].
 
-    inter-ocular: between the outer corners of the eyes; inter-pupil: between the means of the
-    points round each eye; box: sqrt(w x h) of the landmarks' bounding box; diagonal: of the same
-    box. NaN where a point that is needed is missing, or the length is zero.
+    kind is one of NORMALISERS. inter-ocular: distance between the outer eye corners; inter-pupil:
+    distance between the means of the points around each eye; box: sqrt(w x h) of the bounding box
+    of the landmarks; diagonal: its diagonal. NaN where a needed point is missing or the length is 0.
     """
     truth = np.where(np.asarray(mask, bool)[..., None], np.asarray(truth, np.float64), np.nan)
     if kind in ("inter-ocular", "inter-pupil"):
@@ -35,18 +35,18 @@ def normaliser(truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
 
 
 def point_errors(predicted, truth, mask, lengths) -> np.ndarray:
-    """[n, N] distances over their face's length; NaN where the point is not valid."""
+    """Return the distances [n, N] divided by `lengths` [n]; NaN where the point is not valid."""
     distance = np.linalg.norm(np.asarray(predicted, np.float64) - truth, axis=-1)
     return np.where(np.asarray(mask, bool), distance, np.nan) / np.asarray(lengths)[:, None]
 
 
 def normalised_errors(predicted, truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
-    """[n, N] point errors with the normaliser of that kind."""
+    """Return the point errors [n, N] with the normaliser `kind`."""
     return point_errors(predicted, truth, mask, normaliser(truth, mask, scheme, kind))
 
 
 def nme(errors) -> np.ndarray:
-    """[n] mean of each face's point errors [n, N]; NaN for a face that cannot be scored."""
+    """Return the mean [n] of each face's point errors [n, N]; NaN where all of them are NaN."""
     valid = np.isfinite(errors)
     count = valid.sum(1)
     total = np.where(valid, errors, 0).sum(1)
@@ -54,34 +54,34 @@ def nme(errors) -> np.ndarray:
 
 
 def failure_rate(nmes, threshold: float) -> float:
-    """Share of faces whose NME is above the threshold."""
+    """Return the share of faces whose NME is above the threshold."""
     return float(np.mean(np.asarray(nmes) > threshold))
 
 
 def auc(nmes, threshold: float) -> float:
-    """Area under the cumulative error distribution from 0 to the threshold, over the threshold.
+    """Return the area under the CED from 0 to the threshold, divided by the threshold.
 
-    Exact: the area under a step function that rises by 1/n at each NME.
+    It is exact: the area under a step function that rises by 1/n at each NME.
     """
     return float(np.mean(np.maximum(threshold - np.asarray(nmes), 0)) / threshold)
 
 
 def ced(nmes) -> tuple[np.ndarray, np.ndarray]:
-    """The cumulative error distribution: sorted NMEs and the share of faces up to each."""
+    """Return the cumulative error distribution: sorted NMEs, and the share of faces up to each."""
     ordered = np.sort(nmes)
     return ordered, np.arange(1, len(ordered) + 1) / len(ordered)
 
 
 def ced_at(nmes, errors) -> np.ndarray:
-    """The cumulative error distribution at given errors: the share of faces up to each."""
+    """Return the cumulative error distribution at given errors: the share of faces up to each."""
     return np.searchsorted(np.sort(nmes), errors, side="right") / len(nmes)
 
 
 def rmse(predicted, truth, mask) -> float:
-    """Root mean squared error over all known coordinates of [n, N, 2], in their unit.
+    """Return the root mean squared error over all valid coordinates of [n, N, 2], in their unit.
 
-    Every coordinate counts once, whichever face it is of; NaN without any. Kaggle's "Facial
-    Keypoints Detection" is scored by it, in pixels.
+    Every coordinate has the same weight. NaN if no point is valid. Kaggle's "Facial Keypoints
+    Detection" uses this metric, in pixels.
     """
     known = np.asarray(mask, bool)
     difference = (np.asarray(predicted, np.float64) - truth)[known]
@@ -89,17 +89,17 @@ def rmse(predicted, truth, mask) -> float:
 
 
 def balanced_mean(values, bins) -> float:
-    """The mean over the bins of each one's mean, from values [n] and whole numbers bins [n]."""
+    """Return the mean over bins of the mean in each bin, from values [n] and bin numbers [n]."""
     count = np.bincount(bins)
     total = np.bincount(bins, weights=values)
     return float(np.mean(total[count > 0] / count[count > 0]))
 
 
 def spread_ratio(predicted, truth, mask) -> float:
-    """How much predictions [n, N, 2] vary between faces, relative to the truth.
+    """Return how much predictions [n, N, 2] vary between faces, relative to the truth.
 
-    Near 0 the network answers every face with the mean face; a trained one is near 1. Of each
-    point the faces count that know it, by mask [n, N].
+    A value near 0 means that the network predicts the mean face for every picture; a trained
+    network is near 1. Only valid points, by mask [n, N], count.
     """
     mask = np.asarray(mask, bool)
     known = mask[:, mask.any(axis=0), None]
@@ -111,7 +111,7 @@ def spread_ratio(predicted, truth, mask) -> float:
 
 
 def _extent(points) -> np.ndarray:
-    """[n, 2] width and height of each face's points, missing ones (NaN) left out."""
+    """Return width and height [n, 2] of each face's landmarks, ignoring missing ones (NaN)."""
     known = np.isfinite(points)
     high = np.where(known, points, -np.inf).max(1)
     low = np.where(known, points, np.inf).min(1)

@@ -1,4 +1,4 @@
-"""Head pose from landmarks: the turn of a mean head that best explains where the points are."""
+"""Head pose (pitch, yaw, roll) from landmarks, by fitting a 3-D mean head (perspective-n-point)."""
 
 import cv2
 import numpy as np
@@ -6,8 +6,8 @@ import numpy as np
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 
-# The 68 points of a neutral mean head in cm: x to the picture's right, y up, z to the viewer,
-# from between the eyes. Rounded to a millimetre from the mean head of the sample set's renderer.
+# The 68 points of a neutral mean head in cm: x to the right in the picture, y up, z to the viewer,
+# with the origin between the eyes. It is the mean head of data_prep/sample_faces, rounded to 1 mm.
 # fmt: off
 MEAN_LANDMARKS_CM = np.array([
     (-7.4, -0.5, -7.2), (-7.3, -2.3, -7.1), (-7.0, -4.0, -6.6), (-6.5, -5.8, -5.8),
@@ -29,26 +29,26 @@ MEAN_LANDMARKS_CM = np.array([
     (2.3, -6.9, 1.7), (0.7, -6.9, 2.4), (0.0, -6.9, 2.5), (-0.7, -6.9, 2.4),
 ])
 # fmt: on
-_DISTANCE = 6.0  # camera to face, in face boxes: a portrait from 1.5 m
+_DISTANCE = 6.0  # from camera to face, in sizes of the face box: a portrait from 1.5 m
 _MIN_POINTS = 6
 
 
 def estimate_pose_deg(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
-    """Pitch, yaw, roll [3] in degrees, in the sense of 300W-LP's Pose_Para.
+    """Estimate pitch, yaw, roll [3] in degrees, with the signs of 300W-LP's Pose_Para.
 
-    landmarks [N, 2] box-relative or in any other unit, mask [N]. NaN where `head_rotation` knows
-    none.
+    landmarks [N, 2] in any unit, mask [N]. NaN where `head_rotation` returns None.
     """
     rotation = head_rotation(landmarks, mask, scheme)
     return np.full(3, np.nan) if rotation is None else angles_deg(rotation)
 
 
 def head_rotation(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray | None:
-    """[3, 3]: the columns are where the head's right, up and forward point to in the picture.
+    """Estimate the rotation [3, 3] of a head from landmarks [N, 2] in any unit and mask [N].
 
-    In a frame with x to the picture's right, y up and z to the viewer. Points of the contour are
-    left out: a turned head shows others in their place. None for another scheme than the 68
-    points, and with fewer than six points.
+    The columns are the directions of the head's right, up and forward axes, in a frame with x to
+    the right in the picture, y up and z to the viewer. Contour points are ignored, because the
+    visible contour of a turned head consists of other points of the head. Returns None for schemes
+    other than ibug68, and for fewer than six valid points.
     """
     known = np.array(mask, bool)
     if scheme.name != IBUG68.name or len(known) != scheme.count:
@@ -63,14 +63,15 @@ def head_rotation(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray | None:
     found, turn, _ = cv2.solvePnP(
         MEAN_LANDMARKS_CM[known], points, camera, None, flags=cv2.SOLVEPNP_SQPNP
     )
-    # OpenCV's camera looks along +z with y down; ours is seen from +z with y up.
+    # OpenCV's camera frame has y down and z away from the viewer; here y is up, z to the viewer.
     return np.diag([1, -1, -1]) @ cv2.Rodrigues(turn)[0] if found else None
 
 
 def true_rotation(pose_deg, landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
-    """[3, 3] of a labelled head: by its label's pitch, yaw, roll [3], else by its points.
+    """Return the rotation [3, 3] of a labelled head.
 
-    landmarks [N, 2], mask [N]. NaN where neither knows it.
+    It is the labelled pose_deg (pitch, yaw, roll [3]) if that is finite, else the estimate from
+    landmarks [N, 2] and mask [N], else NaN.
     """
     if np.isfinite(pose_deg).all():
         return rotation_of(pose_deg)
@@ -79,33 +80,32 @@ def true_rotation(pose_deg, landmarks, mask, scheme: LandmarkScheme) -> np.ndarr
 
 
 def turned(rotation, change) -> np.ndarray:
-    """[3, 3] of a head whose rotation was [3, 3] before its picture was turned or mirrored.
+    """Return the rotation [3, 3] of a head after its picture was rotated or mirrored.
 
-    change [2, 2]: from the new picture's coordinates, y down, to the old one's, with columns at
-    right angles; how long they are, that is how the picture was scaled and stretched, does not
-    count.
+    rotation: [3, 3] before. change: [2, 2] matrix from coordinates of the new picture (y down) to
+    coordinates of the old one, with orthogonal columns; their lengths (scale, stretch) are ignored.
     """
     inside = (change / np.linalg.norm(change, axis=0)).T
     turn = np.eye(3)
     turn[:2, :2] = inside * [[1, -1], [-1, 1]]  # y up
-    mirrored = np.linalg.det(inside) < 0  # the head that is seen has its right where left was
+    mirrored = np.linalg.det(inside) < 0  # then the left and right of the head are swapped
     return turn @ rotation @ np.diag([-1 if mirrored else 1, 1, 1])
 
 
 def angle_between_deg(first, second) -> np.ndarray:
-    """[...] the angle of the turn that takes each of the rotations [..., 3, 3] to the other."""
+    """Return the angles [...] in degrees between rotations [..., 3, 3] (geodesic distance)."""
     trace = (np.asarray(first, np.float64) * second).sum((-2, -1))
     return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
 
 
 def rotation_of(pose_deg) -> np.ndarray:
-    """The rotation [3, 3] of a head with this pitch, yaw, roll [3]: `angles_deg` undone."""
+    """Return the rotation [3, 3] of pitch, yaw, roll [3] in degrees; inverts `angles_deg`."""
     pitch, yaw, roll = (cv2.Rodrigues(turn)[0] for turn in -np.diag(np.radians(pose_deg)))
     return pitch @ yaw @ roll
 
 
 def angles_deg(rotation) -> np.ndarray:
-    """Pitch, yaw, roll [3] of a head's rotation [3, 3]."""
+    """Return pitch, yaw, roll [3] in degrees of the rotation [3, 3] of a head."""
     pitch = np.arctan2(rotation[1, 2], rotation[2, 2])
     yaw = -np.arcsin(np.clip(rotation[0, 2], -1, 1))
     roll = np.arctan2(rotation[0, 1], rotation[0, 0])

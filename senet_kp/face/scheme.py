@@ -1,10 +1,10 @@
-"""A landmark scheme: how many points, their mirror twins, and what to draw between them.
+"""Landmark schemes: the number of points, their mirror pairs, regions, and the lines to draw.
 
-As JSON, in manifests, model cards and files of a user's own:
+Manifests, model cards and scheme files written by users hold a scheme as JSON:
 
     {"name": "five", "landmarks": 5, "flip_pairs": [[0, 2], [1, 3]], "outer_eye_corners": [2, 0]}
 
-and, where there is more to say, "eyes", "contour", "regions" and "lines". "Left" is the picture's.
+"eyes", "contour", "regions" and "lines" are optional. "Left" means left in the picture.
 """
 
 from dataclasses import dataclass, field
@@ -16,17 +16,23 @@ from senet_kp.tfrecords.errors import UserError
 
 @dataclass(frozen=True)
 class LandmarkScheme:
-    """Facts about one set of landmarks; nothing else in the project knows a point by number."""
+    """Facts about one set of landmarks. All knowledge of single point numbers is kept here.
+
+    flip:              flip[i] is the point that point i becomes in the mirrored picture
+    outer_eye_corners: left and right one in the picture; their distance normalises errors
+    eyes:              the points around the left and the right eye
+    contour:           points on the outline of the head, hidden on one half of a turned head
+    regions:           points by the name of the region, such as "mouth"
+    lines:             polylines to draw; closed ones repeat their first point
+    """
 
     name: str
-    flip: tuple[int, ...]  # flip[i] is the point that i becomes in the mirrored picture
-    outer_eye_corners: tuple[
-        int, int
-    ]  # picture's left, picture's right; errors over their distance
-    eyes: tuple[tuple[int, ...], tuple[int, ...]]  # the points around each eye
-    contour: tuple[int, ...]  # points on the outline of the head, which a turned head hides
+    flip: tuple[int, ...]
+    outer_eye_corners: tuple[int, int]
+    eyes: tuple[tuple[int, ...], tuple[int, ...]]
+    contour: tuple[int, ...]
     regions: dict[str, tuple[int, ...]] = field(repr=False)
-    lines: tuple[tuple[int, ...], ...] = field(repr=False)  # polylines; closed repeat their start
+    lines: tuple[tuple[int, ...], ...] = field(repr=False)
 
     @property
     def count(self) -> int:
@@ -34,13 +40,13 @@ class LandmarkScheme:
         return len(self.flip)
 
     def mirror(self, landmarks):
-        """Box-relative landmarks [..., N, 2] (x, y) of the same face in the mirrored box."""
+        """Return box-relative landmarks [..., N, 2] (x, y) of the same face, mirrored."""
         mirrored = np.asarray(landmarks)[..., list(self.flip), :].copy()
         mirrored[..., 0] = 1 - mirrored[..., 0]
         return mirrored
 
     def facts(self) -> dict:
-        """The scheme as JSON takes it: `scheme_from` makes it again."""
+        """Return the scheme as values for JSON; `scheme_from` is the inverse."""
         return {
             "name": self.name,
             "landmarks": self.count,
@@ -54,7 +60,10 @@ class LandmarkScheme:
 
 
 def scheme_from(facts, where) -> LandmarkScheme:
-    """The scheme that `LandmarkScheme.facts` describes; raises UserError, naming `where`."""
+    """Build a scheme from the values of `LandmarkScheme.facts`.
+
+    Raises UserError, naming `where`, if they do not describe a valid scheme.
+    """
     try:
         count, corners = int(facts["landmarks"]), facts["outer_eye_corners"]
         regions = facts.get("regions") or {"all": range(count)}
@@ -76,12 +85,12 @@ def scheme_from(facts, where) -> LandmarkScheme:
 
 
 def scheme_of(described: dict) -> LandmarkScheme:
-    """The scheme of a manifest or a model card."""
+    """Return the scheme of a manifest or a model card."""
     return scheme_from(described["scheme"], "the manifest or model card")
 
 
 def flip_of(count: int, *pairs) -> tuple[int, ...]:
-    """The flip table of `count` points of which these pairs are mirror twins, the others none."""
+    """Return the flip table of `count` points from its mirror pairs; other points stay."""
     flip = list(range(count))
     for left, right in pairs:
         flip[left], flip[right] = right, left
@@ -93,23 +102,23 @@ def _points(groups) -> tuple[tuple[int, ...], ...]:
 
 
 def _fault(scheme: LandmarkScheme) -> str | None:
-    """What no scheme can be, or None."""
+    """Return what is wrong with the scheme, or None."""
     named = [*scheme.outer_eye_corners, *scheme.contour]
     for group in (*scheme.eyes, *scheme.regions.values(), *scheme.lines):
         named += group
     if scheme.count < 2 or not all(0 <= point < scheme.count for point in named):
-        return f"it names points that are not among its {scheme.count}"
+        return f"it names points outside 0 to {scheme.count - 1}"
     if len(scheme.outer_eye_corners) != 2 or len(scheme.eyes) != 2:
-        return "outer_eye_corners and eyes are two each, the picture's left one first"
+        return "outer_eye_corners and eyes need two entries each, the one left in the picture first"
     return flip_table_error(scheme)
 
 
 def flip_table_error(scheme: LandmarkScheme, mean_shape=None) -> str | None:
-    """Why the flip table is wrong, or None.
+    """Return why the flip table is wrong, or None.
 
-    The table must be its own inverse, and with a `mean_shape` [N, 2] the mirrored shape must lie
-    on the shape itself, up to a similarity: within 15 % of its size on average. Real mean shapes
-    stay under 5 %, a table of another scheme gives 30 % and more.
+    The table must be its own inverse. Given a `mean_shape` [N, 2], the mirrored mean shape, rotated
+    and scaled onto the mean shape, must also match it within 15 % of its size on average. Real mean
+    shapes stay below 5 %; the flip table of another scheme gives 30 % and more.
     """
     flip = np.array(scheme.flip)
     if sorted(flip) != list(range(scheme.count)) or (flip[flip] != np.arange(scheme.count)).any():
@@ -129,7 +138,7 @@ def flip_table_error(scheme: LandmarkScheme, mean_shape=None) -> str | None:
 
 
 def _rotated_onto(points, target):
-    """`points` turned and scaled about the origin onto `target`, in the least squares' sense."""
+    """Rotate and scale `points` about the origin onto `target`, by least squares."""
     z, w = points @ (1, 1j), target @ (1, 1j)
     z = z * (np.vdot(z, w) / np.vdot(z, z))
     return np.stack([z.real, z.imag], axis=1)

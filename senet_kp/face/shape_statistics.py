@@ -1,16 +1,16 @@
-"""Mean and spread of box-relative landmarks, summed up record by record."""
+"""Mean and standard deviation of box-relative landmarks, accumulated record by record."""
 
 import numpy as np
 
 
 class ShapeStatistics:
-    """Knows no more than sums, so that millions of records cost nothing."""
+    """Running mean and standard deviation; it keeps only sums, however many records there are."""
 
     def __init__(self):
         self._count, self._sum, self._squares = 0, 0.0, 0.0
 
     def add(self, landmarks, mask):
-        """Take one face: landmarks [N, 2], of which those with a true mask [N] are known."""
+        """Add one face: landmarks [N, 2], of which those with a true mask [N] are valid."""
         known = np.asarray(mask, bool)[:, None]
         shape = np.where(known, np.asarray(landmarks, np.float64), 0)
         self._count = self._count + known
@@ -18,11 +18,11 @@ class ShapeStatistics:
         self._squares = self._squares + shape**2
 
     def mean(self) -> np.ndarray:
-        """[N, 2]; the box's centre for a point that no face knows."""
+        """Return the means [N, 2]; the centre of the box for a point that is never valid."""
         return np.round(self._over_count(self._sum, 0.5), 6)
 
     def spread(self) -> np.ndarray:
-        """[N, 2] standard deviations; 0 for a point that no face knows."""
+        """Return the standard deviations [N, 2]; 0 for a point that is never valid."""
         square_of_mean = self._over_count(self._sum, 0) ** 2
         return np.round(
             np.sqrt(np.maximum(self._over_count(self._squares, 0) - square_of_mean, 0)), 6
