@@ -43,8 +43,8 @@ class ShardWriter:
     def close(self) -> list[dict]:
         """Rename the shards to their final names.
 
-    Returns the manifest's entry of each: {"name", "records", "bytes", "sha256"}.
-    """
+        Returns the manifest's entry of each: {"name", "records", "bytes", "sha256"}.
+        """
         self._finish_shard()
         shards = []
         for index, records in enumerate(self.counts):

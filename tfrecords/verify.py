@@ -3,12 +3,14 @@
 Read every record of a folder and check the folder against its manifest: the SHA-256 of every shard
 and of split.csv, counts, sizes, value ranges, and that no group of pictures is on two sides of the
 train/val/test split. If there are problems, the command prints one line for each and exits with
-code 5; otherwise it prints the counts and exits with code 0. It reads about 20,000 records a second.
+code 5; otherwise it prints the counts and exits with code 0. It reads about 20,000 records per
+second.
 """
 
 import json
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,12 @@ from senet_kp.tfrecords.shards import read_manifest
 # In box sizes from the centre. Boxes are drawn around the landmarks, so correct landmarks lie
 # inside unless the box rule shifts the box; a landmark this far away means a wrong box or label.
 FARTHEST = 2.0
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    records: tyro.conf.Positional[Path]
+    """record folder, for example out/tfrecords"""
 
 
 def verify(folder) -> tuple[list[str], dict]:
@@ -110,20 +118,14 @@ def _count_problems(manifest, counts, groups):
                 yield f"{len(shared)} groups are in both {first} and {second}: {min(shared)}, ..."
 
 
-def main(folder: tyro.conf.Positional[Path], /):
-    """Check every record of a folder against its manifest.
-
-    Args:
-        folder: the record folder, for example out/tfrecords
-    """
-    problems, counted = verify(folder)
+def main():
+    config = tyro.cli(VerifyConfig, prog="senet-kp verify", description=__doc__)
+    problems, counted = verify(config.records)
     if problems:
         print("\n".join(problems))
-        raise CheckError(f"{folder}: {len(problems)} problems; make the records again")
+        raise CheckError(f"{config.records}: {len(problems)} problems; make the records again")
     print(json.dumps({"ok": True, **counted}))
 
 
 if __name__ == "__main__":
-    sys.exit(
-        exit_code_of(lambda: tyro.cli(main, prog="senet-kp verify", description=__doc__))
-    )
+    sys.exit(exit_code_of(main))

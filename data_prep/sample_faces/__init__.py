@@ -1,6 +1,7 @@
-"""Rendered 3-D faces with exact landmarks, in the layout of 300W-LP: data without a download.
+"""A renderer of 3-D faces with exact landmarks, for training data without a download.
 
-`python -m data_prep.sample_faces --out out/sample` writes 1200 pictures of 200 people. From
-traits (who) come the head (form), its paint and landmarks, the body and props; `identity` puts
-them before a camera and `dataset` writes the files. In code: `identity.render_identity`.
+`senet-kp sample --out out/sample` writes 1200 pictures of 200 identities in the layout of 300W-LP.
+`traits` draws the parameters of an identity; `head`, `texture`, `landmarks`, `body` and `props`
+build its surfaces from them; `identity` renders its views, and `dataset` writes the files. Other
+code calls `identity.render_identity`.
 """

@@ -1,4 +1,4 @@
-"""What surrounds the face: hair, ears, neck, shoulders and clothes."""
+"""Surfaces around the face: hair, ears, neck, shoulders and clothes."""
 
 from dataclasses import dataclass
 
@@ -8,29 +8,30 @@ from senet_kp.data_prep.sample_faces.head import Head
 from senet_kp.data_prep.sample_faces.surface import Surface, bell, noise, smoothstep, unit
 from senet_kp.data_prep.sample_faces.traits import Look
 
-PIVOT = np.array((0.0, -9.0, -2.0))  # in the neck: the head turns on the shoulders here, cm
+PIVOT = np.array((0.0, -9.0, -2.0))  # cm; the point in the neck about which the head turns
 
 
 @dataclass(frozen=True)
 class _HairCut:
-    """`hairline` lists, upward, heights (cm) and the angle from the front (degrees) it frees.
+    """A hair style.
 
-    Negative angles go on upward past the middle of the forehead, so that the distance from the
-    hairline is known everywhere.
+    `hairline` lists pairs, from the lowest upward: a height in cm, and the angle from the front in
+    degrees below which there is no hair at that height. The negative angles at the end extend the
+    line beyond the middle of the forehead, so that the distance to it is defined everywhere.
     """
 
     thickness: float  # cm
     hairline: tuple[tuple[float, float], ...]
-    hangs_below_y: float | None = None  # from here the hair falls straight down
+    hangs_below_y: float | None = None  # below this height the hair falls straight down
     curl: float = 0.0  # 0 straight .. 1 frizzy
 
     def open_deg(self, y, age):
-        """Degrees from the front that are free of hair at height y; the temples recede with age."""
+        """Return the degrees from the front without hair at height y; temples recede with age."""
         heights, angles = np.array(self.hairline).T
         return np.interp(y, heights + 0.9 * age * (angles < 60), angles)
 
     def inside_cm(self, angle_deg, y, age):
-        """About how far beyond the hairline a place is; negative on the free side."""
+        """Return the approximate distance behind the hairline; negative where there is no hair."""
         heights, angles = np.array(self.hairline).T
         heights = heights + 0.9 * age * (angles < 60)
         across = (np.abs(angle_deg) - np.interp(y, heights, angles)) * np.deg2rad(8)
@@ -61,7 +62,7 @@ _CUTS = {
 
 
 def hair(head: Head, look: Look, rng) -> list[Surface]:
-    """A shell over the skull that thins out toward the hairline; nothing for the bald."""
+    """Return a shell over the skull that thins out toward the hairline; no surface if bald."""
     if look.hair_style == "bald":
         return []
     cut, shape = _CUTS[look.hair_style], (300, 480)
@@ -77,7 +78,7 @@ def hair(head: Head, look: Look, rng) -> list[Surface]:
     strands = noise(rng, shape, (7 + int(70 * cut.curl), 200))
     strands += 0.7 * noise(rng, shape, (12 + int(90 * cut.curl), 400))
     from_seam = smoothstep(180 - np.abs(turn - 180) - open_deg, 0, 20)
-    clumps *= from_seam  # so that the two edges meet over the forehead
+    clumps *= from_seam  # so that the first and the last column meet over the forehead
     height = cut.thickness * full * (1 + 0.2 * clumps + 0.06 * strands) - 0.06
     positions = _fallen(head, cut, angle + 4 * clumps * full, y, height)
     if cut.hangs_below_y is not None:
@@ -98,7 +99,7 @@ def hair(head: Head, look: Look, rng) -> list[Surface]:
 
 
 def _fallen(head, cut, angle, y, height):
-    """Points `height` cm off the skull; below `hangs_below_y` the hair falls plumb."""
+    """Return points `height` cm off the skull; below `hangs_below_y` the hair hangs straight."""
     section_y = y if cut.hangs_below_y is None else np.maximum(y, cut.hangs_below_y)
     skull = head.section(angle, section_y + 0 * angle)
     x, up, z = np.moveaxis(skull, -1, 0)
@@ -109,9 +110,9 @@ def _fallen(head, cut, angle, y, height):
 
 
 def paint_scalp(skin: Surface, look: Look, angle_deg, rng):
-    """Blend the skin into the hair's colour beyond the hairline, raggedly, in place.
+    """Blend the skin, in place, into the colour of the hair behind a ragged hairline.
 
-    `angle_deg` [W] are the columns' angles from the front.
+    `angle_deg` [W] are the angles of the columns of the grid from the front.
     """
     if look.hair_style == "bald":
         return
@@ -123,7 +124,7 @@ def paint_scalp(skin: Surface, look: Look, angle_deg, rng):
 
 
 def ears(head: Head, look: Look) -> list[Surface]:
-    """Two shells, rounded at the rim and hollow in the middle."""
+    """Return two shells, rounded at the rim and hollow in the middle."""
     radius = np.linspace(0, 1, 22)[:, None]
     turn = np.linspace(0, 2 * np.pi, 41)[None, :]
     size = head.shape.ear_size
@@ -140,12 +141,12 @@ def ears(head: Head, look: Look) -> list[Surface]:
     gloss = np.full(x.shape, 0.25, np.float32)
     return [
         Surface(
-            (local * (side, 1, 1)).astype(np.float32),
+            (local * (sign, 1, 1)).astype(np.float32),
             colour.astype(np.float32),
             gloss,
             two_sided=True,
         )
-        for side in (-1, 1)
+        for sign in (-1, 1)
     ]
 
 
@@ -156,7 +157,7 @@ _TORSO_Z = (-2.5, -2.5, -3, -3.4, -3.6, -3.4, -3.0, -2.6, -1.9, -1.2)
 
 
 def torso(head: Head, look: Look, rng) -> list[Surface]:
-    """Neck and shoulders in one surface, and clothes as a second one slightly outside it."""
+    """Return a surface of neck and shoulders, and one of clothes slightly outside it."""
     turn = np.linspace(-np.pi, np.pi, 161)[None, :]
     skin_y = np.linspace(-2, -22, 161)[:, None] + 0 * turn
     edge_y = look.neckline - 1.9 * np.cos(turn) - 0.4 * np.cos(2 * turn)
@@ -173,7 +174,7 @@ def torso(head: Head, look: Look, rng) -> list[Surface]:
     cloth_y = edge_y + np.linspace(0, 1, 161)[:, None] * (-36 - edge_y)
     folds = noise(rng, cloth_y.shape, (9, 12)) * smoothstep(edge_y - cloth_y, 0, 3)
     collar = 0.18 * bell(edge_y - cloth_y - 0.45, 0.35)
-    hem = smoothstep(edge_y - cloth_y, -0.1, 0.35)  # the edge lies on the skin
+    hem = smoothstep(edge_y - cloth_y, -0.1, 0.35)  # the edge of the clothes touches the skin
     cloth = _torso_points(head, turn, cloth_y, (0.35 + collar + 0.22 * folds) * hem)
     weave = 1 + 0.06 * rng.normal(size=cloth_y.shape) - 0.25 * bell(edge_y - cloth_y - 1.0, 0.06)
     weave *= 1 + rng.choice([0, 0.35]) * (np.sin(cloth_y * rng.uniform(2, 5)) > 0.3)
@@ -186,7 +187,7 @@ def torso(head: Head, look: Look, rng) -> list[Surface]:
 
 
 def _torso_points(head, turn, y, outward):
-    """Elliptic sections with a neck as wide as the head's shape says."""
+    """Return points [..., 3] on elliptic sections, shifted outward by `outward` cm."""
     neck = 1 + (head.shape.neck_half_width / 5.5 - 1) * smoothstep(y, -15, -12)
     half_x = np.interp(y, _TORSO_Y, _TORSO_HALF_X) * neck + outward
     half_z = np.interp(y, _TORSO_Y, _TORSO_HALF_Z) * neck + outward
@@ -195,7 +196,7 @@ def _torso_points(head, turn, y, outward):
 
 
 def _hair_heights(head, cut, rows):
-    """From just under the crown down to the ends, denser where the skull curves."""
+    """Return heights from just under the crown to the hair ends, denser where the skull curves."""
     turn, split = np.linspace(0, 1, rows), 0.62
     top, end = head.shape.crown_y - 1e-3, cut.hairline[0][0]
     over = top * np.cos(np.pi / 2 * np.clip(turn / split, 0, 1))

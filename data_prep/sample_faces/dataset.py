@@ -1,8 +1,12 @@
-"""Render sample faces with exact landmarks into a folder laid out like 300W-LP.
+"""senet-kp sample --out out/sample
 
-For each picture: OUT/SAMPLE/SAMPLE_<identity>_1_<pose>.jpg and .mat (pt2d, roi, Pose_Para), and
-OUT/landmarks/SAMPLE/<the same>_pts.mat (pts_2d: jaw on the visible contour, pts_3d: fixed on the
-head). Pose 0 is near-frontal, the others turn the same person up to 80 degrees either way.
+Render sample faces with exact landmarks into a folder with the layout of 300W-LP. Each picture is
+OUT/SAMPLE/SAMPLE_<identity>_1_<pose>.jpg; its labels are in the .mat file of the same name (pt2d,
+roi, Pose_Para) and in OUT/landmarks/SAMPLE/SAMPLE_<identity>_1_<pose>_pts.mat (pts_2d with the jaw
+on the visible contour, pts_3d with all points fixed on the head). Pose 0 is near-frontal; the other
+poses turn the same identity by up to 80 degrees to either side.
+Exit codes: 0 done, or the folder already holds this set; 2 unusable arguments, 6 the folder cannot
+be written.
 """
 
 import io
@@ -17,7 +21,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import scipy.io
 import tyro
 from tqdm import tqdm
 
@@ -29,7 +32,7 @@ from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
 
 SET_NAME = "SAMPLE"
-RENDERER = 1  # raised whenever the same settings would give other pictures
+RENDERER = 1  # version, increased whenever the same settings would give other pictures
 _SUMMARY = "sample.json"
 _JPEG_QUALITY = 92
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, rendered sample faces".ljust(116)
@@ -41,15 +44,15 @@ class Config:
     """Settings of one sample folder."""
 
     out: Path = Path("out/sample")
-    """Folder to write; left alone if it holds anything else than a sample set."""
+    """folder to write; refused if it holds anything else than a sample set"""
     count: int = 1200
-    """Number of pictures."""
+    """number of pictures"""
     views: int = 6
-    """Pictures of each identity: one near-frontal, the rest turned."""
+    """pictures of each identity: one near-frontal, the others turned"""
     seed: int = 0
-    """Another seed gives other people; the same one the same bytes."""
+    """random seed of the identities; equal seeds give equal bytes"""
     processes: int = os.cpu_count() or 1
-    """Worker processes; the default is all cores."""
+    """worker processes; the default is the number of cores"""
 
     def __post_init__(self):
         for name in ("count", "views", "processes"):
@@ -60,15 +63,15 @@ class Config:
 
     @property
     def identities(self) -> int:
-        """How many people; the last one may have fewer views."""
+        """The number of identities; the last one may have fewer views."""
         return -(-self.count // self.views)
 
     def views_of(self, identity: int) -> int:
-        """How many pictures of this identity belong to the set."""
+        """Return the number of pictures of an identity."""
         return min(self.views, self.count - identity * self.views)
 
     def settings(self) -> dict:
-        """What determines the pictures, as kept in sample.json."""
+        """Return the settings that determine the pictures, as stored in sample.json."""
         kept = {
             key: value for key, value in asdict(self).items() if key not in ("out", "processes")
         }
@@ -76,9 +79,9 @@ class Config:
 
 
 def write_samples(config: Config):
-    """Render a whole set, or do nothing if `config.out` already is that set.
+    """Render a whole set, or do nothing if `config.out` already holds it.
 
-    Raises UserError if the folder holds something else; its contents are never touched.
+    Raises UserError, and leaves the folder unchanged, if it holds something else.
     """
     if _already_there(config):
         print(f"nothing to do: {config.out} already holds these {config.count} pictures")
@@ -97,7 +100,7 @@ def write_samples(config: Config):
 
 
 def _already_there(config):
-    """Whether `config.out` holds this very set."""
+    """Return whether `config.out` holds the set with these settings."""
     try:
         kept = json.loads((config.out / _SUMMARY).read_bytes())
     except (OSError, ValueError):
@@ -106,18 +109,19 @@ def _already_there(config):
 
 
 def _rendered(config, folder):
-    """Write all identities on `config.processes` cores; yields the pictures of each."""
+    """Write all identities with `config.processes` processes; yield each one's picture count."""
     work = partial(_write_identity, config, folder)
     if config.processes == 1:
         yield from map(work, range(config.identities))
         return
-    context = multiprocessing.get_context("spawn")  # a fork would inherit OpenCV's threads half
+    # Not "fork": a forked process inherits the state of OpenCV's threads but not the threads.
+    context = multiprocessing.get_context("spawn")
     with context.Pool(config.processes, _start_worker) as pool:
         yield from pool.imap_unordered(work, range(config.identities))
 
 
 def _start_worker():
-    """Ctrl-C goes to the parent, which ends the pool; one worker is one core."""
+    """Ignore Ctrl-C, since the parent ends the pool, and use one core per worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
@@ -131,7 +135,10 @@ def _write_identity(config, folder, identity):
 
 
 def _write_view(folder, stem, view: View, original: View):
-    """`original` is the identity's photo: `pt2d` holds its points in every view, as in 300W-LP."""
+    """Write one picture and its labels.
+
+    As in 300W-LP, `pt2d` of every view holds the landmarks of the near-frontal `original`.
+    """
     _, jpeg = cv2.imencode(".jpg", view.image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
     (folder / SET_NAME / f"{stem}.jpg").write_bytes(jpeg)
     low, high = view.points_2d.min(axis=0) + 1, view.points_2d.max(axis=0) + 1
@@ -143,14 +150,18 @@ def _write_view(folder, stem, view: View, original: View):
 
 
 def _write_mat(path, arrays):
-    """A MATLAB file without the date that usually stands in its header."""
+    """Write a MATLAB file whose header, unlike SciPy's, holds no date."""
+    import scipy.io  # here, because importing it takes 0.1 s, which `--help` would pay too
+
     file = io.BytesIO()
     scipy.io.savemat(file, arrays)
     path.write_bytes(_MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :])
 
 
 def _contact_sheet(config, folder):
-    """Random pictures side by side, the points drawn on every third."""
+    """Return a sheet of random pictures, every third one with its landmarks."""
+    import scipy.io
+
     paths = sorted((folder / SET_NAME).glob("*.jpg"))
     chosen = np.random.default_rng(config.seed).permutation(len(paths))[:_SHEET_PICTURES]
     tiles = []
@@ -164,9 +175,8 @@ def _contact_sheet(config, folder):
 
 
 def main():
-    """The command line."""
-    sys.exit(exit_code_of(lambda: write_samples(_parsed())))
+    write_samples(tyro.cli(Config, prog="senet-kp sample", description=__doc__))
 
 
-def _parsed() -> Config:
-    return tyro.cli(Config, prog="python -m data_prep.sample_faces", description=__doc__)
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

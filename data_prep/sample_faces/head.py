@@ -1,10 +1,10 @@
-"""The form of a head: horizontal sections, and a face modelled in relief on their front.
+"""The shape of a head: horizontal sections, with the face as a relief on their front half.
 
-At every height y the head is two half ellipses that meet at the widest points (+-w, z_edge). Below
-the ears that line of widest points is the edge of the jaw, so it is at once the outline of the
-face seen from the front and the curve of the jaw's landmarks. On the front half z is a function
-of (x, y) that everything else is added to: nose, sockets, lids, lips. The same functions place
-the landmarks and tell the paint where to go, so the three cannot disagree.
+At every height y the section consists of two half ellipses that meet at the widest points
+(+-w, z_edge). Below the ears, the line of widest points is the edge of the jaw: it is the outline
+of the face seen from the front, and the jaw landmarks lie on it. On the front half, z is a function
+of (x, y) to which nose, eye sockets, lids and lips are added. Landmarks and texture are computed
+from the same functions as the shape, so that the three agree exactly.
 """
 
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ import numpy as np
 from senet_kp.data_prep.sample_faces.surface import bell, smoothstep
 from senet_kp.data_prep.sample_faces.traits import Expression, Shape
 
-OUTLINE_TOP_Y = -0.45  # the widest place of the face, where the jaw's landmarks begin
-EYEBALL_RADIUS = 1.5  # larger than life, so that the sphere still covers the corners of the lids
+OUTLINE_TOP_Y = -0.45  # the height where the face is widest and the jaw landmarks begin
+EYEBALL_RADIUS = 1.5  # larger than a real one, so that the sphere reaches the corners of the lids
 CROWN_Z = -0.6
 
 
 @dataclass(frozen=True)
 class Head:
-    """One person with one expression. Arguments x, y and results are cm, broadcast as in NumPy."""
+    """One identity with one expression. Coordinates and lengths are in cm and broadcast."""
 
     shape: Shape = field(default_factory=Shape)
     expression: Expression = field(default_factory=Expression)
@@ -33,7 +33,7 @@ class Head:
     # ---- sections
 
     def half_width(self, y):
-        """Of the outline seen from the front."""
+        """Return half the width of the head seen from the front at height y."""
         shape = self.shape
         below = np.clip((OUTLINE_TOP_Y - y) / (OUTLINE_TOP_Y - self.chin_y), 0, 1)
         above = np.clip((y - OUTLINE_TOP_Y) / (shape.crown_y - OUTLINE_TOP_Y), 0, 1)
@@ -42,13 +42,13 @@ class Head:
         return shape.face_half_width * np.where(y < OUTLINE_TOP_Y, jaw, skull)
 
     def edge_z(self, y):
-        """Depth of the widest line: the ears' plane at the top, the edge of the jaw below."""
+        """Return z of the widest points: the plane of the ears above, the edge of the jaw below."""
         narrow = 1 - (self.half_width(y) / self.shape.face_half_width) ** 1.4
         jaw = self.shape.chin_depth * narrow
         return np.where(y < OUTLINE_TOP_Y, jaw, CROWN_Z * (1 - self._dome(y)))
 
     def front_z(self, y):
-        """Depth of the middle line without nose and lips."""
+        """Return z of the midline without nose and lips."""
         shape = self.shape
         top = CROWN_Z + (shape.forehead_z - CROWN_Z) * self._dome(y)
         down = np.clip(-y / -self.chin_y, 0, 1)
@@ -58,12 +58,12 @@ class Head:
         return np.where(y > 0, top, end + (mouth - end) * round_off)
 
     def back_z(self, y):
-        """Depth of the back of the head; below it the underside of the jaw."""
+        """Return z of the back of the head, and below it of the underside of the jaw."""
         narrow = self.half_width(y) / self.shape.face_half_width
         return np.where(y > 0, CROWN_Z - 8.9 * self._dome(y), self.edge_z(y) - 9.5 * narrow**1.2)
 
     def section(self, angle_deg, y):
-        """A point [..., 3] of the smooth head: angle 0 is the front, 90 the picture's right."""
+        """Return points [..., 3] of the smooth head; 0 is the front, 90 right in the picture."""
         angle = np.deg2rad(angle_deg)
         width, edge = self.half_width(y), self.edge_z(y)
         depth = np.where(np.abs(angle_deg) <= 90, self.front_z(y), 2 * edge - self.back_z(y)) - edge
@@ -75,10 +75,10 @@ class Head:
         rise = np.clip(y / self.shape.crown_y, 0, 1)
         return (1 - rise**2.4) ** (1 / 2.1)
 
-    # ---- curves of the features; a = |x|, both sides are alike
+    # ---- curves of the features as functions of a = |x|, since the face is symmetric
 
     def brow(self, a):
-        """The ridge of the brow: y and the place along it, 0 inner .. 1 outer end."""
+        """Return y of the ridge of the brow, and the position along it: 0 inner .. 1 outer end."""
         shape, raised = self.shape, self.expression.brow_raise
         along = (a - shape.brow_inner_x) / (shape.brow_outer_x - shape.brow_inner_x)
         t = np.clip(along, 0, 1)
@@ -87,7 +87,10 @@ class Head:
         return y + raised * (1.2 - 0.4 * t), along
 
     def lids(self, a):
-        """Margins of the upper and lower lid and the place along the eye, 0 inner .. 1 outer."""
+        """Return y of the margins of upper and lower lid, and the position along the eye, 0..1.
+
+        Position 0 is the inner corner, 1 the outer one.
+        """
         shape, expression = self.shape, self.expression
         along = (a - shape.eye_inner_x) / (shape.eye_outer_x - shape.eye_inner_x)
         t = np.clip(along, 0, 1)
@@ -99,7 +102,10 @@ class Head:
         return upper, lower, along
 
     def mouth(self, a):
-        """Heights of the lips' four edges from the top down, and the place 0 middle .. 1 corner."""
+        """Return y of the four edges of the lips from the top down, and the position along them.
+
+        Position 0 is the middle, 1 the corner of the mouth.
+        """
         shape, expression = self.shape, self.expression
         half = shape.mouth_half_width + 0.45 * expression.smile - 0.12 * expression.mouth_open
         u = np.clip(a / half, 0, 1)
@@ -116,16 +122,16 @@ class Head:
 
     @property
     def mouth_middle_y(self):
-        """Where the upper lip ends below, in the middle."""
+        """y of the lower edge of the upper lip in the middle."""
         return float(self.mouth(0.0)[0][1])
 
     @property
     def lower_lip_y(self):
-        """Where the lower lip ends below, in the middle."""
+        """y of the lower edge of the lower lip in the middle."""
         return float(self.mouth(0.0)[0][3])
 
     def outside_eye(self, a, y):
-        """Distance in cm from the opening of the lids, 0 and less within it."""
+        """Return the distance from the opening between the lids, at most 0 inside it."""
         upper, lower, along = self.lids(a)
         length = self.shape.eye_outer_x - self.shape.eye_inner_x
         beyond = np.maximum(np.abs(along - 0.5) - 0.5, 0) * length
@@ -134,7 +140,7 @@ class Head:
 
     @property
     def eye_centre(self):
-        """x (of the right eye in the picture) and y of the eyeball, cm."""
+        """x (of the eye on the right in the picture) and y of the centre of the eyeball."""
         shape = self.shape
         return (
             (shape.eye_inner_x + shape.eye_outer_x) / 2,
@@ -144,20 +150,20 @@ class Head:
     # ---- relief
 
     def smooth_z(self, x, y):
-        """The front half without any feature."""
+        """Return z of the front half without any facial feature."""
         width, edge = np.maximum(self.half_width(y), 1e-3), self.edge_z(y)
         inside = np.clip(1 - (x / width) ** 2, 0, 1)
         return edge + (self.front_z(y) - edge) * np.sqrt(inside)
 
     def front_surface_z(self, x, y):
-        """z of the face at (x, y) anywhere within its outline."""
+        """Return z of the face at (x, y), anywhere inside its outline."""
         a, y = np.broadcast_arrays(np.abs(x), y)
         smooth = self.smooth_z(a, y)
         z = smooth + self._bones(a, y) + self._nose(a, y) + self._mouth_relief(a, y)
         return self._with_eyes(a, y, z)
 
     def _bones(self, a, y):
-        """Sockets, brow ridge, cheeks, chin and folds; nothing at the outline itself."""
+        """Return the relief of sockets, brow ridge, cheeks and chin; it is 0 at the outline."""
         shape, smile = self.shape, max(self.expression.smile, 0.0)
         eye_x, eye_y = self.eye_centre
         brow_y, along = self.brow(a)
@@ -173,7 +179,7 @@ class Head:
         return relief * smoothstep(1 - a / np.maximum(self.half_width(y), 1e-3), 0, 0.12)
 
     def fold_distance(self, a, y):
-        """Distance in cm from the fold between nose wing and mouth corner."""
+        """Return the distance from the nasolabial fold (between nose wing and mouth corner)."""
         shape = self.shape
         top, end = shape.nose_base_y + 0.9, self.mouth_middle_y - 0.3
         t = np.clip((top - y) / (top - end), 0, 1)
@@ -227,7 +233,7 @@ class Head:
         return relief - inside * (0.3 * smoothstep(depth, 0, 0.12) + 0.6 * throat)
 
     def eyeball_z(self, a, y):
-        """z of the eyeball's sphere, continued as a plane where the sphere ends."""
+        """Return z of the sphere of the eyeball, continued as a plane where the sphere ends."""
         centre_x, centre_y = self.eye_centre
         apex = float(self.smooth_z(centre_x, centre_y)) - 0.72
         square = (a - centre_x) ** 2 + (y - centre_y) ** 2
@@ -235,7 +241,7 @@ class Head:
         return apex - drop - 0.14 * (a - centre_x)
 
     def _with_eyes(self, a, y, z):
-        """Lids lie on the eyeball at their margin and run into the face further out."""
+        """Return z with eyes: lids lie on the eyeball at their margins and blend into the face."""
         outside = self.outside_eye(a, y)
         upper, _, along = self.lids(a)
         eyeball = self.eyeball_z(a, y)
@@ -248,19 +254,20 @@ class Head:
     # ---- the whole head as a grid
 
     def grid(self, rows: int = 368, columns: int = 512):
-        """Positions [rows, columns, 3] float32: crown to chin, from the back over the front.
+        """Return positions [rows, columns, 3] float32 on the whole head.
 
-        `columns` is even. Most of both is spent on the face.
+        Rows go from crown to chin, columns once around the head, beginning at the back. `columns`
+        is even. Most rows and columns are on the face.
         """
         angle, y = grid_angles_deg(columns), np.float32(self._grid_heights(rows))
-        half = np.float32(angle[columns // 2 :])  # the right one; the left is its mirror image
+        half = np.float32(angle[columns // 2 :])  # right half; the left half is its mirror image
         points = self.section(half[None, :], y[:, None])
         front = np.flatnonzero(half <= 90)
         points[:, front, 2] = self.front_surface_z(points[:, front, 0], y[:, None])
         return np.concatenate([points[:, ::-1] * np.float32((-1, 1, 1)), points], axis=1)
 
     def _grid_heights(self, rows):
-        """Denser on the face, and toward both poles, where the outline turns quickest."""
+        """Return the heights of the rows, denser on the face and near crown and chin."""
         turn_deg = np.interp(
             np.linspace(0, 1, rows), (0, 0.12, 0.45, 0.85, 1), (-90, -32, 0, 52, 90)
         )
@@ -271,5 +278,5 @@ class Head:
 
 
 def grid_angles_deg(columns):
-    """Angle of every column of `Head.grid`: the back is -180 and 180, the front 0."""
+    """Return the angle of every column of `Head.grid`: the back is -180 and 180, the front 0."""
     return np.interp(np.linspace(-1, 1, columns), (-1, -5 / 6, 5 / 6, 1), (-180, -90, 90, 180))

@@ -1,4 +1,4 @@
-"""All pictures of one identity, with their points: the renderer's entry for other code."""
+"""The entry point of the renderer: all pictures of one identity, with their landmarks."""
 
 from dataclasses import dataclass
 
@@ -18,19 +18,19 @@ MAX_YAW_DEG, MAX_TILT_DEG = 80.0, 25.0
 
 @dataclass(frozen=True)
 class View:
-    """One picture. Points are 0-based pixels: the first pixel's centre is (0, 0)."""
+    """One picture. Points are in 0-based pixels; the first pixel's centre is (0, 0)."""
 
     image: np.ndarray  # [450, 450, 3] uint8, BGR
-    coverage: np.ndarray  # [450, 450] float32, 1 where anything but the background is seen
+    coverage: np.ndarray  # [450, 450] float32, 0 on the background, 1 elsewhere
     camera: Camera
-    points_2d: np.ndarray  # [68, 2], the jaw on the visible contour
-    points_3d: np.ndarray  # [68, 2], every point fixed on the head
+    points_2d: np.ndarray  # [68, 2], with the jaw on the visible contour
+    points_3d: np.ndarray  # [68, 2], with every point fixed on the head
 
 
 def render_identity(seed: int, identity: int, views: int) -> list[View]:
-    """The `views` pictures of an identity; the first is the near-frontal "photo".
+    """Render `views` pictures of an identity; the first one is near-frontal.
 
-    Everything random comes from (seed, identity), so identities can be drawn in any order.
+    All random numbers depend on (seed, identity) only, so identities can be rendered in any order.
     """
     rng = np.random.default_rng([seed, identity])
     head = Head(random_shape(rng), random_expression(rng))
@@ -71,7 +71,11 @@ def _surfaces(head, look, rng):
 
 
 def _cameras(head, points, views, rng):
-    """A near-frontal view, then yaws spread evenly over -80..80 degrees in random order."""
+    """Yield the camera and the landmarks on the visible contour of each view.
+
+    The first view is near-frontal. The yaws of the others are spread evenly over -80..80 degrees,
+    in random order.
+    """
     strata = rng.permutation(views - 1) + rng.uniform(size=views - 1)
     yaws = MAX_YAW_DEG * (2 * strata / max(views - 1, 1) - 1)
     angles = [_clipped(rng, (6, 9, 5), (15, 20, 12))]

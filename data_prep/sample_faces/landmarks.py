@@ -1,27 +1,27 @@
-"""The 68 iBUG points of a head, on the very curves that form and colour its features."""
+"""The 68 iBUG landmarks of a head, on the curves that shape and colour its features."""
 
 import numpy as np
 
 from senet_kp.data_prep.sample_faces.head import OUTLINE_TOP_Y, Head
 from senet_kp.face.known_schemes import IBUG68
 
-_EYE_PLACES = (
+_EYE_FRACTIONS = (
     0.0,
     0.32,
     0.68,
     1.0,
     0.68,
     0.32,
-)  # along the lids: inner corner, upper, outer, lower
-_OUTER_LIP_PLACES = (0.0, 0.27, 0.64, 1.0, 0.64, 0.27, 0.0)  # 0 is the middle, 1 the corner
-_INNER_LIP_PLACES = (0.0, 0.27, 0.86, 0.27, 0.0)
-_ARC_DEG = np.arange(90.0, 14.0, -1.0)  # where the visible contour may be; further in is the nose
+)  # along the lids: inner corner, upper lid, outer corner, lower lid
+_OUTER_LIP_FRACTIONS = (0.0, 0.27, 0.64, 1.0, 0.64, 0.27, 0.0)  # 0 is the middle, 1 the corner
+_INNER_LIP_FRACTIONS = (0.0, 0.27, 0.86, 0.27, 0.0)
+_ARC_DEG = np.arange(90.0, 14.0, -1.0)  # angles of the visible contour; below 15 is the nose
 
 
 def landmarks_3d(head: Head):
-    """The points [68, 3] in cm, fixed on the head: x to the picture's right, y up, z to us.
+    """Return the landmarks [68, 3] in cm: x to the right in the picture, y up, z to the viewer.
 
-    Only the picture's right half is computed; the scheme's own flip table gives the other.
+    The half on the right in the picture is computed, and mirrored with the scheme's flip table.
     """
     points = np.zeros((IBUG68.count, 3))
     points[8:17] = _jaw(head)
@@ -30,8 +30,8 @@ def landmarks_3d(head: Head):
     points[33:36] = _nose_base(head)
     points[42:48] = _eye(head)
     upper_outer, upper_inner, lower_inner, lower_outer = range(4)
-    points[51:58] = _lips(head, _OUTER_LIP_PLACES, upper_outer, lower_outer)
-    points[62:67] = _lips(head, _INNER_LIP_PLACES, upper_inner, lower_inner)
+    points[51:58] = _lips(head, _OUTER_LIP_FRACTIONS, upper_outer, lower_outer)
+    points[62:67] = _lips(head, _INNER_LIP_FRACTIONS, upper_inner, lower_inner)
     flip = np.array(IBUG68.flip)
     right = np.flatnonzero(points.any(axis=1))
     points[flip[right]] = points[right] * (-1, 1, 1)
@@ -40,31 +40,32 @@ def landmarks_3d(head: Head):
 
 
 def mean_landmarks_3d():
-    """The points [68, 3] in cm of the neutral mean head."""
+    """Return the landmarks [68, 3] in cm of the neutral mean head."""
     return landmarks_3d(Head())
 
 
 def contour_on_view(head: Head, points, rotation):
-    """The points [68, 3] with the jaw moved along its sections to the contour seen in a view.
+    """Return the landmarks [68, 3] with the jaw points moved to the contour visible in a view.
 
-    Every section of the head through a jaw point is followed from the jaw's edge toward the
-    front, to the place furthest out in the picture: the edge itself unless the turn hides it.
+    Each jaw point moves along the horizontal section through it, from the edge of the jaw toward
+    the front, to the point that is outermost in the picture. That is the edge of the jaw itself
+    unless the rotation of the head hides it.
     """
     jaw = [index for index in IBUG68.contour if points[index, 0] != 0]
-    side, y = np.sign(points[jaw, :1]), points[jaw, 1:2]
-    arcs = head.section(side * _ARC_DEG, y + 0 * _ARC_DEG)
+    sign, y = np.sign(points[jaw, :1]), points[jaw, 1:2]
+    arcs = head.section(sign * _ARC_DEG, y + 0 * _ARC_DEG)
     arcs[..., 2] = head.front_surface_z(arcs[..., 0], arcs[..., 1])
     arcs[:, 0] = points[jaw]
     up = rotation[:2, 1]
     outward = rotation[:2].T @ (up[1], -up[0])
-    furthest = np.argmax(side * (arcs @ outward), axis=1)
+    furthest = np.argmax(sign * (arcs @ outward), axis=1)
     points = points.copy()
     points[jaw] = arcs[np.arange(len(jaw)), furthest]
     return points
 
 
 def _jaw(head):
-    """Chin to ear, at equal distances along the outline."""
+    """Return nine points from chin to ear at equal distances along the outline."""
     turn = np.linspace(0, np.pi / 2, 400)
     y = OUTLINE_TOP_Y + (head.chin_y - OUTLINE_TOP_Y) * np.cos(turn)
     x = head.half_width(y)
@@ -82,7 +83,7 @@ def _brow(head):
 
 
 def _bridge(head):
-    """y and z of the four points from between the eyes to the tip."""
+    """Return y and z of the four points from between the eyes to the tip of the nose."""
     y = np.linspace(0.0, head.shape.nose_tip_y, 4)
     return np.stack([y, head.front_surface_z(np.zeros(4), y)], axis=1)
 
@@ -95,15 +96,15 @@ def _nose_base(head):
 
 def _eye(head):
     shape = head.shape
-    x = shape.eye_inner_x + (shape.eye_outer_x - shape.eye_inner_x) * np.array(_EYE_PLACES)
+    x = shape.eye_inner_x + (shape.eye_outer_x - shape.eye_inner_x) * np.array(_EYE_FRACTIONS)
     upper, lower, _ = head.lids(x)
     return _on_face(head, x, np.where(np.arange(6) < 4, upper, lower))
 
 
-def _lips(head, places, upper, lower):
-    """Along the edge `upper` from the middle to the corner and back along `lower`."""
+def _lips(head, fractions, upper, lower):
+    """Return points along the edge `upper` from middle to corner and back along `lower`."""
     half_width = 1 / head.mouth(1.0)[1]
-    x = half_width * np.array(places)
+    x = half_width * np.array(fractions)
     edges = head.mouth(x)[0]
     return _on_face(head, x, np.where(np.arange(len(x)) <= len(x) // 2, edges[upper], edges[lower]))
 

@@ -1,4 +1,4 @@
-"""Glasses, and things that get between the camera and the face, all in the head's frame."""
+"""Glasses, and occluders between camera and face, in the coordinates of the head."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ OCCLUDERS = ("hand", "microphone", "mug", "scarf", "fingers")
 
 
 def glasses(head: Head, look: Look, rng) -> list[Surface]:
-    """Two rims, a bridge and arms to the ears; dark lenses for sunglasses."""
+    """Return two rims, a bridge and temples to the ears; sunglasses also have dark lenses."""
     if not look.glasses:
         return []
     colour = rng.choice([(0.01, 0.01, 0.012), (0.09, 0.03, 0.012), (0.25, 0.24, 0.23)])
@@ -24,15 +24,17 @@ def glasses(head: Head, look: Look, rng) -> list[Surface]:
     rim_x = half_x * _power(np.cos(turn), 2 / roundness)
     rim_y = half_y * _power(np.sin(turn), 2 / roundness)
     parts = []
-    for side in (-1, 1):
-        rim = np.stack([side * (eye_x + rim_x), y + rim_y, z - 0.16 * (1 + rim_x / half_x)], axis=1)
+    for sign in (-1, 1):
+        rim = np.stack([sign * (eye_x + rim_x), y + rim_y, z - 0.16 * (1 + rim_x / half_x)], axis=1)
         cheek_z = head.front_surface_z(rim[:, 0], rim[:, 1])
-        rim[:, 2] = np.maximum(rim[:, 2], cheek_z + thick + 0.1)  # nothing sinks into the brow
-        parts.append(tube(rim, thick, colour, 0.6, sides=7))
+        rim[:, 2] = np.maximum(rim[:, 2], cheek_z + thick + 0.1)  # stays outside the brow
+        parts.append(tube(rim, thick, colour, 0.6, segments=7))
         hinge = rim[0] + (0, 0.5, 0)
-        ear = np.array((side * (head.shape.face_half_width + 0.15), eye_y + 0.2, -1.0))
-        bend = hinge + (side * 0.35, 0, -0.4)
-        parts.append(tube([hinge, bend, (bend + ear) / 2, ear], thick * 0.9, colour, 0.5, sides=7))
+        ear = np.array((sign * (head.shape.face_half_width + 0.15), eye_y + 0.2, -1.0))
+        bend = hinge + (sign * 0.35, 0, -0.4)
+        parts.append(
+            tube([hinge, bend, (bend + ear) / 2, ear], thick * 0.9, colour, 0.5, segments=7)
+        )
         if look.glasses == "sun":
             lens = rim.mean(axis=0) + np.linspace(0.02, 1, 12)[:, None, None] * (
                 rim - rim.mean(axis=0)
@@ -41,58 +43,58 @@ def glasses(head: Head, look: Look, rng) -> list[Surface]:
     gap = eye_x - half_x
     x = np.linspace(-gap, gap, 9)
     arch = np.stack([x, y + 0.35 + 0.25 * (1 - (x / gap) ** 2), z + 0.1 - 0 * x], axis=1)
-    return [*parts, tube(arch, thick, colour, 0.6, sides=7)]
+    return [*parts, tube(arch, thick, colour, 0.6, segments=7)]
 
 
 def occluder(head: Head, look: Look, rng) -> list[Surface]:
-    """The thing that `look.occluder` names, in front of the lower face."""
+    """Return the surfaces of `look.occluder`, in front of the lower face."""
     if not look.occluder:
         return []
     return _MAKERS[look.occluder](head, look, rng)
 
 
 def _hand(head, look, rng):
-    """A fist under the chin or at the cheek, knuckles up."""
-    side = rng.choice([-1, 1])
-    middle = np.array((side * rng.uniform(1.0, 4.5), head.chin_y + rng.uniform(-0.5, 2.5), 0.0))
+    """Return a fist under the chin or at the cheek, with its knuckles up."""
+    sign = rng.choice([-1, 1])
+    middle = np.array((sign * rng.uniform(1.0, 4.5), head.chin_y + rng.uniform(-0.5, 2.5), 0.0))
     middle[2] = 1.0 + head.smooth_z(min(abs(middle[0]), 4.0), max(middle[1], head.chin_y + 1.5))
     parts = []
     for finger, length in zip(range(4), (2.6, 3.0, 2.8, 2.2), strict=True):
         knuckle = middle + (
-            side * (finger - 1.5) * 1.65,
+            sign * (finger - 1.5) * 1.65,
             0.25 * length - 0.3 * finger,
             0.1 * finger,
         )
-        tip = knuckle + (-side * 0.4, -0.35 * length, 0.9)
-        wrist = knuckle + (side * 0.8, -5.0, -0.6)
+        tip = knuckle + (-sign * 0.4, -0.35 * length, 0.9)
+        wrist = knuckle + (sign * 0.8, -5.0, -0.6)
         parts += [capsule(knuckle, tip, 0.82, look.skin), capsule(knuckle, wrist, 0.95, look.skin)]
-    arm = middle + (side * 1.2, -4.5, -0.5)
-    return [*parts, capsule(arm, arm + (side * 3, -12, -1.0), 2.6, look.skin)]
+    arm = middle + (sign * 1.2, -4.5, -0.5)
+    return [*parts, capsule(arm, arm + (sign * 3, -12, -1.0), 2.6, look.skin)]
 
 
 def _fingers(head, look, rng):
-    """Flat fingers laid on one cheek, pointing up."""
-    side = rng.choice([-1, 1])
+    """Return four fingers laid flat on one cheek, pointing up."""
+    sign = rng.choice([-1, 1])
     parts = []
     for finger in range(4):
-        x = side * (2.9 + 1.45 * finger)
+        x = sign * (2.9 + 1.45 * finger)
         end_y = rng.uniform(-4.6, -3.4) - 0.35 * abs(finger - 1.2)
         end = np.array((x, end_y, head.smooth_z(min(abs(x), 6.2), end_y) + 0.75))
-        joint = np.array((x * 0.98 + side * 0.2, -9.0, head.smooth_z(min(abs(x), 4.5), -8.6) + 1.1))
+        joint = np.array((x * 0.98 + sign * 0.2, -9.0, head.smooth_z(min(abs(x), 4.5), -8.6) + 1.1))
         parts += [
             capsule(end, joint, 0.72, look.skin),
-            capsule(joint, joint + (side, -4, -0.8), 0.85, look.skin),
+            capsule(joint, joint + (sign, -4, -0.8), 0.85, look.skin),
         ]
-    palm = np.array((side * 5.6, -13.5, 8.0))
-    return [*parts, capsule(palm, palm + (side * 2, -9, -2), 2.9, look.skin)]
+    palm = np.array((sign * 5.6, -13.5, 8.0))
+    return [*parts, capsule(palm, palm + (sign * 2, -9, -2), 2.9, look.skin)]
 
 
 def _microphone(head, look, rng):
-    side = rng.choice([-1, 1])
+    sign = rng.choice([-1, 1])
     ball = np.array(
-        (side * rng.uniform(0.3, 2.2), head.shape.mouth_y - rng.uniform(1.8, 3.2), 13.6)
+        (sign * rng.uniform(0.3, 2.2), head.shape.mouth_y - rng.uniform(1.8, 3.2), 13.6)
     )
-    away = ball + (side * 4.0, -11.0, 2.0)
+    away = ball + (sign * 4.0, -11.0, 2.0)
     grey = rng.uniform(0.02, 0.12)
     foam = capsule(ball, ball + (0, -0.4, 0), 2.2, (grey, grey, grey), 0.25)
     speckle = 1 + 0.35 * rng.normal(size=foam.gloss.shape)
@@ -115,13 +117,13 @@ def _mug(head, look, rng):
         axis=1,
     )
     return [
-        tube(path, 3.9, colour, 0.6, sides=48, two_sided=True),
+        tube(path, 3.9, colour, 0.6, segments=48, two_sided=True),
         tube(handle + (x, 0, 0), 0.5, colour, 0.6),
     ]
 
 
 def _scarf(head, look, rng):
-    """Two wraps of cloth round the neck, up to the chin."""
+    """Return two wraps of cloth around the neck, up to the chin."""
     colour = np.clip(rng.uniform(0.02, 0.5) + rng.normal(0, 0.12, 3), 0.01, 0.7)
     turn = np.linspace(-np.pi, np.pi, 97)  # the seam is at the nape
     parts = []
@@ -134,7 +136,7 @@ def _scarf(head, look, rng):
             + 1.6 * (1 - np.cos(turn)) / 2
         )
         path = np.stack([radius * np.sin(turn), y, 0.8 + (radius + 1.3) * np.cos(turn)], axis=1)
-        wrap = tube(path, 2.1, colour, 0.05, sides=40)
+        wrap = tube(path, 2.1, colour, 0.05, segments=40)
         knit = (
             1
             + 0.16 * np.sin(np.arange(41) * 2.2)[None, :]

@@ -1,7 +1,7 @@
-"""A scan-line rasteriser in NumPy: the nearest triangle at every pixel, and where in it.
+"""A scan-line rasteriser in NumPy.
 
-Every triangle is cut into its pixel rows, and every row into the pixels between the two edges;
-both steps are one `np.repeat`, so nothing loops over triangles.
+Every triangle is cut into its pixel rows, and every row into the pixels between the two edges.
+Both steps are one `np.repeat`, so there is no loop over triangles.
 """
 
 from typing import NamedTuple
@@ -9,25 +9,25 @@ from typing import NamedTuple
 import numpy as np
 
 _DEPTH_STEPS_PER_UNIT = 1 << 14
-_EDGE = -1e-4  # lets pixel centres on a shared edge belong to both triangles: no cracks
+_EDGE = -1e-4  # pixel centres on a shared edge count for both triangles, so that no gaps appear
 _NOTHING = np.iinfo(np.int64).max
 
 
 class Coverage(NamedTuple):
-    """The covered pixels only, P of them."""
+    """The P covered pixels of a picture."""
 
     pixels: np.ndarray  # [P] flat indices into the picture
     depth: np.ndarray  # [P] float32
-    triangles: np.ndarray  # [P] rows of `faces`
-    weights: np.ndarray  # [P, 3] float32, of the triangle's corners
+    triangles: np.ndarray  # [P] row of `faces` that is nearest
+    weights: np.ndarray  # [P, 3] float32, barycentric weights of its corners
 
 
 def rasterise(vertices, faces, size: int) -> Coverage:
-    """The nearest front-facing triangle of every pixel of a size x size picture.
+    """Find the nearest front-facing triangle at every pixel of a size x size picture.
 
     `vertices` [V, 3] float32 are x and y in pixels (y down, the first pixel's centre at (0, 0))
-    and depth toward the viewer, within +-2^15. `faces` [T, 3] are vertex indices in the order
-    that is counter-clockwise to the viewer.
+    and depth toward the viewer, within +-2^15. `faces` [T, 3] are vertex indices; a triangle whose
+    vertices appear counter-clockwise faces the viewer.
     """
     kept, corner, planes = _set_up(vertices, faces, size)
     row_triangle, y = _rows(vertices, faces[kept], size)
@@ -50,10 +50,10 @@ def rasterise(vertices, faces, size: int) -> Coverage:
 
 
 def _set_up(vertices, faces, size):
-    """Indices of the triangles that face us within the picture, first corners and planes.
+    """Return index, first corner and planes of the front-facing triangles in the picture.
 
-    A plane [3, 2] per triangle holds the (x, y) slopes of the second and third corner's weight
-    and of the depth; relative to the first corner they start at 0, 0 and its depth.
+    The planes [3, 2] of a triangle are the (x, y) slopes of the barycentric weights of its second
+    and third corner and of its depth. At the first corner the two weights are 0.
     """
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     along, across = b - a, c - a
@@ -69,7 +69,7 @@ def _set_up(vertices, faces, size):
 
 
 def _rows(vertices, faces, size):
-    """Every pair of a triangle and a pixel row that it may touch: triangle and y, [R] each."""
+    """Return all R pairs of a triangle and a pixel row that it may touch: triangle [R], y [R]."""
     y = vertices[:, 1][faces]
     first = np.clip(np.ceil(y.min(axis=1)), 0, size).astype(np.int64)
     last = np.clip(np.floor(y.max(axis=1)), -1, size - 1).astype(np.int64)
@@ -81,9 +81,9 @@ def _rows(vertices, faces, size):
 
 
 def _spans(planes, corner, triangle, y, size):
-    """First pixel and number of pixels of every row [R], and what the planes are there [R, 3].
+    """Return first pixel [R] and number of pixels [R] of every row, and its plane values [R, 3].
 
-    The planes' values are those at the x of the first corner.
+    The plane values are those at the x of the first corner of the triangle.
     """
     slopes = planes[triangle]
     dy = y - corner[triangle, 1]

@@ -1,4 +1,4 @@
-"""From surfaces and a light to a picture: one rasterisation, then shading of every pixel."""
+"""Rendering of surfaces: one rasterisation, then shading of every covered pixel."""
 
 from dataclasses import dataclass
 
@@ -11,25 +11,25 @@ from senet_kp.data_prep.sample_faces.surface import Surface, turned, unit
 
 SUPERSAMPLING = 4 / 3
 CANVAS_PX = round(SIZE_PX * SUPERSAMPLING)
-_WRAP = np.array((0.32, 0.18, 0.13), np.float32)  # light that bleeds past the terminator, RGB
-_REMAP_COLUMNS = 1024  # cv2.remap takes no picture longer than 32767
+_WRAP = np.array((0.32, 0.18, 0.13), np.float32)  # wrapped diffuse light beyond 90 degrees, RGB
+_REMAP_COLUMNS = 1024  # values per row for cv2.remap, whose rows and columns are at most 32767
 
 
 @dataclass(frozen=True)
 class Light:
-    """All float32 [3]. Directions point toward the light, in the picture's frame (z to us)."""
+    """Lights; arrays are float32 [3]. Directions point to the light: x right, y up, z to us."""
 
     key: np.ndarray  # direction
     key_colour: np.ndarray  # linear RGB
-    fill: np.ndarray
-    fill_colour: np.ndarray
+    fill: np.ndarray  # direction
+    fill_colour: np.ndarray  # linear RGB
     sky: np.ndarray  # ambient from above, linear RGB
-    ground: np.ndarray  # and from below
-    hardness: float  # 0 no cast shadows .. 1 black ones
+    ground: np.ndarray  # ambient from below, linear RGB
+    hardness: float  # of cast shadows: 0 none .. 1 black
 
 
 class Model:
-    """Surfaces made ready for drawing from any side."""
+    """Surfaces as one triangle mesh, with their textures and normals."""
 
     def __init__(self, surfaces: list[Surface]):
         self.surfaces = surfaces
@@ -53,7 +53,7 @@ class Model:
 
 
 def _every(count, step):
-    """Every step-th index, and always the last."""
+    """Return every step-th index below `count`, and always the last one."""
     return np.unique(np.append(np.arange(0, count, step), count - 1))
 
 
@@ -65,10 +65,10 @@ def _faces(rows, columns, two_sided):
 
 
 def draw(model: Model, camera: Camera, body_rotation, pivot, light: Light, background):
-    """The picture [450, 450, 3] float32, linear RGB, and its coverage [450, 450] in 0..1.
+    """Render the picture [450, 450, 3] float32, linear RGB, and its coverage [450, 450], 0..1.
 
-    `body_rotation` [3, 3] turns the surfaces that do not follow the head, about `pivot` [3] cm,
-    which both share. `background` is [600, 600, 3] float32, linear RGB.
+    `body_rotation` [3, 3] rotates the surfaces that do not follow the head about `pivot` [3], cm,
+    which stays attached to the head. `background` is [600, 600, 3] float32, linear RGB.
     """
     view = _view(model, camera, body_rotation, pivot)
     seen = rasterise(_screen(view, camera), model.faces, CANVAS_PX)
@@ -82,9 +82,9 @@ def draw(model: Model, camera: Camera, body_rotation, pivot, light: Light, backg
 
 
 def _surface_values(model, seen, head_rotation, body_rotation):
-    """Albedo and gloss [4, P] and unit normals [3, P] of all covered pixels.
+    """Return albedo and gloss [4, P] and unit normals [3, P] of the P covered pixels.
 
-    Channels come first: NumPy is several times faster along the long axis.
+    The channels are the first axis because NumPy is several times faster along the long last one.
     """
     texel = np.einsum("pcj,pc->pj", model.texels[seen.triangles], seen.weights)
     owners = model.owners[seen.triangles]
@@ -104,7 +104,7 @@ def _surface_values(model, seen, head_rotation, body_rotation):
 
 
 def _view(model, camera, body_rotation, pivot):
-    """Vertices [V, 3] turned into the picture's frame, cm."""
+    """Return the vertices [V, 3] in cm, rotated into the frame of the camera."""
     pivot = np.asarray(pivot)
     head = turned(model.vertices, camera.rotation)
     body = turned(model.vertices - pivot, body_rotation) + camera.rotation @ pivot
@@ -118,7 +118,7 @@ def _screen(view, camera):
 
 
 def _sample(grid, texel):
-    """Bilinear values of grid [H, W, C] at texel [P, 2] (column, row)."""
+    """Return the values [P, C] of grid [H, W, C] at texel [P, 2] (column, row), bilinearly."""
     count = len(texel)
     rows = -(-count // _REMAP_COLUMNS)
     padded = np.zeros((rows * _REMAP_COLUMNS, 2), np.float32)
@@ -129,7 +129,7 @@ def _sample(grid, texel):
 
 
 def _shade(paint, normals, light, shadow, open_sky):
-    """Wrapped diffuse, ambient from sky and ground, and a gloss lobe: linear RGB [3, P]."""
+    """Return linear RGB [3, P]: wrapped diffuse, ambient from sky and ground, a specular lobe."""
     albedo, gloss = paint[:3], np.clip(paint[3], 0, 1)
     key_colour, fill_colour, sky, ground, wrap = (
         colour[:, None]
@@ -147,15 +147,15 @@ def _shade(paint, normals, light, shadow, open_sky):
 
 
 def _dot(vectors, direction):
-    """Of vectors [3, P] and a direction [3] or directions [3, P]."""
+    """Return the dot products [P] of vectors [3, P] with a direction [3] or directions [3, P]."""
     return vectors[0] * direction[0] + vectors[1] * direction[1] + vectors[2] * direction[2]
 
 
 def _occlusion(pixels, depth, light, scale):
-    """Cast shadow and openness to the sky of every pixel, [P] each, from the depth picture.
+    """Return cast shadow [P] and openness to the sky [P] of every pixel from the depth picture.
 
-    Both look at nearby depths only, at half resolution: shadows march toward the key light,
-    openness takes 12 directions within 1.6 cm.
+    Both are computed in screen space at half resolution. Shadows sample depths toward the key
+    light; openness (ambient occlusion) samples 12 offsets within 1.6 cm.
     """
     full = np.full(CANVAS_PX * CANVAS_PX, -60, np.float32)
     full[pixels] = depth
@@ -187,7 +187,7 @@ def _occlusion(pixels, depth, light, scale):
 
 
 def _shifted(field, offset):
-    """The field as seen `offset` (x right, y up) pixels further."""
+    """Return the field sampled `offset` pixels (x right, y up) further."""
     matrix = np.float32([[1, 0, offset[0]], [0, 1, -offset[1]]])
     return cv2.warpAffine(
         field,

@@ -1,4 +1,4 @@
-"""Light, background and the camera's own marks on a picture."""
+"""Random lights and backgrounds, and the camera's effects on a picture."""
 
 import cv2
 import numpy as np
@@ -16,10 +16,10 @@ _SURROUNDINGS = np.array(
 
 
 def random_light(rng) -> Light:
-    """A key light from above on either side, a weaker one opposite, and a tinted sky."""
-    side = rng.uniform(-1, 1)
-    key = unit(np.array((1.4 * side, rng.uniform(0.1, 1.0), rng.uniform(0.4, 1.0))))
-    warmth = rng.uniform(-1, 1)  # of the key; the sky is of the opposite tint
+    """Return a key light from above left or right, a weaker fill light opposite, a tinted sky."""
+    sign = rng.uniform(-1, 1)
+    key = unit(np.array((1.4 * sign, rng.uniform(0.1, 1.0), rng.uniform(0.4, 1.0))))
+    warmth = rng.uniform(-1, 1)  # of the key light; the sky has the opposite tint
     tint = np.array((0.10, 0.0, -0.14))
     contrast = rng.uniform(0.35, 1.15)
     ambient = 0.62 - 0.36 * contrast
@@ -37,7 +37,7 @@ def random_light(rng) -> Light:
 
 
 def random_background(rng):
-    """An out-of-focus room or street [600, 600, 3] float32, linear RGB: blocks, blobs, lights."""
+    """Return an out-of-focus background of blocks and discs, [600, 600, 3] float32, linear RGB."""
     size = CANVAS_PX
     top, bottom = (_random_colour(rng) for _ in range(2))
     fall = np.linspace(0, 1, size)[:, None, None]
@@ -56,7 +56,7 @@ def random_background(rng):
 
 
 def developed(linear, exposure: float, monochrome: bool, rng):
-    """A linear RGB picture as 8-bit BGR: highlights rolled off, gamma, softness and grain."""
+    """Convert a linear RGB picture to 8-bit BGR: tone curve, gamma, blur and grain."""
     exposed = np.clip(linear * np.float32(exposure), 0, None)
     encoded = np.sqrt(np.minimum(1.28 * exposed / (1 + 0.28 * exposed), 1))  # gamma 2: fast
     if monochrome:
@@ -67,13 +67,13 @@ def developed(linear, exposure: float, monochrome: bool, rng):
 
 
 def _random_colour(rng):
-    """Walls, wood, leaves, sky, brick, cloth: dull rather than bright, as rooms and streets are."""
+    """Return a colour of walls, wood, leaves, sky, brick or cloth, usually a dull one."""
     colour = _SURROUNDINGS[rng.integers(len(_SURROUNDINGS))] * rng.uniform(0.15, 1.5)
     return np.clip(colour * (1 + rng.normal(0, 0.08, 3)), 0.003, 1)
 
 
 def _add_block(picture, rng):
-    """A turned rectangle: a window, a shelf, a pole."""
+    """Draw a rotated rectangle, like a window, a shelf or a pole, into the picture."""
     centre, extent = rng.uniform(0, CANVAS_PX, 2), rng.uniform(15, 300, 2)
     corners = cv2.boxPoints((centre.tolist(), extent.tolist(), float(rng.normal(0, 12))))
     cv2.fillPoly(picture, [corners.astype(np.int32)], _random_colour(rng).tolist(), cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""The paint of the face: skin, brows, eyes, lips and teeth, in the grid of the head's surface."""
+"""The texture of the face: skin, brows, eyes, lips and teeth, on the grid of the head surface."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ _TOOTH_WIDTH = 0.78
 
 
 class FacePaint:
-    """Layers laid over one another on the front of a head; `surface()` is the result."""
+    """Texture layers on the front of a head; `surface()` applies them and returns the result."""
 
     def __init__(self, head: Head, look: Look, rng):
         self.head, self.look, self.rng = head, look, rng
@@ -40,7 +40,7 @@ class FacePaint:
         self.fade = smoothstep(1 - self.a / width, 0, 0.12) * smoothstep(7.3 - self.y, 0, 1.2)
 
     def surface(self) -> Surface:
-        """The head's skin with every layer, its fine relief worked into the positions."""
+        """Return the skin with all layers, and with their fine relief added to the positions."""
         self._skin()
         self._beard()
         self._folds()
@@ -58,7 +58,7 @@ class FacePaint:
     # ---- helpers
 
     def _lay(self, mask, colour, shine=None):
-        """Blend a colour (one or [h, w, 3]) over the paint where mask is 1."""
+        """Blend a colour ([3] or [h, w, 3]) over the texture where mask is 1."""
         mask = mask.astype(np.float32)
         self.colour += mask[..., None] * (np.asarray(colour, np.float32) - self.colour)
         if shine is not None:
@@ -71,7 +71,7 @@ class FacePaint:
         return noise(self.rng, self.x.shape, (rows, columns))
 
     def _strands(self, along, across):
-        """Noise stretched into hairs: `along` and `across` in hair widths."""
+        """Return noise stretched into hairs; `along` and `across` are in hair widths."""
         table = self.rng.normal(size=(256, 256)).astype(np.float32)
         return cv2.remap(
             table,
@@ -188,8 +188,8 @@ class FacePaint:
         outside = head.outside_eye(a, y)
         within = 1 - smoothstep(outside, -0.05, 0.02)
         centre_x, centre_y = head.eye_centre
-        side = np.where(self.x > 0, 1, -1)  # both irises move the same way in the picture
-        dx = a - centre_x - side * head.expression.gaze_x + 0.04
+        sign = np.where(self.x > 0, 1, -1)  # both irises look in the same direction
+        dx = a - centre_x - sign * head.expression.gaze_x + 0.04
         dy = y - centre_y - head.expression.gaze_y
         radius = np.hypot(dx, dy)
         veins = 1 + 0.05 * self._noise(60, 60)[..., None]
@@ -223,7 +223,7 @@ class FacePaint:
         self._tint(0.55 * fold, (0.6, 0.48, 0.46))
 
     def _cavities(self):
-        """Ambient occlusion of the relief: darker where the surroundings stand higher."""
+        """Darken points whose surroundings are higher (ambient occlusion of the relief)."""
         for sigma, strength in ((6, 1.1), (18, 0.55)):
             rise = cv2.GaussianBlur(self.z, (0, 0), sigma) - self.z
             self._tint(np.clip(strength * rise, 0, 0.75) * self.fade, (0.35, 0.22, 0.2))

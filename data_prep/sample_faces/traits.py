@@ -1,8 +1,8 @@
-"""Who is in the picture: proportions, expression and colours, and how they are drawn at random.
+"""Parameters of an identity (proportions, expression, colours) and their random distributions.
 
-Lengths are centimetres in the head's own frame: x to the picture's right, y up, z toward the
-viewer; y = 0 is the line of the eyes and z = 0 the plane through the ears. Colours are linear
-(not gamma-encoded) RGB in 0..1. The defaults of `Shape` and `Expression` are the mean head.
+Lengths are centimetres in the coordinates of the head: x to the right in the picture, y up, z
+toward the viewer; y = 0 is the line of the eyes and z = 0 the plane through the ears. Colours are
+linear (not gamma-encoded) RGB in 0..1. The defaults of `Shape` and `Expression` are the mean head.
 """
 
 from dataclasses import dataclass, fields
@@ -12,11 +12,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shape:
-    """Proportions that stay the same in every view of an identity, in cm."""
+    """Proportions of an identity, in cm; the same in all of its views."""
 
     face_half_width: float = 7.35
     chin_y: float = -11.2
-    jaw_exponent: float = 2.08  # of the outline's superellipse: 1.8 is pointed, 2.4 square
+    jaw_exponent: float = 2.08  # of the superellipse of the outline: 1.8 is pointed, 2.4 square
     chin_depth: float = 8.5
     crown_y: float = 11.9
     cheekbone: float = 0.35
@@ -54,20 +54,20 @@ class Shape:
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does; lengths in cm."""
+    """The facial expression; lengths in cm."""
 
     mouth_open: float = 0.0  # gap between the lips in the middle, 0..2.4
-    jaw_drop: float = 0.0  # how far the chin goes down
+    jaw_drop: float = 0.0  # how far the chin moves down
     smile: float = 0.0  # -0.4 (down) .. 1
     eyes_open: float = 1.0  # 0 closed .. 1.2 wide
     brow_raise: float = 0.0  # -0.35 (frown) .. 0.6
-    gaze_x: float = 0.0  # of the iris, -0.4..0.4
-    gaze_y: float = 0.0
+    gaze_x: float = 0.0  # shift of the iris, -0.4..0.4
+    gaze_y: float = 0.0  # shift of the iris
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colours and everything else that is not the form of the face."""
+    """Colours, hair, clothes and accessories."""
 
     skin: np.ndarray
     lips: np.ndarray
@@ -88,7 +88,7 @@ HAIR_STYLES = ("bald", "cropped", "short", "curly", "fringe", "bob", "long")
 _HAIR_ODDS_MEN = (0.12, 0.32, 0.33, 0.1, 0.08, 0.01, 0.04)
 _HAIR_ODDS_WOMEN = (0.01, 0.04, 0.15, 0.13, 0.17, 0.2, 0.3)
 
-# Measured skin runs from about 0.75 reflectance in red to 0.10; blue falls off fastest.
+# Measured skin reflects from about 0.75 down to 0.10 in red; blue decreases fastest.
 _SKINS = np.array(
     [
         (0.74, 0.50, 0.39),
@@ -105,7 +105,7 @@ _HAIRS = np.array(
     [(0.012, 0.010, 0.009), (0.035, 0.02, 0.012), (0.09, 0.045, 0.022), (0.3, 0.18, 0.08)]
 )
 _GREYS = np.array([(0.33, 0.32, 0.31), (0.62, 0.61, 0.6)])
-# Relative spread of each proportion; what is not named here varies by 4 %.
+# Relative standard deviation of each proportion; it is 4 % for those not listed here.
 _SPREAD = {
     "chin_depth": 0.025,
     "crown_y": 0.02,
@@ -139,16 +139,18 @@ _SPREAD = {
 
 
 def random_shape(rng) -> Shape:
-    """Independent proportions within 2.2 standard deviations of the mean head."""
+    """Return independent proportions within 2.2 standard deviations of the mean head."""
     values = {}
     for field in fields(Shape):
         spread = _SPREAD.get(field.name, 0.04) * np.clip(rng.normal(), -2.2, 2.2)
-        values[field.name] = float(field.default * (1 + spread))  # keeps float32 arrays so
+        values[field.name] = float(
+            field.default * (1 + spread)
+        )  # not np.float64, which would promote float32 arrays
     return Shape(**values)
 
 
 def random_expression(rng) -> Expression:
-    """Half of the faces have a closed mouth, one in five half or fully closed eyes."""
+    """Return an expression: half have a closed mouth, one in five half or fully closed eyes."""
     mouth_open = rng.choice(
         [0.0, rng.uniform(0.2, 0.8), rng.uniform(0.8, 2.2)], p=[0.5, 0.33, 0.17]
     )
@@ -167,7 +169,7 @@ def random_expression(rng) -> Expression:
 
 
 def random_look(rng, occluders=()) -> Look:
-    """Colours, age, hair and belongings; an occluder in one picture of eight."""
+    """Return colours, age, hair and accessories, and an occluder for one identity in eight."""
     tone = rng.uniform(0, len(_SKINS) - 1)
     skin = _between(_SKINS, tone) * rng.uniform(0.92, 1.06, 3)
     age, woman = rng.uniform() ** 1.5, rng.uniform() < 0.5
@@ -195,6 +197,6 @@ def random_look(rng, occluders=()) -> Look:
 
 
 def _between(table, at: float):
-    """The row of `table` at the fractional index `at`."""
+    """Return the row of `table` at the fractional index `at`, linearly interpolated."""
     low = min(int(at), len(table) - 2)
     return table[low] + (at - low) * (table[low + 1] - table[low])

@@ -17,7 +17,8 @@ def normaliser(truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
 
     kind is one of NORMALISERS. inter-ocular: distance between the outer eye corners; inter-pupil:
     distance between the means of the points around each eye; box: sqrt(w x h) of the bounding box
-    of the landmarks; diagonal: its diagonal. NaN where a needed point is missing or the length is 0.
+    of the landmarks; diagonal: its diagonal. NaN where a needed point is missing or the length is
+    zero.
     """
     truth = np.where(np.asarray(mask, bool)[..., None], np.asarray(truth, np.float64), np.nan)
     if kind in ("inter-ocular", "inter-pupil"):
