@@ -1,12 +1,13 @@
-"""python -m data_prep.autolabel photos/ --model export/pretrained/senet68.pb --out out/labels
+"""senet-kp autolabel photos/ --model export/pretrained/senet68.pb --out out/labels
 
-First labels for pictures of your own, to be looked at and mended: dlib (or YuNet, --detector) finds
-the faces, a frozen graph or a dlib shape predictor places their points. Writes one `.pts` a face,
-named after its picture (photo.pts, further faces photo_2.pts, ...), and, the least sure face first,
-review.csv and review.png. A picture whose label exists is left alone, so that the same command goes
-on with a stopped run.
-Exit codes: 0 done, also where pictures hold no face (rejects.csv); 2 unusable arguments, 3 nothing
-to read, 4 the model cannot be used, 6 the labels cannot be written.
+Label your own pictures automatically, as a first version to review and correct. dlib's detector (or
+YuNet, --detector) finds the faces, and a frozen graph or a dlib shape predictor predicts their
+landmarks. The command writes one `.pts` file per face, named after its picture (photo.pts, for
+further faces photo_2.pts, ...), and lists the faces in review.csv and review.png, the most
+uncertain ones first. Pictures that already have a label are skipped, so the same command resumes an
+interrupted run.
+Exit codes: 0 done, even if pictures show no face (see rejects.csv); 2 unusable arguments, 3 no
+picture can be read, 4 the model cannot be used, 6 the labels cannot be written.
 """
 
 import csv
@@ -30,10 +31,10 @@ from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import naming, read_csv, write_csv
 
 REVIEW, SHEET, REJECTS = "review.csv", "review.png", "rejects.csv"
-DRAWN = "review"  # folder of the drawn faces, a .jpg for each label
+DRAWN = "review"  # folder with a .jpg of each labelled face
 COLUMNS = ("label", "picture", "spread_percent", "detector_score", "x", "y", "width", "height")
-SHOWN = BoxRule(scale=1.5, size_px=192)  # what a drawn face shows
-SHEET_FACES, SHEET_COLUMNS = 200, 8  # more faces would be a picture that no viewer opens
+SHOWN = BoxRule(scale=1.5, size_px=192)  # the part of the picture that is drawn
+SHEET_FACES, SHEET_COLUMNS = 200, 8  # with more faces the sheet is too large for viewers
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,18 @@ class AutolabelConfig:
     pictures: tyro.conf.Positional[tuple[Path, ...]]
     """pictures, or folders of pictures"""
     model: Path
-    """a frozen graph (.pb), or a dlib shape predictor (.dat): one of benchmarks.dlib_baseline, with
-    its .json beside it, or one that takes dlib's own boxes"""
+    """a frozen graph (.pb), or a dlib shape predictor (.dat): one written by
+    benchmarks.dlib_baseline with its .json, or one that was trained on boxes of dlib's detector"""
     out: Path = Path("out/labels")
     """folder for the labels"""
     overwrite: bool = False
-    """label anew what has a label"""
+    """label pictures that already have a label again"""
     detector: Path | None = None
-    """YuNet's file (face_detection_yunet), which OpenCV runs, instead of dlib's detector"""
+    """file of the YuNet detector (face_detection_yunet), to use it instead of dlib's detector"""
 
 
 def autolabel(config: AutolabelConfig) -> dict[str, int]:
-    """Label the pictures; return how many faces, labelled pictures, skipped ones and rejects."""
+    """Label the pictures; return the numbers of "faces", "pictures", "skipped" and "rejects"."""
     pictures = _by_stem(config.pictures)
     missing = {
         stem: path
@@ -68,12 +69,15 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
         except Rejected as error:
             rejects.append((path, error.reason, str(error)))
             continue
-        # The first face last: where its label is, those of the others are too.
+        # The first face comes last: if its label exists, those of the other faces do, too.
         for number, face in reversed(list(enumerate(faces, 1))):
             name = stem if number == 1 else f"{stem}_{number}"
             label = _label(config.out, name)
             if number > 1 and name in pictures:
-                taken = f"{path}: face {number} would be {label.name}, which is {pictures[name]}'s"
+                taken = (
+                    f"{path}: the label of face {number} would be {label.name}, which is the label"
+                    f" of {pictures[name]}"
+                )
                 rejects.append((path, "name-taken", taken))
             elif config.overwrite or not label.exists():
                 review.enter(name, path, picture, face, labeller)
@@ -89,18 +93,18 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
 
 
 class Review:
-    """review.csv and the drawn faces, of this run and of those before it.
+    """review.csv and the drawn faces of this run and of earlier runs into the same folder.
 
-    A row is appended before its label is written, so that no label is without one, whenever a
-    run ends; closing puts them in order and draws the sheet.
+    A row is appended before its label is written, so that every label has a row even if the run is
+    killed. Closing sorts the rows and draws the contact sheet.
     """
 
     def __init__(self, out: Path):
         self.out, self.entered = out, 0
-        self._write(self._rows())  # without what a killed run left half-written
+        self._write(self._rows())  # drops incomplete rows of a killed run
 
     def enter(self, name: str, path: Path, picture, face: Face, labeller):
-        """Measure, draw and note one face."""
+        """Measure the uncertainty of one face, draw it, and append its row."""
         spread = spread_percent(labeller, picture, face)
         write_picture(self._drawn(name), _surroundings(picture, face.landmarks, labeller.scheme))
         row = (name + SUFFIX, path, f"{spread:.3f}", f"{face.score:.3f}", *np.round(face.box, 2))
@@ -110,7 +114,7 @@ class Review:
         self.entered += 1
 
     def close(self):
-        """Order the table, the least sure face first, and draw the first SHEET_FACES."""
+        """Sort the table, most uncertain face first, and draw the first SHEET_FACES faces."""
         rows = self._rows()
         self._write(rows)
         drawn = [self._drawn(row["label"].removesuffix(SUFFIX)) for row in rows[:SHEET_FACES]]
@@ -122,7 +126,7 @@ class Review:
         return self.out / DRAWN / f"{name}.jpg"
 
     def _rows(self) -> list[dict]:
-        """The newest row of every label that exists, by falling spread."""
+        """Return the newest row of every label that exists, sorted by decreasing spread."""
         rows = {
             row["label"]: row
             for row in read_csv(self.out / REVIEW)
@@ -135,7 +139,7 @@ class Review:
 
 
 def _surroundings(picture, landmarks, scheme) -> np.ndarray:
-    """The face and what is round it, [S, S, 3], with its points in it."""
+    """Return the face with some context and its landmarks, [S, S, 3] RGB."""
     box = face_box(landmarks, SHOWN)
     shown = crop(picture, box, SHOWN.size_px)
     points = to_relative(landmarks, box) * SHOWN.size_px - 0.5
@@ -143,7 +147,10 @@ def _surroundings(picture, landmarks, scheme) -> np.ndarray:
 
 
 def _faces_in(path: Path, labeller) -> tuple[np.ndarray, list[Face]]:
-    """A picture and its faces, best first; raises Rejected where there is none to be had."""
+    """Return a picture and its faces, best first.
+
+    Raises Rejected if the picture cannot be read or shows no face.
+    """
     try:
         picture = read_picture(path)
     except BadPicture as error:
@@ -158,31 +165,31 @@ def _label(out: Path, name: str) -> Path:
 
 
 def _by_stem(named: tuple[Path, ...]) -> dict[str, Path]:
-    """The pictures by what their labels will be called; raises InputError where two share that."""
+    """Return the pictures by the stem of their labels; raises InputError if two share a stem."""
     if not named:
-        raise UserError("no picture and no folder is named")
+        raise UserError("no picture and no folder is given; name at least one")
     pictures = {}
     for path in named:
         for picture in pictures_in(path) if path.is_dir() else [path]:
             if (other := pictures.setdefault(picture.stem, picture)) != picture:
                 raise InputError(
-                    f"{other} and {picture}: would have one label, {picture.stem}{SUFFIX}; label"
-                    " them apart, with another --out"
+                    f"{other} and {picture} would have one label, {picture.stem}{SUFFIX}; label"
+                    " them separately, with another --out"
                 )
     return pictures
 
 
 def main():
-    config = tyro.cli(AutolabelConfig, prog="python -m data_prep.autolabel", description=__doc__)
-    cv2.setNumThreads(1)  # faces come one by one: threads would only wait for each other
+    config = tyro.cli(AutolabelConfig, prog="senet-kp autolabel", description=__doc__)
+    cv2.setNumThreads(1)  # faces are processed one by one, too little work for several threads
     done = autolabel(config)
     if not done["pictures"] + done["rejects"]:
         print(f"{config.out}: every picture has its label, nothing to do")
         return
     print(
-        f"{config.out}: {done['faces']:,} faces of {done['pictures']:,} pictures labelled,"
-        f" {done['skipped']:,} had their label, {done['rejects']:,} rejects ({REJECTS}); look at"
-        f" {config.out / SHEET} and {REVIEW}, the least sure first"
+        f"{config.out}: labelled {done['faces']:,} faces of {done['pictures']:,} pictures;"
+        f" {done['skipped']:,} pictures already had a label, {done['rejects']:,} rejects are in"
+        f" {REJECTS}; review {config.out / SHEET} and {REVIEW}, the most uncertain faces first"
     )
 
 

@@ -16,7 +16,7 @@ from senet_kp.face.facebox import BoxRule, box_affine, crop, face_box, to_relati
 from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.dlib_detector import MIN_IOU, FaceDetector, iou
-from senet_kp.tfrecords.fingerprints import HASH_SIZE, hash_text
+from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
 from senet_kp.tfrecords.schema import Record, encode
 
 MIN_BOX_PX = 16.0  # a smaller face has nothing that a 128 px crop could show
@@ -108,9 +108,9 @@ def perceptual_hash(stored) -> str:
     from PIL.Image import fromarray
 
     grey = cv2.cvtColor(stored, cv2.COLOR_BGR2GRAY)
-    # phash works on 4 x HASH_SIZE pixels; OpenCV is there in a tenth of Pillow's 0.25 ms.
-    small = cv2.resize(grey, (4 * HASH_SIZE, 4 * HASH_SIZE), interpolation=cv2.INTER_AREA)
-    return hash_text(imagehash.phash(fromarray(small), hash_size=HASH_SIZE).hash)
+    # phash works on 4 x HASH_SIDE pixels; OpenCV is there in a tenth of Pillow's 0.25 ms.
+    small = cv2.resize(grey, (4 * HASH_SIDE, 4 * HASH_SIDE), interpolation=cv2.INTER_AREA)
+    return hash_text(imagehash.phash(fromarray(small), hash_size=HASH_SIDE).hash)
 
 
 def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:

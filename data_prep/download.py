@@ -1,33 +1,36 @@
-"""python -m data_prep.download 300w-lp
+"""senet-kp fetch 300w-lp
 
-Fetches a data set into data/<name>: a transfer that was cut goes on with the same command, size
-and SHA-256 are checked where they are known, and the folder appears when it is whole. Where a link
-has died, put the archive into data/ yourself and give the same command.
-Exit codes: 0 done, or there already; 2 unusable arguments, 3 not to be had, or no archive that can
-be unpacked; 5 another size or hash than it should have, 6 no place to write.
+Download a data set and unpack it into data/<name>. The same command resumes an interrupted
+download. Size and SHA-256 of the archive are checked if they are known, and the folder appears only
+when it is complete. If a link no longer works, put the archive into data/ by hand and run the same
+command again.
+Exit codes: 0 done, or already done before; 2 unusable arguments, 3 the archive cannot be downloaded
+or unpacked, 5 the archive has another size or hash than expected, 6 the data cannot be written.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
-from senet_kp.data_prep.fetch.transfer import TransferError, fetch
-from senet_kp.data_prep.fetch.unpack import unpack
-from senet_kp.data_prep.formats import FORMATS
-from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
+from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, write_json
 
-MARK = "download.json"  # what was unpacked; its folder is whole
+Name = Literal["300w-lp", "aflw2000-3d", "p1"]
+MARK = "download.json"  # describes the unpacked archive; a folder with this file is complete
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set to be had as one zip archive.
+    """A data set that is published as one zip archive.
 
-    folder: where in the archive the data begin; page: where people find it; size in bytes, and
-    sha256: None where nobody has stated them.
+    url:     the archive
+    archive: its file name
+    folder:  the folder inside the archive that holds the data set
+    page:    where the data set is described, in words
+    size:    in bytes; None if not published, as is sha256
     """
 
     url: str
@@ -42,7 +45,7 @@ _3DDFA = "the 3DDFA page of its authors (Xiangyu Zhu, CBSR, Chinese Academy of S
 # Sizes and hashes are those of tensorflow-datasets' the300w_lp and aflw2k3d.
 SOURCES = {
     "300w-lp": Source(
-        # Google Drive asks for a confirmation of large files, and for the key of old links.
+        # Google Drive needs a confirmation for large files, and a resource key for old links.
         "https://drive.usercontent.google.com/download?id=0B7OEHD3T4eCkVGs0TkhUWFN6N1k"
         "&export=download&confirm=t&resourcekey=0-WT5tO4TOCbNZY6r6z6WmOA",
         "300W-LP.zip",
@@ -71,22 +74,23 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class DownloadConfig:
-    name: tyro.conf.Positional[str]
-    """300w-lp, aflw2000-3d or p1"""
+    name: tyro.conf.Positional[Name]
+    """the data set"""
     out: Path = Path("data")
-    """folder for the archive and for the data set's own folder"""
+    """folder for the archive and for the folder of the data set"""
     url: str = ""
-    """another place where the archive is; size and hash are checked all the same"""
+    """another URL of the archive, whose size and hash are checked as usual"""
 
 
 def download(config: DownloadConfig) -> Path:
-    """Fetch and unpack a data set, or find it there; return its folder."""
-    if config.name not in SOURCES:
-        raise UserError(f"no data set {config.name!r}, only {', '.join(SOURCES)}")
+    """Download and unpack a data set unless that has been done; return its folder."""
+    from senet_kp.data_prep.fetch.unpack import unpack
+    from senet_kp.data_prep.formats import FORMATS
+
     source, folder = SOURCES[config.name], config.out / config.name
     data = folder / source.folder
     if (folder / MARK).is_file():
-        print(f"{data}: is there already, nothing to do")
+        print(f"nothing to do: {data} is already there")
         return data
     archive = config.out / source.archive
     if not archive.exists():
@@ -97,37 +101,39 @@ def download(config: DownloadConfig) -> Path:
         size = archive.stat().st_size
         write_json(temporary / MARK, {"archive": source.archive, "bytes": size, "sha256": digest})
     hint = f" FORMAT={config.name}" if config.name in FORMATS else ""
-    print(f"{data}: {files:,} files; prepare them with DATA={data}{hint}; {archive} may go")
+    print(f"{data}: {files:,} files; prepare them with DATA={data}{hint}; {archive} may be deleted")
     return data
 
 
 def _fetch(config: DownloadConfig, source: Source, archive: Path):
+    from senet_kp.data_prep.fetch.transfer import TransferError, fetch
+
     url = config.url or source.url
     config.out.mkdir(parents=True, exist_ok=True)
     try:
         fetch(url, archive, source.size, source.sha256)
     except TransferError as error:
         raise TransferError(
-            f"{error}; give the same command again, or name another link with --url, or get"
-            f" {source.archive} by hand from {source.page}, put it into {config.out} and give the"
+            f"{error}; run the same command again, or give another link with --url, or get"
+            f" {source.archive} by hand from {source.page}, put it into {config.out} and run the"
             " same command"
         ) from None
 
 
 def _checked(archive: Path, source: Source) -> str:
-    """The archive's SHA-256; raises CheckError where it is not the one that it should be."""
+    """Return the SHA-256 of the archive; raises CheckError if size or SHA-256 are not as known."""
     size, digest = archive.stat().st_size, sha256_of_file(archive)
     if source.size is not None and size != source.size:
         raise CheckError(f"{archive}: has {size:,} bytes, not {source.size:,}; remove it")
     if source.sha256 is not None and digest != source.sha256:
         raise CheckError(f"{archive}: its SHA-256 is {digest}, not {source.sha256}; remove it")
     if source.sha256 is None:
-        print(f"{archive}: SHA-256 {digest}; could not be checked, none is known to compare with")
+        print(f"{archive}: SHA-256 {digest}; could not be checked, since no published one is known")
     return digest
 
 
 def main():
-    download(tyro.cli(DownloadConfig, prog="python -m data_prep.download", description=__doc__))
+    download(tyro.cli(DownloadConfig, prog="senet-kp fetch", description=__doc__))
 
 
 if __name__ == "__main__":

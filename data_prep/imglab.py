@@ -1,9 +1,11 @@
-"""python -m data_prep.imglab 300W_LP --out faces.xml
+"""senet-kp imglab 300W_LP --out faces.xml
 
-Writes labelled faces as imglab's XML, for dlib's own trainer and for imglab: of a data set in any
-format that preparation reads, naming its pictures; or of a record folder, whose crops are written
-to a folder beside the XML. Boxes are the face boxes. Exit codes: 0 done, 2 unusable arguments,
-3 the data cannot be read, 5 no face can be used, 6 the result cannot be written.
+Convert labelled faces to imglab XML, which dlib's trainer and the annotation tool imglab read. The
+input is a data set in any format that `senet-kp prepare` reads, whose pictures the XML refers to,
+or a record folder, whose crops are written to a folder with the name of the XML file. The boxes in
+the XML are the face boxes.
+Exit codes: 0 done, 2 unusable arguments, 3 the data cannot be read, 5 no face can be used, 6 the
+result cannot be written.
 """
 
 import os
@@ -27,40 +29,40 @@ from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes
-from senet_kp.tfrecords.shards import MANIFEST, SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import MANIFEST, SIDES, Side, read_manifest, read_records
 
-_UNREADABLE = re.compile("[<>&'\"]")  # dlib takes names as they stand, and knows no &amp;
+_UNREADABLE = re.compile("[<>&'\"]")  # dlib does not decode XML entities such as &amp; in names
 
 
 @dataclass(frozen=True)
 class WriterConfig:
     data: Annotated[Path, tyro.conf.Positional]
-    """data set, or folder of records"""
+    """data set or record folder"""
     out: Path = Path("out/faces.xml")
     """the XML file"""
-    side: str = ""
-    """of a record folder: train, val or test; by default all"""
+    side: Side | None = None
+    """side of the split of a record folder; the default is all sides"""
     format: str = AUTO
-    """how a data set is laid out, as in preparation"""
+    """format of a data set, as for `senet-kp prepare`"""
     scheme: str = ""
-    """landmark scheme of a data set, as in preparation"""
+    """landmark scheme of a data set, as for `senet-kp prepare`"""
     points: str = ""
-    """which labels of a data set, as in preparation"""
+    """labels of a data set to use, as for `senet-kp prepare`"""
     flips: bool = False
-    """take mirrored copies too"""
+    """include mirrored copies"""
     box: BoxRule = field(default_factory=BoxRule)
-    """of a data set; records have theirs"""
+    """box rule for a data set; a record folder has its own"""
     whole_pixels: bool = True
-    """round places, because dlib and imglab refuse numbers with a decimal point"""
+    """round coordinates, because dlib and imglab do not accept numbers with a decimal point"""
 
 
 def write_imglab(config: WriterConfig) -> int:
-    """Write the file; return how many faces it holds."""
+    """Write the XML file; return the number of faces in it."""
     if config.out.suffix != ".xml":
-        raise UserError(f"{config.out}: --out ends in .xml")
+        raise UserError(f"{config.out}: --out needs a name that ends in .xml")
     records = (config.data / MANIFEST).is_file()
-    if config.side not in ("", *SIDES) or (config.side and not records):
-        raise UserError(f"--side is {', '.join(SIDES)}, of a folder of records")
+    if config.side and not records:
+        raise UserError(f"{config.data}: --side needs a folder of records with a {MANIFEST}")
     count, found = _of_records(config) if records else _of_data_set(config)
     pictures = list(found)
     _check_names(pictures if config.whole_pixels else [])
@@ -76,11 +78,13 @@ def write_imglab(config: WriterConfig) -> int:
 def _check_names(pictures):
     for file, _ in pictures:
         if _UNREADABLE.search(file):
-            raise UserError(f"{file}: dlib reads no name with <, >, &, ' or \" in it; rename it")
+            raise UserError(
+                f"{file}: dlib cannot read a name with <, >, &, ' or \" in it; rename the file"
+            )
 
 
 def _of_data_set(config: WriterConfig) -> tuple[int, Iterator]:
-    """Points a face, and the pictures with their boxes and labels."""
+    """Return the number of landmarks, and an iterator over pictures with their boxes and labels."""
     asked = PrepareConfig(
         data=(config.data,),
         format=(config.format,),
@@ -99,12 +103,17 @@ def _of_data_set(config: WriterConfig) -> tuple[int, Iterator]:
 
 
 def _labelled(sources, rule: CropRule, folder: Path) -> Iterator:
-    """Each picture's path from `folder` on, and its faces; prints how many cannot be used."""
+    """Yield the path of each picture relative to `folder`, and its faces.
+
+    Prints how many faces cannot be used.
+    """
     pictures, rejects = {}, []
     for source in tqdm(sources, unit="picture", disable=None):
         try:
             if source.cell is not None:
-                raise Rejected("no-file", "stands in a table; make records and write those")
+                raise Rejected(
+                    "no-file", "the picture is inside a table; prepare records and convert those"
+                )
             if not source.picture.is_file():
                 raise Rejected("missing", "no such file")
             face = labelled_face(source, rule)
@@ -113,7 +122,7 @@ def _labelled(sources, rule: CropRule, folder: Path) -> Iterator:
             continue
         pictures.setdefault(source.picture, []).append(face)
     if rejects:
-        print(f"{len(rejects):,} faces cannot be used and are left out, the first: {rejects[0]}")
+        print(f"{len(rejects):,} faces cannot be used and are left out; the first: {rejects[0]}")
     for picture, faces in pictures.items():
         yield Path(os.path.relpath(picture, folder)).as_posix(), faces
 
@@ -124,14 +133,14 @@ def _of_records(config: WriterConfig) -> tuple[int, Iterator]:
 
 
 def _crops(config: WriterConfig, manifest: dict) -> Iterator:
-    """Each stored crop, written to <out>/<group>/<number>.jpg, with its one face."""
+    """Write each stored crop to <out>/<group>/<number>.jpg; yield its path and its one face."""
     stored, size = manifest["stored_px"], manifest["box"]["size_px"]
     box = widened(np.array([-0.5, -0.5, stored, stored]), size / stored)
     sides = [config.side] if config.side else [s for s in SIDES if s in manifest["sides"]]
     total = sum(manifest["sides"][side]["records"] for side in sides)
     records = (r for side in sides for r in read_records(config.data, manifest, side))
     for number, record in enumerate(tqdm(records, total=total, unit="picture", disable=None)):
-        # Names of digits in a folder are one group to the reader: groups stay what they are.
+        # The imglab reader takes numbered files in one folder as one group, so groups survive.
         group = re.sub(r"[^\w/-]", "_", record.group).strip("/")
         file = f"{config.out.stem}/{group}/{number:06d}.jpg"
         write_bytes(config.out.parent / file, record.jpeg)
@@ -140,8 +149,7 @@ def _crops(config: WriterConfig, manifest: dict) -> Iterator:
 
 
 def main():
-    """The command line."""
-    config = tyro.cli(WriterConfig, prog="python -m data_prep.imglab", description=__doc__)
+    config = tyro.cli(WriterConfig, prog="senet-kp imglab", description=__doc__)
     write_imglab(config)
 
 

@@ -1,18 +1,18 @@
-"""python -m data_prep.kaggle_submission --model out/senet.pb --test test.csv \\
-    --lookup IdLookupTable.csv --out submission.csv
+"""senet-kp kaggle-submission --model out/senet.pb --test test.csv --lookup IdLookupTable.csv
 
-Predicts the pictures of Kaggle's "Facial Keypoints Detection" and writes the coordinates that its
-lookup table asks for (RowId, ImageId, FeatureName, Location) as a submission (RowId, Location), in
-pixels of the 96x96 pictures, none outside 0..96. The model is one trained on records that were
-prepared as data_prep/formats/kaggle.py says.
-Exit codes: 0 done, 2 unusable arguments, 3 a table cannot be read, 4 the model cannot be used, 6 no
-place to write.
+Predict the landmarks of the test pictures of Kaggle's "Facial Keypoints Detection", and write the
+coordinates listed in its lookup table (RowId, ImageId, FeatureName, Location) as a submission
+(RowId, Location), in pixels of the 96x96 pictures, clipped to 0..96. The model must be trained on
+records prepared as described in data_prep/formats/kaggle.py.
+Exit codes: 0 done, 2 unusable arguments, 3 a table cannot be read, 4 the model cannot be used, 6
+the submission cannot be written.
 """
 
 import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -22,7 +22,7 @@ from senet_kp.data_prep.formats.kaggle import FEATURES, PICTURE_BOX, SCHEME, SID
 from senet_kp.face.facebox import crop, face_box, to_absolute
 from senet_kp.face.pictures import grey_picture
 from senet_kp.face.scheme import scheme_of
-from senet_kp.inference.backends import AUTO, open_backend, require_backend
+from senet_kp.inference.backends import open_backend
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.tfrecords.errors import InputError, ModelError, exit_code_of
 from senet_kp.tfrecords.files import write_csv
@@ -33,60 +33,62 @@ COLUMNS = ("RowId", "ImageId", "FeatureName")
 @dataclass(frozen=True)
 class SubmissionConfig:
     model: Path = Path("out/senet.pb")
-    """frozen graph or what was exported from it, its card beside it"""
+    """frozen graph or a model exported from it, with its model card in the same folder"""
     test: Path = Path("test.csv")
-    """the pictures: ImageId, Image"""
+    """table of the pictures: ImageId, Image"""
     lookup: Path = Path("IdLookupTable.csv")
-    """what is asked for: RowId, ImageId, FeatureName, Location"""
+    """table of the coordinates to predict: RowId, ImageId, FeatureName, Location"""
     out: Path = Path("submission.csv")
     """the submission: RowId, Location"""
-    backend: str = AUTO
-    """opencv, tensorflow, onnxruntime or tflite; auto takes the first that can"""
+    backend: Literal["auto", "opencv", "tensorflow", "onnxruntime", "tflite"] = "auto"
+    """inference engine; auto takes the first one that can run the model"""
 
 
 def submit(config: SubmissionConfig) -> int:
-    """Write the submission; return how many coordinates it holds."""
-    require_backend(config.backend)
-    asked = read_lookup(config.lookup)
+    """Write the submission; return the number of coordinates in it."""
+    wanted = read_lookup(config.lookup)
     run = open_graph(config.model, config.backend)
-    locations = predict(run, config.test, {image for _, image, _ in asked})
-    if missing := sorted({image for _, image, _ in asked} - locations.keys()):
-        raise InputError(f"{config.test}: no ImageId {missing[0]}, which {config.lookup} asks for")
+    locations = predict(run, config.test, {image for _, image, _ in wanted})
+    if missing := sorted({image for _, image, _ in wanted} - locations.keys()):
+        raise InputError(f"{config.test}: no ImageId {missing[0]}, which {config.lookup} lists")
     write_csv(
         config.out,
         ("RowId", "Location"),
-        ((row, f"{locations[image][feature]:.4f}") for row, image, feature in asked),
+        ((row, f"{locations[image][feature]:.4f}") for row, image, feature in wanted),
     )
-    return len(asked)
+    return len(wanted)
 
 
 def read_lookup(path: Path) -> list[tuple[str, str, int]]:
-    """(RowId, ImageId, index in FEATURES) of every row; raises InputError for another table."""
+    """Return (RowId, ImageId, index in FEATURES) of every row of the lookup table.
+
+    Raises InputError if the file is not such a table.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
-        asked = [tuple(line[name] for name in COLUMNS) for line in lines]
+        wanted = [tuple(line[name] for name in COLUMNS) for line in lines]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise InputError(f"{path}: no table of {', '.join(COLUMNS)} ({error})") from None
-    if not asked:
-        raise InputError(f"{path}: asks for nothing")
-    for row, _, feature in asked:
+        raise InputError(f"{path}: not a table of {', '.join(COLUMNS)} ({error})") from None
+    if not wanted:
+        raise InputError(f"{path}: the table has no rows")
+    for row, _, feature in wanted:
         if feature not in FEATURES:
-            raise InputError(f"{path}: row {row} asks for {feature!r}, which no point is called")
-    return [(row, image, FEATURES.index(feature)) for row, image, feature in asked]
+            raise InputError(f"{path}: row {row} names {feature!r}, which is not a landmark")
+    return [(row, image, FEATURES.index(feature)) for row, image, feature in wanted]
 
 
 def open_graph(path: Path, backend: str):
-    """A function from a 96x96 picture to its coordinates [30] in pixels.
+    """Return a function from a 96x96 picture to its coordinates [30] in pixels.
 
-    Raises ModelError for a graph of other points or of boxes that the pictures do not have.
+    Raises ModelError if the model has another landmark scheme, or its boxes come from landmarks.
     """
     card = read_card(path)
     rule = box_rule(card)
     if scheme_of(card) != SCHEME or rule.source != "label":
         raise ModelError(
-            f"{path}: not made for {SCHEME.name} points in given boxes;"
-            " data_prep/formats/kaggle.py says how to prepare the records"
+            f"{path}: the model does not predict {SCHEME.name} landmarks in labelled boxes; prepare"
+            " the records as described in data_prep/formats/kaggle.py"
         )
     box = face_box(np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]]), rule)
     graph = open_backend(path, backend)
@@ -99,7 +101,7 @@ def open_graph(path: Path, backend: str):
 
 
 def predict(run, table: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    """{ImageId: coordinates [30] in pixels} of the wanted rows of a table of pictures."""
+    """Return {ImageId: coordinates [30] in pixels} of the wanted rows of a table of pictures."""
     locations = {}
     bar = tqdm(rows(table, ("ImageId",)), total=len(wanted), unit="picture", disable=None)
     for _, before, pixels, cell in bar:
@@ -111,9 +113,7 @@ def predict(run, table: Path, wanted: set[str]) -> dict[str, np.ndarray]:
 
 
 def main():
-    config = tyro.cli(
-        SubmissionConfig, prog="python -m data_prep.kaggle_submission", description=__doc__
-    )
+    config = tyro.cli(SubmissionConfig, prog="senet-kp kaggle-submission", description=__doc__)
     count = submit(config)
     print(f"{config.out}: {count:,} coordinates")
 

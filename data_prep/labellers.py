@@ -1,8 +1,8 @@
-"""What places landmarks on pictures that have none: a frozen graph, or a dlib shape predictor.
+"""Labellers, which predict landmarks on pictures: a frozen graph, or a dlib shape predictor.
 
-A labeller has a scheme; find(picture), the faces of an RGB picture as senet_kp.predictor.Face,
-best first; and place(picture, box), the landmarks [N, 2] in pixels of the face in one box
-[x, y, w, h] of the kind that find() names.
+A labeller has three members. `scheme` is the landmark scheme. `find(picture)` returns the faces of
+an RGB picture as `senet_kp.inference.predictor.Face`, best first. `place(picture, box)` returns the
+landmarks [N, 2] in pixels for one box [x, y, w, h], of the kind that `find` returns.
 """
 
 from pathlib import Path
@@ -17,14 +17,16 @@ from senet_kp.inference.model_card import card_beside
 from senet_kp.inference.predictor import Face, LandmarkPredictor
 from senet_kp.tfrecords.errors import ModelError, UserError
 
-# Each variant's shift of the box in its sides, right and down, and its scale: about half of how
-# dlib's boxes stray from face to face.
+# Shift right and down as fractions of the box size, and scale, of each variant of a box. They are
+# about half of the variation of dlib's boxes between faces.
 VARIANTS = ((0.04, 0, 1), (-0.04, 0, 1), (0, 0.04, 1), (0, -0.04, 1), (0, 0, 0.94), (0, 0, 1.06))
 
 
 class CardLabeller:
-    """A frozen graph, or a predictor of benchmarks.dlib_baseline, with its card, as the demo uses
-    it; a box is the square that the model saw."""
+    """A model with a model card: a frozen graph, or a predictor of benchmarks.dlib_baseline.
+
+    Its boxes are the squares that the model is applied to.
+    """
 
     def __init__(self, model: Path, detector: Path | None = None):
         self._predictor = LandmarkPredictor(model, detector=detector)
@@ -38,10 +40,9 @@ class CardLabeller:
 
 
 class DlibLabeller:
-    """dlib's shape predictor on whole pictures; a box is the rectangle that dlib's detector gave.
+    """dlib's shape predictor on whole pictures; boxes are the rectangles of dlib's detector.
 
-    Raises ModelError for a file that dlib cannot read and for a number of points that no scheme
-    has.
+    Raises ModelError if dlib cannot read the file, or no scheme has its number of points.
     """
 
     def __init__(self, model: Path):
@@ -59,7 +60,7 @@ class DlibLabeller:
         return [Face(box, score, self.place(picture, box)) for box, score in found]
 
     def place(self, picture, box) -> np.ndarray:
-        # A rectangle names its first and last pixel, whose outer edges are the box's.
+        # dlib's rectangles are given by first and last pixel, a box by their outer edges.
         x, y, w, h = box
         first, last = np.round([x + 0.5, y + 0.5]), np.round([x + w - 0.5, y + h - 0.5])
         rectangle = self._dlib.rectangle(*map(int, (*first, *last)))
@@ -85,12 +86,13 @@ def open_labeller(model: Path, detector: Path | None = None):
 
 
 def spread_percent(labeller, picture, face: Face) -> float:
-    """How far the landmarks move when the face is mirrored and its box moved and scaled a little.
+    """Estimate the uncertainty of a face's landmarks by test-time augmentation.
 
-    The mean distance from the landmarks to those of every variant, in percent of the distance
-    between the outer eye corners: small where the model is sure of what it sees. For an earlier
-    graph on 247 faces of HELEN and AFW that it was not trained on, its median is 1.4 and its rank
-    correlation with the error 0.74; the tenth with the largest spread has 5.9 % NME, the rest 3.4.
+    Returns the mean distance of the landmarks from those predicted for slightly shifted and scaled
+    boxes and for the mirrored picture, in percent of the distance between the outer eye corners.
+    For an earlier graph on 247 faces of HELEN and AFW that it was not trained on, the median is 1.4
+    and the rank correlation with the error 0.74; the tenth of the faces with the largest spread has
+    5.9 % NME, the others have 3.4 %.
     """
     width = face.box[2:]
     boxes = (
@@ -107,7 +109,7 @@ def spread_percent(labeller, picture, face: Face) -> float:
 
 
 def _placed_in_the_mirror(labeller, picture, box) -> np.ndarray:
-    """The landmarks found in the mirrored picture, brought back into the picture."""
+    """Predict the landmarks in the mirrored picture, and mirror them back."""
     size = np.array(picture.shape[1::-1])
     x, y, w, h = box
     mirrored = np.ascontiguousarray(picture[:, ::-1])
@@ -120,4 +122,4 @@ def _scheme_of(count: int, model: Path) -> LandmarkScheme:
         if scheme.count == count:
             return scheme
     known = ", ".join(f"{scheme.count} ({scheme.name})" for scheme in SCHEMES.values())
-    raise ModelError(f"{model}: places {count} points; the known schemes have {known}")
+    raise ModelError(f"{model}: predicts {count} points; the known schemes have {known}")

@@ -1,11 +1,12 @@
-"""python -m data_prep.overlap out/300w/tfrecords out/300w-lp/tfrecords
+"""senet-kp overlap out/300w/tfrecords out/300w-lp/tfrecords
 
-Prints the faces of one record folder that another, on which a model was trained, holds too: by
-name, by the stored file, by a perceptual hash of the picture, or by the group (another picture of
-that photo or person). The well-known case are 300-W's challenging pictures and 300W-LP's IBUG,
-which are the same. Named twice, a folder is searched for pictures that both of its sides hold.
-Exit codes: 0 no such face, or --allow-overlap; 2 unusable arguments, 3 the records cannot be
-read, 5 there are such faces.
+Find train/test overlap: list the faces of one record folder that also occur in another one, on
+which a model was trained. Faces match by name, by the stored file, by a perceptual hash of the
+picture, or by group (another picture of the same photo or person). A well-known case is the
+challenging subset of 300-W, whose pictures are also in 300W-LP as IBUG. Give one folder twice to
+compare its own train and test side.
+Exit codes: 0 no overlap, or --allow-overlap; 2 unusable arguments, 3 the records cannot be read,
+5 there is an overlap.
 """
 
 import sys
@@ -15,36 +16,34 @@ from pathlib import Path
 
 import tyro
 
-from senet_kp.scoring.contamination import comparison
-from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
+from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.fingerprints import KINDS, Meeting
-from senet_kp.tfrecords.shards import SIDES
+from senet_kp.tfrecords.shards import Side
 
 
 @dataclass(frozen=True)
 class OverlapConfig:
     records: tyro.conf.Positional[Path]
-    """record folder to evaluate on"""
+    """record folder for evaluation"""
     training: tyro.conf.Positional[Path]
-    """record folder of the training"""
-    sides: tuple[str, ...] = ("test",)
-    """sides of the first: train, val, test"""
-    training_sides: tuple[str, ...] = ("train",)
-    """sides of the second"""
+    """record folder that a model was trained on"""
+    sides: tuple[Side, ...] = ("test",)
+    """sides of the split of the evaluation records to compare"""
+    training_sides: tuple[Side, ...] = ("train",)
+    """sides of the split of the training records to compare"""
     allow_overlap: bool = False
-    """return 0 whatever is found"""
+    """exit with code 0 even if there is an overlap"""
 
 
 def overlap(config: OverlapConfig) -> list[Meeting]:
-    """The faces that stand in both; raises UserError for a side that there is not."""
-    for side in (*config.sides, *config.training_sides):
-        if side not in SIDES:
-            raise UserError(f"no side {side!r}, only {', '.join(SIDES)}")
+    """Return the matching faces of the two record folders; raises InputError."""
+    from senet_kp.scoring.contamination import comparison
+
     return comparison(config.records, config.sides, config.training, config.training_sides)
 
 
 def table(found: list[Meeting]) -> str:
-    """The faces for people to read, those that are surest first."""
+    """Return the matches as a text table, the most certain ones first."""
     ordered = sorted(found, key=lambda meeting: (KINDS.index(meeting.by), meeting.bits))
     width = max((len(meeting.name) for meeting in found), default=0)
     lines = [f"{m.by:<8} {m.bits:>4}  {m.name:<{width}}  {m.other}" for m in ordered]
@@ -52,17 +51,17 @@ def table(found: list[Meeting]) -> str:
 
 
 def main():
-    config = tyro.cli(OverlapConfig, prog="python -m data_prep.overlap", description=__doc__)
+    config = tyro.cli(OverlapConfig, prog="senet-kp overlap", description=__doc__)
     found = overlap(config)
     if not found:
-        print(f"{config.records}: no face of it is in {config.training}")
+        print(f"{config.records}: none of its faces is in {config.training}")
         return
     print(table(found))
     counts = Counter(meeting.by for meeting in found)
     said = ", ".join(f"{counts[kind]:,} by {kind}" for kind in KINDS if counts[kind])
     message = f"{config.records}: {len(found):,} of its faces are in {config.training}: {said}"
     if not config.allow_overlap:
-        raise CheckError(message + "; leave them out, or give --allow-overlap")
+        raise CheckError(message + "; remove them, or give --allow-overlap")
     print(message)
 
 

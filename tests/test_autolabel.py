@@ -247,7 +247,7 @@ def test_the_command(photos, tmp_path):
 
 def test_pictures_that_cannot_be_named_apart_are_refused(config, photos, tmp_path):
     shutil.copy(photos / "anna.png", photos / "anna.bmp")
-    with pytest.raises(InputError, match="anna.bmp and .*anna.png: would have one label"):
+    with pytest.raises(InputError, match="anna.bmp and .*anna.png would have one label"):
         autolabel(config)
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="a folder without pictures"):
@@ -302,7 +302,7 @@ def test_a_box_is_its_rectangle(dat, views):
 
 def test_predictors_that_do_not_fit_are_refused(dat, views, tmp_path):
     seven = train_predictor(tmp_path / "seven.dat", views[:1], slice(0, 7))
-    with pytest.raises(ModelError, match="places 7 points.*68"):
+    with pytest.raises(ModelError, match="predicts 7 points.*68"):
         open_labeller(seven)
     own = shutil.copy(dat, tmp_path / "dlib68.dat")
     (tmp_path / "dlib68.json").write_text('{"records_sha256": "0"}')

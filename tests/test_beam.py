@@ -15,7 +15,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
 
 from senet_kp.data_prep.beam import pipeline as beam_pipeline
 from senet_kp.data_prep.beam import prepare as beam_prepare  # noqa: E402
-from senet_kp.data_prep.beam.files import Place  # noqa: E402
+from senet_kp.data_prep.beam.files import Output  # noqa: E402
 from senet_kp.data_prep.beam.pipeline import Sharding, numbered, write_shard  # noqa: E402
 from senet_kp.data_prep.beam.prepare import BeamConfig  # noqa: E402
 from senet_kp.data_prep.config import PrepareConfig  # noqa: E402
@@ -117,8 +117,8 @@ def test_two_processes_by_the_command_line(data, expected, tmp_path, capsys):
 def test_faces_listed_twice_are_taken_once(data, expected, tmp_path, monkeypatch):
     kept = beam_pipeline.keep_listings
 
-    def twice(plan, place):
-        names, sharding = kept(plan, place)
+    def twice(plan, output):
+        names, sharding = kept(plan, output)
         return names * 2, sharding
 
     monkeypatch.setattr(beam_pipeline, "keep_listings", twice)
@@ -166,7 +166,7 @@ def test_records_take_the_numbers_that_rejects_leave_free():
 
 def test_a_shard_that_failed_and_is_written_again_holds_each_record_once(tmp_path, monkeypatch):
     entries = [(number, 0, cropped(bytes([number]))) for number in (2, 0, 1, 2)]
-    place, rename = Place(str(tmp_path)), FileSystems.rename
+    output, rename = Output(str(tmp_path)), FileSystems.rename
 
     def fail(sources, targets):
         monkeypatch.setattr(FileSystems, "rename", rename)
@@ -175,11 +175,11 @@ def test_a_shard_that_failed_and_is_written_again_holds_each_record_once(tmp_pat
     monkeypatch.setattr(FileSystems, "rename", fail)
     group = ("val", 0, 1), entries
     with pytest.raises(OSError, match="died"):
-        write_shard(group, place)
+        write_shard(group, output)
     assert not list(tmp_path.glob("*.tfrecord"))
     for _ in range(2):
-        write_shard(group, place)
-    place.clear_work()
+        write_shard(group, output)
+    output.clear_work()
     shard = tmp_path / "val-00000-of-00001.tfrecord"
     assert list(tmp_path.iterdir()) == [shard]
     assert list(read_frames(shard)) == [b"\0", b"\1", b"\2"]
@@ -231,7 +231,7 @@ def test_without_beam_the_extra_is_named(monkeypatch):
 
 
 def test_a_workers_failure_is_told_in_one_line(data, tmp_path, monkeypatch):
-    def full(group, place):
+    def full(group, output):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(beam_pipeline, "write_shard", full)

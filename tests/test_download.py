@@ -8,6 +8,7 @@ import threading
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet_kp.data_prep import download as command
-from senet_kp.data_prep.download import SOURCES, DownloadConfig, download
+from senet_kp.data_prep.download import SOURCES, DownloadConfig, Name, download
 from senet_kp.data_prep.fetch import transfer
 from senet_kp.data_prep.fetch.transfer import TransferError, fetch, part_of
 from senet_kp.data_prep.fetch.unpack import unpack
@@ -164,7 +165,7 @@ def test_a_cut_transfer_goes_on_within_the_command(config, known, server):
 def test_the_next_command_goes_on_where_a_cut_one_stopped(config, known, server, monkeypatch):
     monkeypatch.setattr(transfer, "TRIES", 1)
     server.cuts = 1
-    with pytest.raises(TransferError, match="it was cut; give the same command again"):
+    with pytest.raises(TransferError, match="it was interrupted; run the same command again"):
         download(config)
     part = part_of(config.out / "train-test-data.zip")
     have = part.stat().st_size
@@ -283,8 +284,10 @@ def test_the_command(server, tmp_path):
 
 
 def test_what_cannot_be_fetched_is_named(server, tmp_path):
-    with pytest.raises(UserError, match="no data set 'coco', only 300w-lp, aflw2000-3d, p1"):
-        download(DownloadConfig("coco", tmp_path))
+    result = run_module("-m", "data_prep.download", "coco", "--out", tmp_path)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert all(word in result.stderr for word in ("coco", "300w-lp", "aflw2000-3d", "p1"))
+    assert set(get_args(Name)) == set(SOURCES)
     with pytest.raises(TransferError, match="no-link.* get AFLW2000-3D.zip by hand"):
         download(DownloadConfig("aflw2000-3d", tmp_path, "no-link"))
     with pytest.raises(CheckError, match="bytes, not 87,413,900"):
@@ -357,7 +360,7 @@ def test_no_member_ever_leaves_the_folder(tmp_path_factory, parts, slash):
 )
 def test_a_damaged_archive_leaves_no_folder(config, server, damage):
     server.body = damage(ARCHIVE)
-    with pytest.raises(InputError, match="no whole zip archive"):
+    with pytest.raises(InputError, match="not a complete zip archive"):
         download(config)
     assert names(config.out) == ["train-test-data.zip"]
     assert [p.name for p in config.out.iterdir()] == ["train-test-data.zip"]

@@ -311,7 +311,7 @@ def test_senseless_settings_are_refused(tmp_path, options, words):
 def test_names_that_dlib_cannot_read_are_refused(tmp_path):
     write_xml(tmp_path, image_xml("a & b.png", box_xml({f"{i:02d}": (i, i) for i in range(68)})))
     cv2.imwrite(str(tmp_path / "a & b.png"), np.zeros((80, 80, 3), np.uint8))
-    with pytest.raises(UserError, match="a & b.png: dlib reads no name with"):
+    with pytest.raises(UserError, match="a & b.png: dlib cannot read a name with"):
         write_imglab(WriterConfig(tmp_path, tmp_path / "o" / "o.xml"))
     exact = WriterConfig(tmp_path, tmp_path / "o" / "o.xml", whole_pixels=False)
     assert write_imglab(exact) == 1 and imglab.scan(tmp_path / "o")[0].picture.exists()

@@ -350,4 +350,4 @@ def test_another_models_graph_is_refused(tmp_path):
         "--model",
         "export/pretrained/senet68.pb",
     )
-    assert_one_line_error(result, 4, "senet68.pb", "not made for kaggle15")
+    assert_one_line_error(result, 4, "senet68.pb", "does not predict kaggle15")

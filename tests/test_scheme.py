@@ -91,7 +91,7 @@ def test_a_scheme_of_ones_own_comes_from_a_file(tmp_path):
     path.write_text(json.dumps(facts))
     assert read_scheme(str(path)).flip == (1, 0, 2)
     assert read_scheme("wflw98") is WFLW98
-    with pytest.raises(UserError, match="no landmark scheme, only ibug68"):
+    with pytest.raises(UserError, match="no landmark scheme of this name, only ibug68"):
         read_scheme("ibug")
     with pytest.raises(InputError, match="gone.json"):
         read_scheme(str(tmp_path / "gone.json"))

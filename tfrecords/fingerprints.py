@@ -2,7 +2,7 @@
 
 Each row holds name, group and side of the split, the SHA-256 of the stored JPEG, and a perceptual
 hash of the stored picture: phash (Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010) of HASH_SIZE x HASH_SIZE bits, each of which says whether one low frequency of the
+functions", 2010) of HASH_SIDE x HASH_SIDE bits, each of which says whether one low frequency of the
 grey picture is above the median. With these, duplicates between two record folders can be found
 without their pictures.
 """
@@ -18,7 +18,7 @@ from senet_kp.tfrecords.shards import read_manifest
 
 SPLIT = "split.csv"
 COLUMNS = ("picture", "group", "side", "sha256", "phash")
-HASH_SIZE = 16
+HASH_SIDE = 16
 # Two crops count as one picture if at most this many of the 256 bits differ. Measured on HELEN, AFW
 # and P1 (4,670 faces). Same picture after JPEG of quality 90 to 20, at half or double size, or in
 # grey: at most 34 bits; with the box moved by 1 % of its size: at most 30, by 2 %: 43 or less for
@@ -36,7 +36,7 @@ class Fingerprints:
 
     names, groups: [n]
     files:         [n] SHA-256 of the stored JPEGs
-    hashes:        [n, HASH_SIZE**2] perceptual hashes, 0 or 1
+    hashes:        [n, HASH_SIDE**2] perceptual hashes, 0 or 1
     """
 
     names: list[str]
@@ -64,7 +64,7 @@ class Meeting:
 
 
 def hash_text(bits) -> str:
-    """Return a hash, HASH_SIZE**2 booleans in any shape, as hexadecimal digits."""
+    """Return a hash, HASH_SIDE**2 booleans in any shape, as hexadecimal digits."""
     return np.packbits(np.asarray(bits, bool).ravel()).tobytes().hex()
 
 
@@ -83,7 +83,7 @@ def read_fingerprints(folder, sides) -> Fingerprints:
         )
     try:
         packed = np.frombuffer(bytes.fromhex("".join(row["phash"] for row in rows)), np.uint8)
-        hashes = np.unpackbits(packed).reshape(len(rows), HASH_SIZE**2)
+        hashes = np.unpackbits(packed).reshape(len(rows), HASH_SIDE**2)
         columns = [[row[column] for row in rows] for column in ("picture", "group", "sha256")]
     except (KeyError, TypeError, ValueError):
         raise InputError(

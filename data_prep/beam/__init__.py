@@ -1,1 +1,1 @@
-"""Preparation of records on many machines, with Apache Beam."""
+"""Data preparation on many machines with Apache Beam."""

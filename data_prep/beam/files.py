@@ -1,8 +1,8 @@
-"""Files and record folders on any file system that Apache Beam knows, whole or absent.
+"""Atomic files and record folders on any file system that Apache Beam supports.
 
-A local folder is written beside its place and renamed, as `tfrecords.files.atomic_folder` does. An
-object store renames no folders: what is there is removed, manifest first, and the new manifest is
-written last, so that no half-written folder looks like a record set.
+A local folder is written under a temporary name and renamed (`tfrecords.files.atomic_folder`).
+Object stores cannot rename folders. There, existing records are removed, the manifest first, and
+the new manifest is written last, so that an incomplete folder never has a manifest.
 """
 
 import pickle
@@ -22,8 +22,11 @@ from senet_kp.tfrecords.shards import MANIFEST, read_manifest
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where workers write: `out` the shards, `work` what the launcher reads and removes."""
+class Output:
+    """The folder `out` in which workers write shards, with its working folder `work`.
+
+    In the working folder, workers and launcher exchange pickled values; the launcher removes it.
+    """
 
     out: str
 
@@ -33,28 +36,28 @@ class Place:
 
     @contextmanager
     def whole_file(self, name: str):
-        """Yield a file to write; it gets its name when the block ends well.
+        """Yield a file to write, which is renamed to `name` after the block.
 
-        Attempts of a retried bundle write temporary files of their own, and the last one to end
-        replaces what an earlier one left: the same bytes.
+        Every attempt of a retried bundle writes its own temporary file, and the last one to finish
+        replaces the result of an earlier one, which has the same bytes.
         """
         temporary, path = f"{self.work}/{uuid4().hex}", f"{self.out}/{name}"
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             yield file
         try:
             FileSystems.rename([temporary], [path])
-        except BeamIOError:  # HDFS does not replace: an earlier attempt's file is as good
+        except BeamIOError:  # HDFS does not replace files; the earlier attempt wrote the same bytes
             if not FileSystems.exists(path):
                 raise
             FileSystems.delete([temporary])
 
     def keep(self, name: str, value):
-        """Write a value into the working folder."""
+        """Pickle a value into the working folder."""
         with self.whole_file(f"work/{name}") as file:
             file.write(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
 
     def kept(self, name: str):
-        """A value from the working folder; None where it was never written."""
+        """Return a value from the working folder, or None if it was never written."""
         path = f"{self.work}/{name}"
         if not FileSystems.exists(path):
             return None
@@ -67,12 +70,12 @@ class Place:
 
 
 def is_remote(out: str) -> bool:
-    """Whether a path is another file system's, such as gs://bucket/folder."""
+    """Return whether a path is not local but a URL such as gs://bucket/folder."""
     return "://" in out
 
 
 def remote_manifest(out: str) -> dict | None:
-    """The manifest of a record folder elsewhere, or None."""
+    """Read the manifest of a remote record folder; None if there is none that can be used."""
     with _naming_packages(out), TemporaryDirectory() as folder:
         if not FileSystems.exists(f"{out}/{MANIFEST}"):
             return None
@@ -85,59 +88,62 @@ def remote_manifest(out: str) -> dict | None:
 
 
 @contextmanager
-def record_folder(out: str) -> Iterator[tuple[Path, Place]]:
-    """Yield a local folder for tables and manifest, and the place for the shards.
+def record_folder(out: str) -> Iterator[tuple[Path, Output]]:
+    """Yield a local folder for tables and manifest, and the Output for the shards.
 
-    They become the record folder `out` when the block ends well. Raises UserError where something
-    else is there, or where Beam lacks the packages for such a path.
+    After the block, both together become the record folder `out`. Raises UserError if `out` holds
+    something else, or if Beam lacks the packages for its file system.
     """
     if not is_remote(out):
         with atomic_folder(out, ours=MANIFEST) as folder:
-            place = Place(str(folder.resolve()))
-            yield folder, place
-            place.clear_work()
+            output = Output(str(folder.resolve()))
+            yield folder, output
+            output.clear_work()
         return
-    place = Place(out)
+    output = Output(out)
     with _naming_packages(out):
-        _make_free(place)
+        _make_free(output)
     try:
         with TemporaryDirectory() as folder:
-            yield Path(folder), place
-            place.clear_work()
-            _upload(Path(folder), place)
+            yield Path(folder), output
+            output.clear_work()
+            _upload(Path(folder), output)
     except BaseException:
         _remove(out)
         raise
 
 
-def _make_free(place: Place):
-    """Remove the records in a folder elsewhere, or what a killed run left of them."""
-    manifest = f"{place.out}/{MANIFEST}"
+def _make_free(output: Output):
+    """Remove the records of a remote folder, or the incomplete records of a killed run."""
+    manifest = f"{output.out}/{MANIFEST}"
     if FileSystems.exists(manifest):
         FileSystems.delete([manifest])
-    elif _holds_files(place.out) and not _holds_files(place.work):
-        raise UserError(f"{place.out}: holds something else than this command writes; name another")
-    _remove(place.out)
+    elif _holds_files(output.out) and not _holds_files(output.work):
+        raise UserError(
+            f"{output.out}: the folder holds something else than this command writes;"
+            " choose another"
+        )
+    _remove(output.out)
 
 
 def _holds_files(folder: str) -> bool:
     try:
         return bool(FileSystems.match([f"{folder}/*"], [1])[0].metadata_list)
     except BeamIOError:
-        return False  # file systems with folders complain of one that is not there
+        return False  # file systems with real folders raise this for a missing one
 
 
 def _remove(folder: str):
     if _holds_files(folder):
-        FileSystems.delete([f"{folder}/"])  # all that is in it, to any depth
-    if FileSystems.exists(folder):  # not where folders are but beginnings of names
+        FileSystems.delete([f"{folder}/"])  # its contents, recursively
+    if FileSystems.exists(folder):  # false on object stores, where folders are name prefixes
         FileSystems.delete([folder])
 
 
-def _upload(folder: Path, place: Place):
-    """Copy the launcher's files, the manifest last."""
+def _upload(folder: Path, output: Output):
+    """Copy the files that the launcher wrote, the manifest last."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
-        target = f"{place.out}/{path.name}"
+        target = f"{output.out}/{path.name}"
         with FileSystems.create(target, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             file.write(path.read_bytes())
 
@@ -146,5 +152,5 @@ def _upload(folder: Path, place: Place):
 def _naming_packages(out: str):
     try:
         yield
-    except ValueError as error:  # Beam's way to say that no installed file system has this scheme
+    except ValueError as error:  # Beam raises it if no installed file system has this URL scheme
         raise UserError(f"{out}: {error}") from None

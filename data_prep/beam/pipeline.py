@@ -1,15 +1,15 @@
 """Cropping and shard writing as an Apache Beam pipeline.
 
     listings -> faces -> crop -> records  -> group by shard -> write shard and its account
-                              -> rejects  -> group by side  -> keep; their ranks number the records
+                              -> rejects  -> group by side  -> store; their ranks number the records
 
-Which shard a record belongs to, and where in it, follows from its rank among its side's faces and
-the ranks of the rejects before it: the numbers that one process writing them in order arrives at,
-whatever the runner's order. Beam's own TFRecord sink frames records with the same bytes, but deals
-them out to shards as it likes, in any order.
+The shard of a record, and its position in the shard, follow from the rank of its face within the
+side and from the number of rejected faces with smaller ranks. One process that writes the records
+in order gets the same numbers, so the result does not depend on the order in which a runner works.
+Beam's own TFRecord sink writes the same framing, but distributes records to shards in any order.
 
-A runner may do any of it twice. Files are whole, and named by what they hold; a face that comes
-twice stands twice in one group, and is taken once.
+A runner may execute every step more than once. Files are therefore written atomically under names
+that depend on their contents only, and a face that occurs twice in a group is written once.
 """
 
 from bisect import bisect_left
@@ -25,7 +25,7 @@ import apache_beam as beam
 import cv2
 from apache_beam.pvalue import AsDict, TaggedOutput
 
-from senet_kp.data_prep.beam.files import Place
+from senet_kp.data_prep.beam.files import Output
 from senet_kp.data_prep.crop_record import CropRule, Reject, crop_record
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import SHEET_PICTURES
@@ -35,15 +35,17 @@ from senet_kp.tfrecords.errors import CheckError
 from senet_kp.tfrecords.example import frame
 from senet_kp.tfrecords.shards import SIDES, shard_name
 
-LISTED = 256  # faces in a listing: what workers fetch, and a pipeline's graph need not hold
+LISTED = 256  # faces per listing file; only the names of the listings are in the pipeline's graph
 _AGAIN = "run the command again"
 
 
 @dataclass(frozen=True)
 class Face:
-    """One picture's place in the preparation.
+    """One face to crop.
 
-    position: among all faces in their order; rank: among those of its side
+    position: index among all faces, in their order
+    side:     side of the split
+    rank:     index among the faces of its side
     """
 
     position: int
@@ -54,18 +56,22 @@ class Face:
 
 @dataclass(frozen=True)
 class Sharding:
-    """How each side's records fill shards. faces: how many a side has, rejects included."""
+    """How the records of each side fill shards.
+
+    per_shard: records per shard
+    faces:     {side: number of faces, including those that are rejected later}
+    """
 
     per_shard: int
     faces: dict[str, int]
 
     def shards(self, side: str, rejects: int) -> int:
-        """How many shards a side has."""
+        """Return the number of shards of a side with so many rejects."""
         return -(-(self.faces[side] - rejects) // self.per_shard)
 
 
-def keep_listings(plan: Plan, place: Place) -> tuple[list[str], Sharding]:
-    """Keep the faces for the workers; return the listings' names and how the sides are sharded."""
+def keep_listings(plan: Plan, output: Output) -> tuple[list[str], Sharding]:
+    """Store listings of the faces for the workers; return their names and the Sharding."""
     ranks, faces = Counter(), []
     for position, source in enumerate(plan.ordered):
         side = side_of_source(source, plan.config)
@@ -74,47 +80,50 @@ def keep_listings(plan: Plan, place: Place) -> tuple[list[str], Sharding]:
     names = []
     for start in range(0, len(faces), LISTED):
         names.append(f"faces-{start:09d}")
-        place.keep(names[-1], faces[start : start + LISTED])
+        output.keep(names[-1], faces[start : start + LISTED])
     return names, Sharding(plan.config.records_per_shard, {side: ranks[side] for side in SIDES})
 
 
-def build(pipeline, listings: list[str], rule: CropRule, sharding: Sharding, place: Place):
-    """Add everything between the listings and the written shards to a pipeline."""
+def build(pipeline, listings: list[str], rule: CropRule, sharding: Sharding, output: Output):
+    """Add all steps, from the names of the listings to the written shards, to a pipeline."""
     results = (
         pipeline
         | "listings" >> beam.Create(listings)
-        | "faces" >> beam.FlatMap(listed, place)
+        | "faces" >> beam.FlatMap(listed, output)
         | "spread" >> beam.Reshuffle()
         | "crop" >> beam.ParDo(Crop(rule)).with_outputs("rejects", main="records")
     )
     rejects = results.rejects | "by side" >> beam.GroupByKey()
-    _ = rejects | "keep rejects" >> beam.Map(keep_rejects, place)
+    _ = rejects | "keep rejects" >> beam.Map(keep_rejects, output)
     ranks = rejects | "ranks" >> beam.Map(ranks_of)
     _ = (
         results.records
         | "number" >> beam.FlatMap(numbered, sharding, AsDict(ranks))
         | "by shard" >> beam.GroupByKey()
-        | "write" >> beam.Map(write_shard, place)
+        | "write" >> beam.Map(write_shard, output)
     )
 
 
-def listed(name: str, place: Place):
-    """The Faces of one listing."""
-    yield from place.kept(name)
+def listed(name: str, output: Output):
+    """Yield the Faces of one listing."""
+    yield from output.kept(name)
 
 
 class Crop(beam.DoFn):
-    """Faces to (side, rank, position, Cropped), and (side, (rank, position, Reject)) rejects."""
+    """Crop Faces to (side, rank, position, Cropped), or reject them.
+
+    The output "rejects" gets (side, (rank, position, Reject)).
+    """
 
     def __init__(self, rule: CropRule):
         self.rule = rule
 
     def setup(self):
-        """In every worker process."""
+        """Use one OpenCV thread per worker process; Beam calls this once in each."""
         cv2.setNumThreads(1)
 
     def process(self, face):
-        """One face."""
+        """Crop one face."""
         result = crop_record(face.source, self.rule)
         if isinstance(result, Reject):
             yield TaggedOutput("rejects", (face.side, (face.rank, face.position, result)))
@@ -123,38 +132,38 @@ class Crop(beam.DoFn):
 
 
 def ranks_of(rejects):
-    """A side and the ranks of its rejects, in order."""
+    """Return a side and the sorted ranks of its rejects."""
     side, entries = rejects
     return side, sorted({rank for rank, _, _ in entries})
 
 
-def keep_rejects(rejects, place: Place):
-    """Keep a side's (position, Reject) pairs, in order, for the launcher."""
+def keep_rejects(rejects, output: Output):
+    """Store the (position, Reject) pairs of a side, in order, for the launcher."""
     side, entries = rejects
     found = {position: reject for _, position, reject in entries}
-    place.keep(f"rejects-{side}", [(position, found[position]) for position in sorted(found)])
+    output.keep(f"rejects-{side}", [(position, found[position]) for position in sorted(found)])
 
 
 def numbered(record, sharding: Sharding, rejected: dict[str, list[int]]):
-    """((side, shard, shards), (number within the side, position, Cropped)) of one record."""
+    """Yield ((side, shard, shards), (number within the side, position, Cropped)) of a record."""
     side, rank, position, cropped = record
     gaps = rejected.get(side, [])
     before = bisect_left(gaps, rank)
-    # Where another attempt at this very picture could not read it, it stays rejected.
+    # If another attempt rejected the same picture, it stays rejected.
     if rank not in gaps[before : before + 1]:
         shard = (rank - before) // sharding.per_shard
         yield (side, shard, sharding.shards(side, len(gaps))), (rank - before, position, cropped)
 
 
-def write_shard(group, place: Place):
-    """Write one shard, and keep its account: (the manifest's entry, [(position, Cropped)]).
+def write_shard(group, output: Output):
+    """Write one shard and store its account: (entry of the manifest, [(position, Cropped)]).
 
-    The Cropped come without their records, but for those of the contact sheet.
+    The account leaves out the bytes of the records, except those that the contact sheet shows.
     """
     (side, index, count), entries = group
     records = {number: (position, cropped) for number, position, cropped in entries}
     name, size, digest, account = shard_name(side, index, count), 0, sha256(), []
-    with place.whole_file(name) as file:
+    with output.whole_file(name) as file:
         for number, (position, cropped) in sorted(records.items(), key=itemgetter(0)):
             data = frame(cropped.data)
             file.write(data)
@@ -163,40 +172,40 @@ def write_shard(group, place: Place):
             drawn = number < SHEET_PICTURES
             account.append((position, cropped if drawn else replace(cropped, data=b"")))
     entry = {"name": name, "records": len(records), "bytes": size, "sha256": digest.hexdigest()}
-    place.keep(f"shard-{side}-{index}", (entry, account))
+    output.keep(f"shard-{side}-{index}", (entry, account))
 
 
 class WrittenShards:
-    """A side's shards as workers wrote them, read back by their accounts.
+    """The shards of one side that workers have written, read back from their accounts.
 
-    To a ledger it is a writer, which has the records already.
+    It has the interface of `ShardWriter`, so that a Ledger can use it, but writes nothing.
     """
 
-    def __init__(self, side: str, count: int, place: Place):
-        self.side, self.count, self.place, self.entries = side, count, place, []
+    def __init__(self, side: str, count: int, output: Output):
+        self.side, self.count, self.output, self.entries = side, count, output, []
 
     def results(self):
-        """Yield (position, Cropped) in order; raises CheckError for a shard nobody wrote."""
+        """Yield (position, Cropped) in order; raises CheckError if a shard was not written."""
         for index in range(self.count):
-            account = self.place.kept(f"shard-{self.side}-{index}")
+            account = self.output.kept(f"shard-{self.side}-{index}")
             if account is None:
-                raise CheckError(f"{self.side}: no worker wrote shard {index}; {_AGAIN}")
+                raise CheckError(f"{self.side}: no worker has written shard {index}; {_AGAIN}")
             self.entries.append(account[0])
             yield from account[1]
 
     def write(self, data: bytes):
-        """Nothing: a worker has written it."""
+        """Do nothing, since a worker has written the record."""
 
     def close(self) -> list[dict]:
-        """Name, records, bytes and SHA-256 of each shard."""
+        """Return the manifest's entry of each shard: {"name", "records", "bytes", "sha256"}."""
         return self.entries
 
 
-def written(sharding: Sharding, place: Place) -> tuple[Iterator, dict[str, WrittenShards]]:
-    """What the workers did: every face's result, in order, and the shards of each side."""
-    rejects = {side: place.kept(f"rejects-{side}") or [] for side in SIDES}
+def written(sharding: Sharding, output: Output) -> tuple[Iterator, dict[str, WrittenShards]]:
+    """Return the result of every face, in order, and the written shards of each side."""
+    rejects = {side: output.kept(f"rejects-{side}") or [] for side in SIDES}
     writers = {
-        side: WrittenShards(side, sharding.shards(side, len(rejects[side])), place)
+        side: WrittenShards(side, sharding.shards(side, len(rejects[side])), output)
         for side in SIDES
     }
     accounts = [writer.results() for writer in writers.values()]
@@ -205,10 +214,14 @@ def written(sharding: Sharding, place: Place) -> tuple[Iterator, dict[str, Writt
 
 
 def _in_order(found, count: int):
-    """The results of [(position, result)]; raises CheckError unless each position comes once."""
+    """Yield the results of (position, result) pairs.
+
+    Raises CheckError unless every position below `count` occurs exactly once and in order.
+    """
     for expected, (position, result) in zip_longest(range(count), found, fillvalue=(None, None)):
         if position != expected:
             raise CheckError(
-                f"two attempts at one picture had different results: did files change? {_AGAIN}"
+                "two attempts at one picture had different results; leave the data unchanged during"
+                f" the run, and {_AGAIN}"
             )
         yield result

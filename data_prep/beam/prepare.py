@@ -1,7 +1,7 @@
-"""python -m data_prep.beam_prepare --data 300W_LP --out out/tfrecords -- --runner=DirectRunner
+"""senet-kp beam-prepare --data 300W_LP --out out/tfrecords -- --runner=DirectRunner
 
-Preparation by Apache Beam, on one machine or many: takes the flags of data_prep.prepare and writes
-the same bytes. What stands behind a lone -- are Beam's own flags, such as
+Prepare records with Apache Beam, on one machine or many. The command takes the flags of `senet-kp
+prepare` and writes the same bytes. Flags after a separate -- are passed to Beam, for example
   --direct_num_workers=2 --direct_running_mode=multi_processing
   --runner=FlinkRunner --flink_master=HOST:8081
   --runner=SparkRunner --spark_master_url=spark://HOST:7077
@@ -9,8 +9,8 @@ the same bytes. What stands behind a lone -- are Beam's own flags, such as
   --runner=DataflowRunner --project=P --region=R --temp_location=gs://B/tmp
   --extra_package=dist/senet_kp.whl --sdk_container_image=IMAGE
 
-Workers and launcher read the pictures under the paths of --data; --out may be on any of Beam's
-file systems. Exit codes: those of data_prep.prepare.
+Launcher and workers all read the pictures at the paths given by --data. --out may be on any file
+system that Beam supports. The exit codes are those of `senet-kp prepare`.
 """
 
 import contextlib
@@ -35,30 +35,29 @@ from senet_kp.data_prep.prepare import (
 )
 from senet_kp.tfrecords.errors import CheckError, OutputError, UserError, exit_code_of
 
-# Their job servers, not Python, know all of their flags.
+# These runners pass flags on to a job server, so that Python cannot check them.
 RUNNERS_WITH_FLAGS_OF_THEIR_OWN = ("flink", "spark", "portable", "kafkastreams")
-# Beam's DirectRunner would first fetch a program from the web, Prism, and does without it where
-# that fails: by this one.
+# Beam's DirectRunner first tries to download the program Prism, and uses this runner if it cannot.
 DIRECT = "FnApiRunner"
 
 
 @dataclass(frozen=True)
 class BeamConfig(PrepareConfig):
     out: str = "out/tfrecords"
-    """folder for the records, which all workers can write to: a path, gs://, s3://, hdfs://"""
+    """folder for the records, writable by all workers: a path, gs://, s3:// or hdfs://"""
     processes: int = cpu_count() or 1
-    """processes that measure the detector, here"""
+    """local processes that measure the face detector"""
 
     def local(self) -> PrepareConfig:
-        """The config as preparation on one machine has it; names are made from `out`'s last."""
+        """Return the config of `senet-kp prepare`; a remote `out` becomes its last component."""
         out = Path(self.out.rpartition("/")[2] if "://" in self.out else self.out)
         return PrepareConfig(**vars(self) | {"out": out})
 
 
 def beam_prepare(config: BeamConfig, flags: list[str]) -> dict:
-    """Write the record folder by a Beam pipeline, or find it done; return its manifest.
+    """Write the record folder with a Beam pipeline, unless it exists; return its manifest.
 
-    flags: Beam's. Raises UserError, InputError, CheckError and OutputError.
+    flags: flags for Beam. Raises UserError, InputError, CheckError and OutputError.
     """
     with _importing_beam():
         from senet_kp.data_prep.beam.files import record_folder
@@ -66,51 +65,49 @@ def beam_prepare(config: BeamConfig, flags: list[str]) -> dict:
     pipeline, plan = _pipeline(flags), plan_of(config.local())
     if done := _finished(config.out, plan):
         return done
-    with record_folder(config.out) as (folder, place), worker_pool(config.processes) as pool:
-        results, writers = _run(pipeline, plan, place)
+    with record_folder(config.out) as (folder, output), worker_pool(config.processes) as pool:
+        results, writers = _run(pipeline, plan, output)
         manifest = write_account(folder, plan, results, writers, pool)
     report(config.out, manifest)
     return manifest
 
 
 def _finished(out: str, plan: Plan) -> dict | None:
-    """The manifest in `out`, if it is as this plan would make it."""
+    """Return the manifest in `out` if the records there match this plan, else None."""
     from senet_kp.data_prep.beam.files import is_remote, remote_manifest
 
     if not is_remote(out):
         return finished(Path(out), plan)
-    manifest = remote_manifest(out)  # written last: what it names is there
+    manifest = remote_manifest(out)  # it is written last, so all shards that it names exist
     return manifest if manifest and made_by(plan, manifest, out) else None
 
 
-def _run(pipeline, plan: Plan, place):
-    """Run the pipeline to its end; return every face's result, in order, and the shards."""
+def _run(pipeline, plan: Plan, output):
+    """Run the pipeline to its end; return the result of every face, in order, and the shards."""
     from senet_kp.data_prep.beam.pipeline import build, keep_listings, written
 
-    listings, sharding = keep_listings(plan, place)
-    build(pipeline, listings, plan.rule, sharding, place)
+    listings, sharding = keep_listings(plan, output)
+    build(pipeline, listings, plan.rule, sharding, output)
     try:
         state = pipeline.run().wait_until_finish()
-    except RuntimeError as error:  # with the worker's traceback; its last line says what it was
+    except RuntimeError as error:  # its message ends with the worker's exception
         why = str(error).strip().splitlines()[-1]
         raise OutputError(f"the Beam job failed in a worker: {why}") from None
     if state != "DONE":
-        raise CheckError(f"the Beam job ended as {state}; its runner's log says why")
-    return written(sharding, place)
+        raise CheckError(f"the Beam job ended in state {state}; see the log of its runner")
+    return written(sharding, output)
 
 
 def _pipeline(flags: list[str]):
-    """An empty pipeline with Beam's flags; raises UserError for what Beam does not know."""
+    """Return an empty pipeline with Beam's flags; raises UserError for an unknown flag."""
     with _importing_beam():
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
     if stray := _stray(flags):
-        raise UserError(
-            f"{stray}: Beam's flags begin with --, their value follows or stands behind ="
-        )
+        raise UserError(f"{stray}: Beam's flags begin with --, as in --flag=value or --flag value")
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):  # argparse's usage has hundreds of lines
+        with contextlib.redirect_stderr(said):  # Beam's usage message has hundreds of lines
             options = PipelineOptions(flags)
             given = options.get_all_options(retain_unknown_options=True)
             known = PipelineOptions([]).get_all_options()
@@ -120,7 +117,9 @@ def _pipeline(flags: list[str]):
     runner = (standard.runner or "DirectRunner").lower().removesuffix("runner")
     unknown = sorted(given.keys() - known.keys())
     if unknown and runner not in RUNNERS_WITH_FLAGS_OF_THEIR_OWN:
-        raise UserError(f"--{unknown[0]}: Beam has no such flag; ours stand before the lone --")
+        raise UserError(
+            f"--{unknown[0]}: Beam has no such flag; give flags of this command before the --"
+        )
     if runner == "direct":
         standard.runner = DIRECT
     try:
@@ -130,7 +129,7 @@ def _pipeline(flags: list[str]):
 
 
 def _stray(flags: list[str]) -> str | None:
-    """The first word that is neither a flag nor the value of the flag before it."""
+    """Return the first word that is neither a flag nor the value of the flag before it."""
     for before, word in zip(["", *flags], flags, strict=False):
         if not word.startswith("-") and (not before.startswith("--") or "=" in before):
             return word
@@ -139,7 +138,7 @@ def _stray(flags: list[str]) -> str | None:
 
 @contextlib.contextmanager
 def _importing_beam():
-    logging.disable(logging.WARNING)  # of Google's packages, which only some of its sources need
+    logging.disable(logging.WARNING)  # Beam warns about optional Google packages
     try:
         yield
     except ImportError as error:
@@ -153,7 +152,7 @@ def _importing_beam():
 def main():
     words = sys.argv[1:]
     ours = words.index("--") if "--" in words else len(words)
-    prog = "python -m data_prep.beam_prepare"
+    prog = "senet-kp beam-prepare"
     config = tyro.cli(BeamConfig, prog=prog, description=__doc__, args=words[:ours])
     beam_prepare(config, words[ours + 1 :])
 

@@ -1,1 +1,1 @@
-"""Downloads of published data sets: transfers that resume, and safe unpacking."""
+"""Downloads of published data sets: resumable transfers and safe unpacking."""

@@ -1,8 +1,8 @@
-"""Fetching one large file over HTTP with pooch, so that a transfer that was cut goes on.
+"""Resumable download of one large file over HTTP with pooch.
 
-pooch names, hashes and moves the file; it starts a cut transfer again from its first byte, so the
-bytes come by a downloader of our own, which keeps what it has in `<file>.part` and asks for the
-rest (HTTP's Range, RFC 9110, section 14).
+pooch checks and moves the file, but restarts an interrupted transfer from its first byte. The
+downloader here therefore keeps the received bytes in `<file>.part` and requests only the missing
+ones (HTTP range requests, RFC 9110, section 14).
 """
 
 import os
@@ -17,33 +17,33 @@ from tqdm import tqdm
 from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.files import naming
 
-TIMEOUT_S = 30  # without a byte
-TRIES = 5  # of going on with a transfer that was cut
-_BLOCK = 1 << 16  # what is lost of a transfer at most when it is cut
+TIMEOUT_S = 30  # without receiving a byte
+TRIES = 5  # attempts to resume an interrupted transfer
+_BLOCK = 1 << 16  # bytes written at a time; at most these are lost by an interruption
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
 
 class TransferError(InputError):
-    """What could not be fetched; the message says why, and not yet what to do."""
+    """A file could not be fetched. The message gives the reason; the caller adds what to do."""
 
 
 def fetch(url: str, target: Path, size: int | None, sha256: str | None):
-    """Fetch a file to `target`, which appears when it is whole and checked.
+    """Fetch a file to `target`, which appears only when it is complete and checked.
 
-    Raises TransferError where the server does not give it, CheckError where what it gives is of
-    another size or hash; sizes and hashes that are None are not checked.
+    Raises TransferError if the transfer fails, and CheckError if the file has another size or hash
+    than given. A size or hash of None is not checked.
     """
     pooch.get_logger().setLevel("WARNING")
     try:
         pooch.retrieve(url, sha256, target.name, target.parent, None, Resuming(target, size))
     except requests.RequestException as error:
         raise TransferError(f"{url}: {_reason(error)}") from None
-    except ValueError as error:  # pooch's for a hash; what it checked is gone again
+    except ValueError as error:  # from pooch: the hash differs, and pooch has removed the file
         raise CheckError(f"{url}: {error}".replace("\n", " ")) from None
 
 
 class Resuming:
-    """A pooch downloader that goes on where `<target>.part` ends."""
+    """A pooch downloader that resumes at the end of `<target>.part`."""
 
     def __init__(self, target: Path, size: int | None):
         self.part, self.size = part_of(target), size
@@ -51,21 +51,21 @@ class Resuming:
     def __call__(self, url: str, output_file, _pooch):
         for left in reversed(range(TRIES)):
             try:
-                self._go_on(url)
+                self._resume(url)
                 break
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-                if not left or not self._have():  # nothing came: the server is not there
+                if not left or not self._have():  # no byte at all: the server does not answer
                     raise
         if self.size is not None and self._have() != self.size:
             found = self._have()
             self.part.unlink()
-            raise CheckError(f"{url}: has {found:,} bytes, not {self.size:,}: another file")
+            raise CheckError(f"{url}: has {found:,} bytes, not {self.size:,}; it is another file")
         os.replace(self.part, output_file)
 
     def _have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _go_on(self, url: str):
+    def _resume(self, url: str):
         have = self._have()
         if have and have == self.size:
             return
@@ -74,12 +74,15 @@ class Resuming:
             if response.status_code != 416:
                 response.raise_for_status()
                 self._append(response, have if response.status_code == 206 else 0)
-            elif _total(response) != have:  # the part is longer than the file, so it is not of it
+            elif _total(response) != have:  # the part is longer than the file of this URL
                 self.part.unlink()
-                raise TransferError(f"{url}: is another file than {self.part} began with, now gone")
+                raise TransferError(
+                    f"{url}: is another file than the one that {self.part} began with; the part has"
+                    " been removed"
+                )
 
     def _append(self, response, start: int):
-        """Write the answer's bytes behind the first `start` of the part."""
+        """Write the bytes of a response after the first `start` bytes of the part."""
         blocks = response.iter_content(_BLOCK)
         first = next(blocks, b"")
         if start == 0:
@@ -97,23 +100,23 @@ class Resuming:
 
 
 def part_of(target: Path) -> Path:
-    """Where the bytes of a file are kept that has not come whole."""
+    """Return the path of the bytes received so far of an incomplete file."""
     return target.with_name(f"{target.name}.part")
 
 
 def _refuse_page(response, first: bytes):
-    """Raise TransferError for a page to be read by people where a file was expected."""
+    """Raise TransferError if the response is a web page instead of a file."""
     kind = response.headers.get("Content-Type", "")
     if not (kind.startswith("text/html") or _PAGE.match(first)):
         return
     drive = b"google" in first.lower() and (b"confirm" in first or b"Quota" in first)
-    page = "Google Drive's page that asks for a confirmation or tells of its quota"
+    page = "Google Drive's page that asks for a confirmation or reports an exceeded quota"
     what = page if drive else "a web page"
-    raise TransferError(f"{response.url}: answers with {what}, not with an archive")
+    raise TransferError(f"{response.url}: the server sent {what} instead of an archive")
 
 
 def _total(response) -> int | None:
-    """The file's size in a 416 answer: "bytes */1234"."""
+    """Return the size of the file from the header of a 416 response: "bytes */1234"."""
     found = re.match(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
     return int(found[1]) if found else None
 
@@ -124,5 +127,5 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return f"no answer in {TIMEOUT_S} s"
     if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-        return "no connection, or it was cut"
+        return "no connection, or it was interrupted"
     return str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""The former name of `senet_kp.data_prep.beam.prepare`."""
+"""`python -m data_prep.beam_prepare`, the former name of `senet_kp.data_prep.beam.prepare`."""
 
 import sys
 

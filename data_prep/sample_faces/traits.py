@@ -143,9 +143,8 @@ def random_shape(rng) -> Shape:
     values = {}
     for field in fields(Shape):
         spread = _SPREAD.get(field.name, 0.04) * np.clip(rng.normal(), -2.2, 2.2)
-        values[field.name] = float(
-            field.default * (1 + spread)
-        )  # not np.float64, which would promote float32 arrays
+        # A Python float, because np.float64 would promote float32 arrays.
+        values[field.name] = float(field.default * (1 + spread))
     return Shape(**values)
 
 

@@ -10,7 +10,7 @@ _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in units of 1/16 px, so that poin
 
 
 def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lines=True):
-    """Draw landmarks [N, 2] (pixels, 0-based) and the lines of the scheme into an RGB picture."""
+    """Draw landmarks [N, 2] (pixels, 0-based) with the scheme's lines into an RGB picture."""
     points = np.round(np.asarray(landmarks) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     extent = np.ptp(np.asarray(landmarks), axis=0).max()
     thickness = max(1, round(extent / 250))
