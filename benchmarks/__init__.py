@@ -1,1 +1,1 @@
-"""How fast and how good, against what. Each prints its conditions, medians and spread."""
+"""Benchmarks of speed and accuracy. Each prints its conditions, medians and spread."""

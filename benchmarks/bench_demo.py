@@ -1,7 +1,7 @@
 """python -m benchmarks.bench_demo photo.jpg
 
-From the start of `demo.py` to the written picture, as a whole process, and what the parts cost
-once they are warm. About 20 s.
+Measure the time of the whole `demo.py` process, from its start to the written picture, and of its
+parts after a warm-up. It takes about 20 s.
 """
 
 import subprocess
@@ -25,23 +25,23 @@ from senet_kp.tfrecords.errors import InputError, exit_code_of
 @dataclass(frozen=True)
 class Config:
     photo: tyro.conf.Positional[Path]
-    """a picture with a face"""
+    """a picture that shows a face"""
     model: Path = Path("export/pretrained/senet68.pb")
     """frozen graph"""
     detector: Path | None = None
-    """YuNet's file, instead of dlib's detector"""
-    long_side_px: int = 1000
-    """the photo is brought to this size first"""
+    """file of the YuNet detector, to use it instead of dlib's detector"""
+    long_edge_px: int = 1000
+    """the photo is first resized so that its longer edge has this length"""
     repeats: int = 15
-    """counted turns"""
+    """number of timed rounds"""
     write: bool = False
-    """keep the result in benchmarks/results/demo.json"""
+    """store the result in benchmarks/results/demo.json"""
 
 
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.bench_demo", description=__doc__)
     picture = read_picture(config.photo)
-    scale = config.long_side_px / max(picture.shape[:2])
+    scale = config.long_edge_px / max(picture.shape[:2])
     picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.jpg"
@@ -75,7 +75,7 @@ def _parts(path: Path, model: Path, detector: Path | None) -> dict:
     picture = read_picture(path)
     faces = predictor.predict(picture)
     if not faces:
-        raise InputError(f"{path}: no face is found in this picture; name another")
+        raise InputError(f"{path}: no face is found in this picture; give another one")
     cut = crop(picture, faces[0].box, predictor.rule.size_px)
     return {
         "read": lambda: read_picture(path),

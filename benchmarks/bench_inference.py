@@ -1,8 +1,8 @@
 """python -m benchmarks.bench_inference export/pretrained/senet68.pb out/senet.onnx out/dlib68.dat
 
-Milliseconds for one face of every model file, in every engine that runs it, on one and on two
-threads, all in turn; beside them the NME on the test side, what the file weighs, and what it costs
-to start. A start is a Python of its own, from nothing to the first points.
+Measure the latency per face of every model file in every inference engine that runs it, on one and
+on two threads, all in turn. The table also has the NME on the test split, the file size, and time
+and memory of a cold start: a new Python process up to the first predicted landmarks.
 """
 
 import json
@@ -40,7 +40,7 @@ from senet_kp.tfrecords.shards import read_manifest
 
 DLIB, DLIB_SUFFIX = "dlib", ".dat"
 THREADS = (1, 2)
-BLOCK = 20  # faces in a row; an engine in use finds its weights in the caches
+BLOCK = 20  # faces in a row, so that the weights are in the caches as in real use
 START = """
 import json, sys
 import numpy as np
@@ -55,7 +55,7 @@ else:
 run(np.zeros((int(size_px), int(size_px), 3), np.uint8))
 print(json.dumps(peak_memory_mb()))
 """
-PRODUCT = "from benchmarks.bench_training import product_gflop_per_s as f; print(f())"
+MATMUL = "from benchmarks.bench_training import matmul_gflop_per_s as f; print(f())"
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ class Config:
     models: tyro.conf.Positional[tuple[Path, ...]]
     """model files: frozen graphs, what was exported from them, dlib's predictors"""
     records: Path = Path("out/tfrecords")
-    """record folder, on whose test side they are scored"""
+    """record folder whose test split scores the models"""
     blocks: int = 15
-    """turns of 20 faces of every model, engine and number of threads; one more warms up"""
+    """timed rounds of 20 faces for every model, engine and number of threads, after a warm-up"""
     starts: int = 5
-    """timed starts"""
+    """timed cold starts"""
     write: bool = False
     """keep the result in benchmarks/results/inference.json, the table in the README; rows of files
     that are not named stay as they are there"""
 
 
 def bench(config: Config) -> dict:
-    """Score and time every model in every engine; raises ModelError where none runs it."""
+    """Score and time every model in every engine; raises ModelError if no engine runs a model."""
     manifest = read_manifest(config.records)
     crops = load_crops(config.records, manifest, "test")
     pairs = [(path, engine) for path in config.models for engine in engines_of(path)]
@@ -92,10 +92,10 @@ def bench(config: Config) -> dict:
         rows[pair] |= _starts(*pair, manifest["box"]["size_px"], config.starts)
     for (path, engine, threads), ms in _latencies_ms(runs, crops.images, config.blocks).items():
         rows[path, engine][f"ms_{threads}"] = ms
-    product = {n: _product_gflop_per_s(n) for n in THREADS}
+    peak = {n: _matmul_gflop_per_s(n) for n in THREADS}
     for row in rows.values():
         if "mflop" in row:
-            row["share_of_product"] = row["mflop"] / row["ms_1"]["p50"] / product[1]
+            row["share_of_product"] = row["mflop"] / row["ms_1"]["p50"] / peak[1]
     return {
         "conditions": conditions(
             faces_timed=BLOCK * config.blocks,
@@ -105,7 +105,7 @@ def bench(config: Config) -> dict:
             starts=config.starts,
         )
         | list_conditions(manifest, "test"),
-        "product_gflop_per_s": {str(n): rate for n, rate in product.items()},
+        "product_gflop_per_s": {str(n): rate for n, rate in peak.items()},
         "rows": list(rows.values()),
     }
 
@@ -141,7 +141,7 @@ def _facts(path: Path, manifest: dict) -> dict:
 
 
 def _starts(path: Path, engine: str, size_px: int, repeats: int) -> dict:
-    """Milliseconds from nothing to the first points, and the peak memory of that process."""
+    """Measure cold starts: milliseconds to the first landmarks, and peak memory of the process."""
     command = [sys.executable, "-c", START, str(path), engine, str(size_px)]
     found = []
 
@@ -153,21 +153,21 @@ def _starts(path: Path, engine: str, size_px: int, repeats: int) -> dict:
     return {"start_ms": 1000 * float(np.median(seconds)), "peak_mb": max(found)}
 
 
-def _product_gflop_per_s(threads: int) -> float:
-    """What a product of two matrices reaches on so many threads."""
+def _matmul_gflop_per_s(threads: int) -> float:
+    """Measure the matmul peak of NumPy on this number of threads, in GFLOP/s."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, str(threads))
-    command = [sys.executable, "-c", PRODUCT]
+    command = [sys.executable, "-c", MATMUL]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return float(done.stdout)
 
 
 def _latencies_ms(runs: dict, images, blocks: int) -> dict:
-    """Percentiles of the milliseconds for a face, {"p50", "p95"}, of runs that take turns."""
+    """Time all runs in turn; return the percentiles {"p50", "p95"} of milliseconds per face."""
     ms = {name: [] for name in runs}
     for turn in range(blocks + 1):
         for name, run in runs.items():
-            cv2.setNumThreads(name[-1])  # OpenCV's are the process's, not a network's
+            cv2.setNumThreads(name[-1])  # OpenCV has one setting per process, not per network
             faces = iter(images[np.arange(turn * BLOCK, (turn + 1) * BLOCK + 2) % len(images)])
             seconds = interleaved_s({"": lambda r=run, f=faces: r(next(f))}, BLOCK, warmup=2)[""]
             ms[name] += [1000 * s for s in seconds] if turn else []
@@ -178,7 +178,7 @@ def _latencies_ms(runs: dict, images, blocks: int) -> dict:
 
 
 def with_older_rows(result: dict, older: dict) -> dict:
-    """A result beside an older one's rows of other files; raises UserError for other records."""
+    """Add the rows of an older result for other files; raises UserError if its records differ."""
 
     def by_name(result: dict) -> dict:
         return {(row["file"], row["engine"]): row for row in result["rows"]}
@@ -188,7 +188,7 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a table of Markdown, quickest first."""
+    """Return the result as a Markdown table, fastest first."""
     columns = [
         "file",
         "engine",
@@ -219,7 +219,7 @@ def table(result: dict) -> str:
 
 
 def _network(row: dict) -> list[str]:
-    """Weights, operations, and their rate as a share of a bare product's; nothing of trees."""
+    """Return weights, operations and the share of the matmul peak; empty texts for trees."""
     if "mflop" not in row:
         return ["", "", ""]
     million, share = row["weights"] / 1e6, row["share_of_product"]

@@ -1,10 +1,10 @@
 """python -m benchmarks.bench_prepare --data out/sample
 
-Preparation's pictures a second by number of processes, in turn within one run, against a bare loop
-on as many processes, the same loop plainly in this one, and reading the files alone; and its peak
-memory. The bare loop reads, decodes, warps and encodes, and throws away what it made: no labels, no
-checks, no hashes, nothing handed on, nothing written. All read from the page cache. About six
-minutes.
+Measure the throughput of data preparation in pictures per second, by number of processes, and its
+peak memory. It is compared, in turn within one run, with a bare loop on as many processes, with the
+same loop in one process, and with only reading the files. The bare loop reads, decodes, warps and
+encodes every picture and discards the result: it has no labels, checks or hashes, and passes on and
+writes nothing. All variants read from the page cache. It takes about six minutes.
 """
 
 import resource
@@ -27,7 +27,7 @@ from senet_kp.data_prep.formats.lp300w import scan
 from senet_kp.data_prep.prepare import CHUNK, prepare
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 
-MATRIX = np.array([[0.53, 0, -20], [0, 0.53, -20]])  # brings 450 px to about 192
+MATRIX = np.array([[0.53, 0, -20], [0, 0.53, -20]])  # scales 450 px to about 192 px
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Config:
     data: Path = Path("out/sample")
     """folder in the layout of 300W-LP"""
     copies: int = 10
-    """how often every picture is taken, under names of its own: start-up should not show"""
+    """use every picture this many times under different names, to make start-up negligible"""
     repeats: int = 5
-    """counted turns of each"""
+    """number of timed rounds"""
     processes: tuple[int, ...] = tuple(sorted({1, cpu_count() or 1}))
-    """numbers of processes"""
+    """numbers of processes to measure"""
     write: bool = False
-    """keep the result in benchmarks/results/prepare.json"""
+    """store the result in benchmarks/results/prepare.json"""
 
 
 def bare_picture(path: Path) -> int:
-    """Read, decode, warp, encode: what no preparation can do without."""
+    """Read, decode, warp and encode one picture, which every preparation must do."""
     picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     stored = cv2.warpAffine(picture, MATRIX, (192, 192), flags=cv2.INTER_LINEAR)
     return len(cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
@@ -70,7 +70,7 @@ def read_files(paths: list[Path]):
 
 
 def linked_copies(data: Path, folder: Path, copies: int) -> Path:
-    """The tree `copies` times under new photo names, as links."""
+    """Link every picture and its labels `copies` times, under new photo names; return `folder`."""
     for source in scan(data):
         subset, stem = source.subset, source.picture.stem.partition("_")[2]
         for number in range(copies):
@@ -87,12 +87,12 @@ def linked_copies(data: Path, folder: Path, copies: int) -> Path:
 
 
 def measured_s(config: Config, folder: Path) -> tuple[int, dict[str, list[float]]]:
-    """How many pictures there are, and the seconds of everything that is measured, by name."""
+    """Return the number of pictures, and {name: seconds} of all variants."""
     data = linked_copies(config.data, folder / "data", config.copies)
     paths = [source.picture for source in scan(data)]
     numbers = iter(range(1000))
 
-    def ours(processes: int):  # into a new folder each time, so that there is something to do
+    def ours(processes: int):  # into a new folder each time, since finished records are not redone
         out = folder / f"records{next(numbers)}"
         prepare(PrepareConfig(data=(data,), out=out, detector_pictures=0, processes=processes))
 
@@ -104,7 +104,7 @@ def measured_s(config: Config, folder: Path) -> tuple[int, dict[str, list[float]
 
 
 def speeds(rates: dict, processes: int) -> dict:
-    """Pictures a second with that many processes."""
+    """Return the pictures per second of preparation and bare loop with this many processes."""
     ours, bare = rates[f"prepare_{processes}"], rates[f"bare_{processes}"]
     return {
         "prepare_pictures_per_s": summary(ours),
@@ -116,7 +116,7 @@ def speeds(rates: dict, processes: int) -> dict:
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.bench_prepare", description=__doc__)
     if not config.processes or min(config.processes) < 1:
-        raise UserError("--processes is one or more numbers of at least 1")
+        raise UserError("--processes needs one or more numbers, each at least 1")
     with tempfile.TemporaryDirectory() as temporary:
         pictures, seconds = measured_s(config, Path(temporary))
     rates = {name: pictures / np.array(values) for name, values in seconds.items()}

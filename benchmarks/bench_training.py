@@ -1,9 +1,10 @@
 """python -m benchmarks.bench_training --records out/tfrecords
 
-How fast the networks train on this machine: pictures a second with synthetic and with real input,
-the share of time spent waiting for pictures, GFLOP/s beside those of a bare matrix product, peak
-memory. Every measurement is a process of its own, and all take turns. A step counts as three times
-the operations of a forward pass: once forward, and backward for weights and for inputs.
+Measure the training throughput of the networks on this machine: pictures per second with synthetic
+and with real input, the share of time spent waiting for input, GFLOP/s as a share of the matmul
+peak, and peak memory. Every measurement runs in a separate process, and all take turns. A training
+step counts as three times the operations of a forward pass: the forward pass itself, and the
+backward pass for weights and for inputs.
 """
 
 import multiprocessing
@@ -29,42 +30,40 @@ from benchmarks.measure import (
     with_earlier,
     with_spread,
 )
-from benchmarks.training_step import StepConfig, timed_steps, training_step
+from benchmarks.training_step import NetName, StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
 from senet_kp.nets import NETWORKS
-from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.errors import exit_code_of
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.memory import peak_memory_mb
 
 FORWARD_AND_BACKWARD = 3
-PRODUCT_SIDE = 2048
+MATMUL_SIZE = 2048  # rows and columns of the matrices
 
 
 @dataclass(frozen=True)
 class Config:
     records: Path = Path("out/tfrecords")
     """record folder"""
-    nets: tuple[str, ...] = tuple(NETWORKS)
+    nets: tuple[NetName, ...] = tuple(NETWORKS)
     """networks to measure"""
     batch_sizes: tuple[int, ...] = (16, 32, 64, 128)
-    """pictures in a step"""
+    """pictures per training step"""
     seconds: float = 8.0
-    """length of one measurement, and with real pictures of a warm-up before it"""
+    """length of one measurement, and of the warm-up before one with real pictures"""
     repeats: int = 3
     """rounds of all measurements"""
     longest_step_s: float = 20.0
-    """larger batches are left out where a step would take longer than this"""
+    """skip a batch size if its step would take longer than this"""
     threads: int = os.cpu_count() or 1
-    """threads of one op, and ops at a time"""
+    """threads of one op, and number of ops that run at a time"""
     write: bool = False
     """keep the result in benchmarks/results/training.json, the table in the README; rows of
     networks and batch sizes that are left out stay as they are there"""
 
 
 def bench(config: Config) -> dict:
-    """Measure everything in turn; raises UserError for no such network."""
-    if unknown := set(config.nets) - set(NETWORKS):
-        raise UserError(f"--nets: no {min(unknown)}, only {', '.join(NETWORKS)}")
+    """Measure all networks, batch sizes and inputs in turn."""
     manifest = read_manifest(config.records)
     steps = [
         StepConfig(config.records, net, batch_size, real_input, config.threads)
@@ -72,42 +71,42 @@ def bench(config: Config) -> dict:
         for batch_size in sorted(config.batch_sizes)
         for real_input in (False, True)
     ]
-    found, products = {step: [] for step in steps}, []
+    found, peaks = {step: [] for step in steps}, []
     with tqdm(total=config.repeats * len(steps), unit="run", disable=None) as bar:
         for _ in range(config.repeats):
-            products.append(product_gflop_per_s())
+            peaks.append(matmul_gflop_per_s())
             for step in steps:
                 if not _too_long(step, found, config.longest_step_s):
                     found[step].append(alone(step, config.seconds))
                 bar.update()
     sizes = {net: network_size(net, manifest) for net in config.nets}
-    rate = float(np.median(products))
+    peak = float(np.median(peaks))
     return {
         "conditions": conditions(
             repeats=config.repeats,
             seconds=config.seconds,
             threads=config.threads,
             size_px=manifest["box"]["size_px"],
-            product=f"{PRODUCT_SIDE} x {PRODUCT_SIDE}",
+            product=f"{MATMUL_SIZE} x {MATMUL_SIZE}",
         ),
-        "product_gflop_per_s": summary(products),
+        "product_gflop_per_s": summary(peaks),
         "trainings": [
-            _row(step, runs, sizes[step.net], rate) for step, runs in found.items() if runs
+            _row(step, runs, sizes[step.net], peak) for step, runs in found.items() if runs
         ],
     }
 
 
-def product_gflop_per_s() -> float:
-    """What a product of two float32 matrices reaches on all cores."""
-    a = np.random.default_rng(0).random((PRODUCT_SIDE, PRODUCT_SIDE), np.float32)
-    seconds = interleaved_s({"product": lambda: a @ a}, 10, warmup=3)["product"]
-    return 2 * PRODUCT_SIDE**3 / float(np.median(seconds)) / 1e9
+def matmul_gflop_per_s() -> float:
+    """Measure the matmul peak: GFLOP/s of NumPy's product of two float32 matrices on all cores."""
+    a = np.random.default_rng(0).random((MATMUL_SIZE, MATMUL_SIZE), np.float32)
+    seconds = interleaved_s({"matmul": lambda: a @ a}, 10, warmup=3)["matmul"]
+    return 2 * MATMUL_SIZE**3 / float(np.median(seconds)) / 1e9
 
 
 def measure(step: StepConfig, seconds: float) -> dict:
-    """Speed, share of waiting and peak memory of a training in this process."""
+    """Measure throughput, share of waiting and peak memory of a training in this process."""
     with training_step(step) as run:
-        # Real pictures are decoded in the first epoch alone, if there is room for them.
+        # Decoded pictures are cached in the first epoch if they fit, so warm up before timing.
         warmup_s = seconds if step.real_input else 0.0
         steps, took_s, waited_s = timed_steps(run, seconds, warmup_s=warmup_s)
     return {
@@ -118,7 +117,7 @@ def measure(step: StepConfig, seconds: float) -> dict:
 
 
 def alone(step: StepConfig, seconds: float, environment: dict | None = None) -> dict:
-    """The same, in a process that does nothing before or after, with more in its environment."""
+    """Call `measure` in a new process with additional environment variables."""
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
@@ -130,9 +129,9 @@ def alone(step: StepConfig, seconds: float, environment: dict | None = None) -> 
 
 
 def in_turn(steps: dict, repeats: int, seconds: float, environments: dict) -> dict[str, list]:
-    """What each of these trainings measures alone, turn after turn, by the names they have.
+    """Measure several trainings in turn, each in a new process; return {name: measurements}.
 
-    steps: {name: StepConfig}; environments: {name: what its environment has besides}.
+    steps: {name: StepConfig}. environments: {name: additional environment variables}.
     """
     found = {name: [] for name in steps}
     turns = [name for _ in range(repeats) for name in steps]
@@ -142,7 +141,7 @@ def in_turn(steps: dict, repeats: int, seconds: float, environments: dict) -> di
 
 
 def _too_long(step: StepConfig, found: dict, longest_s: float) -> bool:
-    """Whether a step would take too long, by what smaller batches of the network took."""
+    """Return whether a step would take too long, judging by smaller batches of the network."""
     speeds = [
         run["images_per_s"]
         for other, runs in found.items()
@@ -152,8 +151,11 @@ def _too_long(step: StepConfig, found: dict, longest_s: float) -> bool:
     return bool(speeds) and step.batch_size / max(speeds) > longest_s
 
 
-def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], rate: float) -> dict:
-    """size: weights, and MFLOP of a forward pass; rate: GFLOP/s of the bare product."""
+def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], peak: float) -> dict:
+    """Return one row of the result.
+
+    size: number of weights, and MFLOP of a forward pass. peak: the matmul peak in GFLOP/s.
+    """
     weights, mflop = size
     values = {key: summary([run[key] for run in runs]) for key in runs[0]}
     speed = FORWARD_AND_BACKWARD * mflop / 1000 * values["images_per_s"]["median"]
@@ -164,14 +166,14 @@ def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], rate: floa
         "weights": weights,
         **values,
         "gflop_per_s": speed,
-        "share_of_product": speed / rate,
+        "share_of_product": speed / peak,
     }
 
 
 def with_older_rows(result: dict, older: dict) -> dict:
-    """A result beside an older one's other rows; raises UserError where those are of another size.
+    """Add the rows of an older result for other networks, batch sizes or inputs.
 
-    In the order of networks, batch sizes and inputs.
+    Rows are sorted by network, batch size and input. Raises UserError if the conditions differ.
     """
 
     def by_name(result: dict) -> dict:

@@ -1,7 +1,7 @@
 """python -m benchmarks.compare --records out/tfrecords --out out/compare
 
-Trains every network, and dlib's shape predictor, on the train side of the same records for the same
-number of pictures, scores them on the test side, and times them in turn: faces on one thread, steps
+Train every network, and dlib's shape predictor, on the train split of the same records for the same
+number of pictures, score them on the test split, and time them in turn: faces on one thread, steps
 of training on all. What is trained already is kept; a training that was stopped goes on. With
 --write the table goes into the README, numbers and plot into benchmarks/results/; rows of systems
 that --systems leaves out stay as they are there.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from operator import itemgetter
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -47,6 +48,7 @@ from senet_kp.tfrecords.files import atomic_path, write_json
 from senet_kp.tfrecords.shards import read_manifest
 
 DLIB = "dlib"
+SYSTEMS = (*NETWORKS, DLIB)
 SPEED_ROUNDS = 3
 
 
@@ -55,27 +57,25 @@ class CompareConfig:
     records: Path = Path("out/tfrecords")
     """record folder"""
     out: Path = Path("out/compare")
-    """folder for runs and models"""
-    systems: tuple[str, ...] = (*NETWORKS, DLIB)
-    """what to compare"""
+    """folder for training runs and models"""
+    systems: tuple[Literal[SYSTEMS], ...] = SYSTEMS
+    """systems to compare"""
     images: int = 20_000
-    """pictures that each training sees; dlib: faces times starting shapes"""
+    """pictures that each training sees; for dlib, faces times starting shapes"""
     batch_size: int = 32
-    """pictures in a step"""
+    """pictures per training step"""
     repeats: int = 200
-    """timed faces of each system"""
+    """timed faces per system"""
     speed_s: float = 8.0
-    """seconds of training, three times, by which its speed is told"""
+    """length in seconds of each of three measurements of training throughput"""
     seed: int = 0
-    """of the trainings"""
+    """random seed of the trainings"""
     write: bool = False
-    """keep table, numbers and plot in the project"""
+    """store the result and the plot in benchmarks/results/, and update the documentation"""
 
 
 def compare(config: CompareConfig) -> dict:
-    """Train what is missing, score and time everything; raises UserError for no such system."""
-    if unknown := set(config.systems) - {*NETWORKS, DLIB}:
-        raise UserError(f"--systems: no {min(unknown)}, only {', '.join((*NETWORKS, DLIB))}")
+    """Train the systems that are not trained yet; score and time all of them."""
     manifest = read_manifest(config.records)
     models = {name: _trained(name, config, manifest) for name in config.systems}
     crops = load_crops(config.records, manifest, "test")
@@ -108,7 +108,7 @@ def compare(config: CompareConfig) -> dict:
 
 
 def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
-    """The path of a system's model, trained now if it is not there."""
+    """Return the path of the model of a system, training it if it does not exist."""
     if name == DLIB:
         return _dlib(config, manifest)
     run, model = config.out / name, config.out / f"{name}.pb"
@@ -124,9 +124,9 @@ def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
         "validate-every-steps": steps,
         "seed": config.seed,
     }
-    _call("senet_kp.train", settings)
+    _call("senet_kp.train.loop", settings)
     if not model.exists():
-        _call("export.freeze", {"run": run, "records": config.records, "out": model})
+        _call("senet_kp.export.freeze", {"run": run, "records": config.records, "out": model})
     return model
 
 
@@ -148,7 +148,7 @@ def _call(module: str, settings: dict):
     flags = [str(text) for name, value in settings.items() for text in (f"--{name}", value)]
     done = subprocess.run([sys.executable, "-m", module, *flags], check=False)
     if done.returncode:
-        raise UserError(f"{module} ended with code {done.returncode}; its message stands above")
+        raise UserError(f"{module} ended with exit code {done.returncode}; see its message above")
 
 
 def _scored(model, crops, manifest: dict, seed: int) -> dict:
@@ -160,7 +160,7 @@ def _scored(model, crops, manifest: dict, seed: int) -> dict:
 
 
 def _size(name: str, model: Path, manifest: dict) -> dict:
-    """Bytes of the model's file; weights and operations of a network."""
+    """Return the size of the model file in bytes, and weights and operations of a network."""
     sizes = {"bytes": model.stat().st_size}
     if name != DLIB:
         sizes["weights"], sizes["mflop"] = network_size(name, manifest)
@@ -168,7 +168,7 @@ def _size(name: str, model: Path, manifest: dict) -> dict:
 
 
 def _training_speeds(config: CompareConfig) -> dict[str, list[float]]:
-    """Pictures a second of every network's training, in turn, with real input."""
+    """Measure the training throughput of every network with real input, in pictures per second."""
     networks = [name for name in config.systems if name != DLIB]
     steps = {
         name: StepConfig(config.records, name, config.batch_size, True, os.cpu_count() or 1)
@@ -179,7 +179,7 @@ def _training_speeds(config: CompareConfig) -> dict[str, list[float]]:
 
 
 def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of each model for single faces, in turn, on one thread."""
+    """Time the models in turn, on single faces and one thread; return {name: milliseconds}."""
     cv2.setNumThreads(1)
     faces = {name: cycle(images) for name in models}
     turns = {
@@ -190,16 +190,16 @@ def _latencies_ms(models: dict, images, repeats: int) -> dict[str, list[float]]:
 
 
 def with_older_rows(result: dict, older: dict) -> dict:
-    """A comparison of some systems beside an older one's rows of the others.
+    """Add the rows of an older comparison for other systems.
 
-    Raises UserError where the two were not asked the same.
+    Raises UserError if the conditions of the two differ.
     """
     same = ("images", "batch_size", "size_px", "records_sha256")
     return result | {"systems": with_earlier(result, older, itemgetter("systems"), same)}
 
 
 def table(result: dict) -> str:
-    """The comparison as a table of Markdown, the most accurate system first."""
+    """Return the comparison as a Markdown table, the most accurate system first."""
     columns = [
         "system",
         "NME (95 % interval)",
@@ -230,7 +230,7 @@ def table(result: dict) -> str:
 
 
 def plot(result: dict, path: Path):
-    """Accuracy against latency, a point a system, as a PNG."""
+    """Plot NME over latency, with one point per system, as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -243,9 +243,9 @@ def plot(result: dict, path: Path):
         axes.annotate(name, at, xytext=(5, 5), textcoords="offset points")
     axes.set(
         xscale="log",
-        xlabel="milliseconds a face, one thread",
+        xlabel="milliseconds per face, one thread",
         ylabel="NME, %",
-        title=f"{result['conditions']['images']:,} pictures of training each",
+        title=f"each trained on {result['conditions']['images']:,} pictures",
     )
     for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatted("{x:g}")

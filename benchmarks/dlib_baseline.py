@@ -1,9 +1,9 @@
 """python -m benchmarks.dlib_baseline --records out/tfrecords --out out/dlib68.dat
 
-Trains dlib's shape predictor on the train side of a record folder, on the very crops a network is
-trained on, and prints its NME on the other sides by subset. Beside the predictor, dlib68.json keeps
-settings, box rule and scores; `python -m senet_kp.evaluate --model out/dlib68.dat` scores it like a
-network, and data_prep.autolabel labels pictures with it.
+Train dlib's shape predictor on the train split of a record folder, on the same crops that networks
+are trained on, and print its NME on the other splits by subset. Settings, box rule and scores are
+written to dlib68.json. `senet-kp evaluate --model out/dlib68.dat` scores the predictor like a
+network, and `senet-kp autolabel --model out/dlib68.dat` labels pictures with it.
 """
 
 import sys
@@ -26,32 +26,32 @@ from senet_kp.tfrecords.shards import read_manifest, trained_sides
 
 @dataclass(frozen=True)
 class TreeConfig:
-    """dlib's training options, by its names; the defaults are dlib's own.
+    """dlib's training options, with dlib's names and defaults.
 
-    Tried on the val side, with 800 training faces and their twins: 5 starting shapes of each face
-    give 5.9 % NME, 20 give 5.4 %; 15 cascades, 800 pixels and 50 splits instead gain 0.1 %.
+    On the val split, with 800 training faces and their mirrored copies, 5 starting shapes per face
+    give 5.9 % NME and 20 give 5.4 %; 15 cascades, 800 pixels and 50 splits instead gain 0.1 %.
     """
 
     cascade_depth: int = 10
-    """cascades, each starting from the shape the one before left"""
+    """number of cascades; each refines the shape that the previous one predicts"""
     num_trees_per_cascade_level: int = 500
-    """trees in a cascade"""
+    """trees per cascade"""
     tree_depth: int = 4
     """splits from root to leaf"""
     nu: float = 0.1
-    """learning rate: 1 fits the training faces, near 0 smooths over them"""
+    """learning rate: 1 fits the training faces most closely, values near 0 regularise"""
     oversampling_amount: int = 20
-    """random starting shapes of each face"""
+    """random starting shapes per face"""
     oversampling_translation_jitter: float = 0.0
-    """how far boxes are moved in training, in sides of the box"""
+    """random shift of the boxes in training, as a fraction of the box size"""
     feature_pool_size: int = 400
-    """pixels in a cascade that splits choose from"""
+    """pixels per cascade that splits choose from"""
     feature_pool_region_padding: float = 0.0
-    """how far those pixels lie outside the landmarks' bounding box, in its sides"""
+    """margin around the landmarks' bounding box for these pixels, as a fraction of its size"""
     num_test_splits: int = 20
     """random splits that are tried at each node"""
     lambda_param: float = 0.1
-    """how close the two pixels of a split are to lie"""
+    """how strongly splits prefer two pixels that are close to each other"""
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,19 @@ class BaselineConfig:
     records: Path = Path("out/tfrecords")
     """record folder"""
     out: Path = Path("out/dlib68.dat")
-    """the predictor"""
+    """file of the predictor, ending in .dat"""
     trees: TreeConfig = field(default_factory=TreeConfig)
     mirror: bool = False
-    """train on every face's mirrored twin too: where labels lie beside those that a mirror would
-    keep, as P1's and HELEN's do, that does harm (4.98 % test NME with twins, 4.69 % without)"""
+    """also train on mirrored copies; where labels are not mirror-symmetric, as in P1 and HELEN,
+    this is worse (4.98 % test NME with mirrored copies, 4.69 % without)"""
     train_on_val: bool = False
-    """train on the val side too, as a network with this flag is"""
+    """also train on the val split"""
     faces: int = 0
-    """train on the first so many faces of a side, in random order; 0 for all"""
+    """train on this many random faces of a split; 0 for all"""
     seed: int = 0
-    """of dlib's random numbers"""
+    """seed of dlib's random numbers"""
     threads: int = cpu_count() or 1
-    """threads that train; another number rounds sums otherwise, so that trees differ a little"""
+    """training threads; their number changes the rounding of sums, and so the trees slightly"""
 
 
 def train_baseline(config: BaselineConfig) -> dict:
@@ -113,7 +113,7 @@ def train_baseline(config: BaselineConfig) -> dict:
 
 
 def training_set(sides: list[Crops], scheme: LandmarkScheme, mirror: bool) -> tuple[list, list]:
-    """Enlarged crops, and for each its one shape as dlib.full_object_detection."""
+    """Return enlarged crops, and for each a list with its shape as dlib.full_object_detection."""
     images, shapes = [], []
     faces = (zip(crops.images, crops.landmarks, strict=True) for crops in sides)
     for image, landmarks in chain.from_iterable(faces):
@@ -129,7 +129,7 @@ def training_set(sides: list[Crops], scheme: LandmarkScheme, mirror: bool) -> tu
 
 
 def dlib_options(config: BaselineConfig):
-    """The settings as dlib takes them."""
+    """Return the settings as dlib's training options."""
     options = import_dlib().shape_predictor_training_options()
     for name, value in asdict(config.trees).items():
         setattr(options, name, value)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: repeated measurement, conditions, the results file."""
+"""Functions shared by the benchmarks: repeated measurements, conditions, tables, results files."""
 
 import json
 import os
@@ -21,7 +21,10 @@ NUMBER = re.compile(r"(<!-- ([a-z0-9_-]+):([A-Za-z0-9_.-]+) -->)([0-9](?:[0-9.,]
 
 
 def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, list[float]]:
-    """Seconds of every call of each function, in turn A B A B, after `warmup` rounds."""
+    """Time the functions in turn (A B A B ...); return the seconds of each call after the warm-up.
+
+    Every function is called `warmup + repeats` times, of which the first `warmup` are not counted.
+    """
     seconds = {name: [] for name in functions}
     for turn in range(warmup + repeats):
         for name, function in functions.items():
@@ -33,7 +36,7 @@ def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, l
 
 
 def summary(values) -> dict:
-    """Median, smallest and largest of some numbers."""
+    """Return {"median", "min", "max"} of some numbers."""
     return {
         "median": float(np.median(values)),
         "min": float(min(values)),
@@ -42,7 +45,7 @@ def summary(values) -> dict:
 
 
 def conditions(**more) -> dict:
-    """Where and with what it was measured."""
+    """Return the conditions of a measurement: machine, versions, and `more`."""
     packages = ("numpy", "opencv-python-headless")
     return {
         "cores": os.cpu_count(),
@@ -54,44 +57,46 @@ def conditions(**more) -> dict:
 
 
 def markdown_table(columns: list[str], rows) -> str:
-    """A table of Markdown; rows: lists of texts, empty where there is nothing to say."""
+    """Return a Markdown table; each row is a list of texts, empty for missing values."""
     head, *body = (f"| {' | '.join(line)} |" for line in (columns, *rows))
     return "\n".join((head, "|---" * len(columns) + "|", *body)) + "\n"
 
 
 def with_spread(values: dict) -> str:
-    """A summary in a table: median (smallest, largest)."""
+    """Format a summary for a table as "median (smallest, largest)"."""
     return f"{values['median']:.1f} ({values['min']:.1f}, {values['max']:.1f})"
 
 
 def with_earlier(result: dict, older: dict, rows_of, same: tuple[str, ...]) -> dict:
-    """A result's rows by name, and those of an older one that have no newer ones, which say so.
+    """Return {name: row} of a result, completed by those rows of an older result that it lacks.
 
-    rows_of: from a result to {name: row}; same: conditions without which rows may not stand beside
-    each other. Raises UserError where rows are to be kept and these differ.
+    Rows from the older result are marked with "earlier". rows_of: function from a result to
+    {name: row}. same: names of the conditions that must be equal for rows to be comparable. Raises
+    UserError if rows of the older result are kept and these conditions differ.
     """
     rows = rows_of(result)
     kept = {n: row | {"earlier": True} for n, row in rows_of(older).items() if n not in rows}
     conditions, known = result["conditions"], older["conditions"]
     if kept and (other := [key for key in same if conditions.get(key) != known.get(key)]):
         raise UserError(
-            f"--write: the rows to keep have another {other[0]}; measure all of them again"
+            f"--write: the rows to keep were measured with another {other[0]};"
+            " measure all of them again"
         )
     return rows | kept
 
 
 def mark(row: dict) -> str:
-    """What stands in a table after the name of a row that was measured earlier than others."""
+    """Return the footnote mark of a row that was measured in an earlier run, else ""."""
     return " \\*" if row.get("earlier") else ""
 
 
 def footnote(rows) -> str:
-    """What the marks mean, if there is one."""
+    """Return the footnote that explains the marks if there are any, else ""."""
     return EARLIER if any(map(mark, rows)) else ""
 
 
 def read_result(name: str, results: Path = RESULTS) -> dict:
-    """The result that was kept last under a name."""
+    """Read the stored result benchmarks/results/<name>.json."""
     return json.loads((results / f"{name}.json").read_text())
 
 

@@ -1,7 +1,8 @@
 """python -m benchmarks.opencv_versions --write
 
-Which OpenCV runs a frozen graph, and how far its points lie from those of the OpenCV in use: wheels
-in throwaway environments, the same rendered faces for all. A few minutes, mostly downloads.
+Test which OpenCV versions run a frozen graph, and how much their landmarks differ from those of the
+installed OpenCV. Each version is installed into a temporary virtual environment and gets the same
+rendered faces. It takes a few minutes, mostly for downloads.
 """
 
 import subprocess
@@ -23,7 +24,7 @@ from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, box_rule, rea
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 
 FACES = 8
-# For any Python from 3.7 on. Arguments: graph, faces, result.
+# A script for Python 3.7 or later. Arguments: graph, faces, result.
 PROBE = f"""
 import sys, cv2, numpy as np
 faces, net = np.load(sys.argv[2]), cv2.dnn.readNetFromTensorflow(sys.argv[1])
@@ -46,13 +47,13 @@ class Config:
         "4.2.0.34", "4.4.0.46", "4.5.1.48", "4.5.2.54", "4.5.3.56", "4.6.0.66", "4.8.1.78",
         "4.11.0.86", "4.14.0.94",
     )  # fmt: skip
-    """wheels of opencv-python-headless, the oldest first"""
+    """versions of opencv-python-headless, oldest first"""
     pythons: tuple[str, ...] = (sys.executable,)
-    """interpreters to try them with, in this order; wheels before 4.5.4 need 3.7 to 3.9"""
+    """Python interpreters to try, in this order; wheels before 4.5.4 need Python 3.7 to 3.9"""
     model: Path = Path("export/pretrained/senet68.pb")
     """frozen graph"""
     write: bool = False
-    """keep the result in benchmarks/results/opencv_versions.json"""
+    """store the result in benchmarks/results/opencv_versions.json"""
 
 
 def main():
@@ -73,18 +74,19 @@ def main():
 
 
 def answer(python, model: Path, folder: Path) -> dict[str, np.ndarray]:
-    """Points in pixels of the crop; a CalledProcessError where this OpenCV gives none."""
+    """Return the landmarks in pixels of the crop; raises CalledProcessError if OpenCV fails."""
     files = (model, folder / "faces.npz", folder / "points.npz")
     subprocess.run([python, "-c", PROBE, *files], check=True, capture_output=True, text=True)
     return dict(np.load(files[-1]))
 
 
 def tried(version: str, config: Config, folder: Path, ours) -> dict:
-    """How far the points of a wheel lie from ours at most, in pixels of the crop, or an error."""
+    """Return the largest distance of a version's landmarks from ours, in crop pixels, or an error."""
     for python, numpy in product(config.pythons, ("numpy<2", "numpy")):
         _make_environment(python, folder / version)
         pip = [folder / version / "bin" / "pip", "install", "--only-binary", ":all:"]
-        pip += [f"opencv-python-headless=={version}", numpy]  # no wheel tells that it wants < 2
+        # Older wheels need numpy<2 without declaring it.
+        pip += [f"opencv-python-headless=={version}", numpy]
         if subprocess.run(pip, capture_output=True).returncode == 0:
             break
     else:
@@ -101,7 +103,9 @@ def _make_environment(python: str, folder: Path):
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        raise UserError(f"--pythons {python}: not there, or without venv; name another") from None
+        raise UserError(
+            f"--pythons {python}: no such interpreter, or it has no venv; give another one"
+        ) from None
 
 
 if __name__ == "__main__":

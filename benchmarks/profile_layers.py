@@ -1,8 +1,8 @@
 """python -m benchmarks.profile_layers export/pretrained/senet68.pb
 
-Where OpenCV's time for one face goes, by kind of layer and by layer, as its own getPerfProfile
-measures it on one thread; medians over the runs. A layer that OpenCV has fused into another costs
-nothing and is not counted.
+Profile a frozen graph in OpenCV: the time for one face by layer and by type of layer, measured by
+OpenCV's getPerfProfile on one thread, as medians over the runs. Layers that OpenCV fuses into
+others take no time and are not counted.
 """
 
 import sys
@@ -26,13 +26,13 @@ class Config:
     model: tyro.conf.Positional[Path] = Path("export/pretrained/senet68.pb")
     """frozen graph"""
     runs: int = 300
-    """counted runs"""
+    """number of timed runs"""
     write: bool = False
     """keep the result in benchmarks/results/layers.json, the table in the README"""
 
 
 def profile(config: Config) -> dict:
-    """Milliseconds of every layer, and of every kind of layer; raises ModelError for no model."""
+    """Return the milliseconds by layer and by type of layer; raises ModelError."""
     size_px = read_card(config.model)["input"]["shape"][1]
     layers, whole_ms = _layer_ms(str(config.model), size_px, config.runs)
     kinds = defaultdict(list)
@@ -51,7 +51,7 @@ def profile(config: Config) -> dict:
 
 
 def _layer_ms(model: str, size_px: int, runs: int) -> tuple[list[dict], float]:
-    """Name, kind and median of every layer that takes time, and the median of a whole run."""
+    """Return name, type and median time of every layer that takes time, and of a whole run."""
     cv2.setNumThreads(1)
     net = cv2.dnn.readNetFromTensorflow(model)
     picture = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), np.uint8)
@@ -75,7 +75,7 @@ def _layer_ms(model: str, size_px: int, runs: int) -> tuple[list[dict], float]:
 
 
 def table(result: dict, kinds: int = 6) -> str:
-    """The kinds of layer that take most, as a table of Markdown."""
+    """Return the slowest types of layer as a Markdown table."""
     whole = result["whole_ms"]
     rows = [
         [row["kind"], str(row["layers"]), f"{row['ms']:.2f}", f"{row['ms'] / whole:.0%}"]
@@ -90,7 +90,7 @@ def table(result: dict, kinds: int = 6) -> str:
 
 
 def slowest(result: dict, layers: int = 15) -> str:
-    """The layers that take most, as a table of Markdown."""
+    """Return the slowest layers as a Markdown table."""
     rows = [
         [f"`{row['layer']}`", row["kind"], f"{row['ms']:.3f}"] for row in result["layers"][:layers]
     ]

@@ -1,7 +1,7 @@
 """python -m benchmarks.profile_step --records out/tfrecords --net senet
 
-Where the time of one training step goes, by kind of op, as TensorFlow's own tracer measures it; the
-whole trace is written for chrome://tracing or https://ui.perfetto.dev.
+Profile one training step with TensorFlow's tracer: the time by type of op, forward and backward.
+The whole trace is written for chrome://tracing or https://ui.perfetto.dev.
 """
 
 import re
@@ -13,14 +13,14 @@ from pathlib import Path
 import tyro
 
 from benchmarks.measure import conditions, markdown_table, report_table
-from benchmarks.training_step import StepConfig, timed_steps, training_step
+from benchmarks.training_step import NetName, StepConfig, timed_steps, training_step
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import exit_code_of
 from senet_kp.tfrecords.files import write_bytes
 from senet_kp.tfrecords.shards import read_manifest
 
 BACKWARD = "gradients/"
-# With AVX-512, TensorFlow replaces ops by equivalent ops of oneDNN: Conv2D by _MklNativeConv2D.
+# With AVX-512, TensorFlow replaces ops by oneDNN's, for example Conv2D by _MklNativeConv2D.
 ONEDNN_PREFIX = re.compile(r"^_Mkl(Native)?")
 
 
@@ -28,22 +28,22 @@ ONEDNN_PREFIX = re.compile(r"^_Mkl(Native)?")
 class Config:
     records: Path = Path("out/tfrecords")
     """record folder"""
-    net: str = "senet"
+    net: NetName = "senet"
     """network"""
     batch_size: int = 32
-    """pictures in a step"""
+    """pictures per training step"""
     steps: int = 10
     """traced steps"""
     threads: int = 1
-    """threads; with one the times of the ops add up to the step's"""
+    """threads; with one, the times of the ops add up to the time of the step"""
     out: Path = Path("out/step-trace.json")
-    """the last step's trace"""
+    """file for the trace of the last step"""
     write: bool = False
     """keep the result in benchmarks/results/step.json, the table in the README"""
 
 
 def profile(config: Config) -> dict:
-    """What every kind of op takes of a step, forward and backward, the most costly first."""
+    """Return the milliseconds per step by type of op, forward and backward, slowest first."""
     from tensorflow.python.client import timeline
 
     step = StepConfig(config.records, config.net, config.batch_size, False, config.threads)
@@ -73,10 +73,10 @@ def profile(config: Config) -> dict:
 
 
 def op_and_half(node_name: str, timeline_label: str) -> tuple[str, str]:
-    """The kind of op of one node of a trace, and its half of the step.
+    """Return the type of op of one node of a trace, and "forward" or "backward".
 
-    timeline_label is `name = op(inputs)`. An op of oneDNN's counts as the TensorFlow op that it
-    replaces, so that profiles of different processors have the same rows.
+    timeline_label is `name = op(inputs)`. Ops of oneDNN count as the TensorFlow ops that they
+    replace, so that profiles of different processors have the same rows.
     """
     found = re.search(r"= (\w+)\(", timeline_label)
     half = "backward" if node_name.startswith(BACKWARD) else "forward"
@@ -84,7 +84,7 @@ def op_and_half(node_name: str, timeline_label: str) -> tuple[str, str]:
 
 
 def table(result: dict, rows: int = 12) -> str:
-    """The most costly kinds of op as a table of Markdown."""
+    """Return the slowest types of op as a Markdown table."""
     ops = result["ops"]
     whole = sum(row["ms"] for row in ops)
     rest = sum(row["ms"] for row in ops[rows:])

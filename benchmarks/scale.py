@@ -1,8 +1,8 @@
 """python -m benchmarks.scale --records out/tfrecords --write
 
-What data sets of other sizes would take: time, bytes and shards, and where training on several
-machines stops getting quicker, worked out from the rates that were measured here
-(benchmarks/results/prepare.json and training.json) and from a record folder's bytes a face.
+Estimate time, disk space and shards of data sets of other sizes, and the number of machines at
+which distributed training stops scaling. The estimates follow from the measured rates in
+benchmarks/results/prepare.json and training.json, and from the bytes per record of a record folder.
 """
 
 import sys
@@ -23,20 +23,20 @@ DATA_SETS = {
     "300W-LP with its flips": 122_450,
     "ten million pictures": 10_000_000,
 }
-RECIPE_STEPS = 40_000  # senet's recipe
-LINKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1.25e9}  # bytes a second, one way
+RECIPE_STEPS = 40_000  # of the recipe of senet
+LINKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1.25e9}  # bytes per second in one direction
 
 
 @dataclass(frozen=True)
 class Config:
     records: Path = Path("out/tfrecords")
-    """record folder, for the bytes of a face and the faces of a shard"""
+    """record folder, for the bytes per record and the records per shard"""
     write: bool = False
-    """keep the page, benchmarks/SCALE.md, and benchmarks/results/scale.json"""
+    """write benchmarks/SCALE.md and benchmarks/results/scale.json"""
 
 
 def measured(records: Path) -> dict:
-    """The rates and sizes that everything is worked out from."""
+    """Return the measured rates and sizes on which the estimates are based."""
     manifest = read_manifest(records)
     sides = manifest["sides"].values()
     preparation = read_result("prepare")
@@ -56,15 +56,15 @@ def measured(records: Path) -> dict:
 
 
 def _measurement(training: dict, **wanted) -> dict:
-    """The training that was measured with these settings; raises UserError for none."""
+    """Return the measured training with these settings; raises UserError if there is none."""
     for row in training["trainings"]:
         if all(row[key] == value for key, value in wanted.items()):
             return row
-    raise UserError(f"{RESULTS / 'training.json'} knows nothing of {wanted}: measure it again")
+    raise UserError(f"{RESULTS / 'training.json'}: no measurement with {wanted}; measure it again")
 
 
 def data_set(pictures: int, known: dict) -> dict:
-    """Hours, bytes and shards of a data set on one machine like this."""
+    """Estimate hours, gigabytes and shards of a data set on one machine like this one."""
     return {
         "pictures": pictures,
         "prepare_hours": pictures / known["prepare_pictures_per_s"] / 3600,
@@ -75,17 +75,17 @@ def data_set(pictures: int, known: dict) -> dict:
 
 
 def most_workers(bytes_per_s: float, known: dict, servers: int = 1) -> float:
-    """Workers at which the parameter servers' links are as long busy with a step as a worker is.
+    """Estimate the number of workers at which transferring a step takes as long as computing it.
 
-    In a synchronous step every worker fetches all weights and hands in as many gradients, 4 bytes
-    each; the two directions of a link run at the same time.
+    In a synchronous step every worker receives all weights and sends as many gradients, 4 bytes
+    each, over the links of the parameter servers. The two directions of a link work in parallel.
     """
     step_s = known["batch_size"] / known["train_images_per_s"]
     return step_s * bytes_per_s * servers / (4 * known["variables"])
 
 
 def page(known: dict) -> str:
-    """The page, in Markdown."""
+    """Return the page in Markdown."""
     recipe = RECIPE_STEPS * known["batch_size"]
     rows = []
     for name, pictures in DATA_SETS.items():
@@ -98,56 +98,67 @@ def page(known: dict) -> str:
         f"| {name} | " + " | ".join(f"{most_workers(rate, known, n):.0f}" for n in (1, 2, 4)) + " |"
         for name, rate in LINKS.items()
     ]
+    ten_million = DATA_SETS["ten million pictures"]
     return TEXT.format(
         **known,
         rows="\n".join(rows),
         limits="\n".join(limits),
+        steps=RECIPE_STEPS,
         recipe=recipe,
         recipe_hours=recipe / known["train_images_per_s"] / 3600,
+        epochs=recipe / DATA_SETS["300W-LP"],
+        share=recipe / ten_million,
         step_ms=1000 * known["batch_size"] / known["train_images_per_s"],
         step_mb=4 * known["variables"] / 1e6,
-        machines_prepare=DATA_SETS["ten million pictures"] / known["prepare_pictures_per_s"] / 3600,
+        machines_prepare=ten_million / known["prepare_pictures_per_s"] / 3600,
     )
 
 
-TEXT = """# What larger data sets take
+TEXT = """# Larger data sets and more machines
 
-Written by `python -m benchmarks.scale`, from rates measured on a machine of two cores: preparation
-{prepare_pictures_per_s:,.0f} pictures a second with {processes} processes; `senet` at {size_px} px
-{train_images_per_s:.0f} pictures a second at {batch_size} a step, with real, augmented input;
-{record_bytes:,.0f} bytes a record.
+`python -m benchmarks.scale` writes this page. Its estimates are based on rates that were measured
+on a machine with two cores: data preparation at {prepare_pictures_per_s:,.0f} pictures per second
+with {processes} processes; training of `senet` at {size_px} px with {train_images_per_s:.0f}
+pictures per second in batches of {batch_size}, with real, augmented input; and
+{record_bytes:,.0f} bytes per record.
 
-| data set | pictures | preparation | records | shards of {records_per_shard:,} | an epoch |
+| data set | pictures | preparation | records | shards of {records_per_shard:,} | one epoch |
 |---|---|---|---|---|---|
 {rows}
 
-`senet`'s recipe of 40,000 steps sees {recipe:,} pictures, {recipe_hours:.1f} h here, however many
-there are: it is 21 epochs of 300W-LP, or an eighth of one of ten million. Preparation is linear in
-pictures and in machines, which have nothing to say to one another: under Beam, ten million pictures
-are {machines_prepare:.1f} machine-hours. Listing and manifest are one process's work and memory.
+The recipe of `senet` has {steps:,} steps and sees {recipe:,} pictures, which takes
+{recipe_hours:.1f} hours on this machine, whatever the size of the data set: {epochs:.0f} epochs of
+300W-LP, or {share:.0%} of one epoch of ten million pictures. The time for preparation is
+proportional to the number of pictures, and inversely proportional to the number of machines, which
+do not communicate: under Beam, ten million pictures take {machines_prepare:.1f} machine-hours. One
+process lists the faces and writes the manifest, and needs memory for them.
 
-## Where training on several machines stops scaling
+## Where distributed training stops scaling
 
-A synchronous step takes as long as its slowest worker's {step_ms:.0f} ms for {batch_size} pictures,
-and carries {step_mb:.1f} MB of weights to each worker and as much in gradients back ({variables:,}
-variables, 4 bytes each). With N workers the parameter servers' links carry N times that. Workers at
-which a link is busy for as long as a step computes, so that more of them add nothing:
+A synchronous step takes as long as the slowest worker needs for {batch_size} pictures, about
+{step_ms:.0f} ms. In each step, {step_mb:.1f} MB of weights are sent to each worker and as many
+bytes of gradients back ({variables:,} variables of 4 bytes). With N workers, the network links of
+the parameter servers carry N times that. The table has the number of workers at which a link needs
+as long for a step as the workers compute; more workers do not make training faster.
 
 | link | 1 parameter server | 2 | 4 |
 |---|---|---|---|
 {limits}
 
-Well before, up to about a third of it, a worker more is nearly a worker's speed more. Then:
+Up to about a third of that number, each further worker adds nearly the throughput of one worker.
+Beyond it, these measures help:
 
-- a larger share for each worker: twice the pictures in a step halve the traffic for each picture,
-  and the learning rate wants a longer warm-up;
-- more parameter servers, `PS=4`: variables are dealt out in turn, so links share the load;
-- machines with a GPU compute a step in much less time, and fill a link with as many times fewer
-  workers: several GPUs in one machine come before several machines;
-- every worker reads all records and decodes its own share: with ten workers ten times
-  {record_bytes:,.0f} bytes are read for a trained picture, which wants local copies of the shards.
+- Larger batches per worker. Twice the pictures per step halve the traffic per picture, but need a
+  longer learning-rate warm-up.
+- More parameter servers, for example `PS=4`. Variables are assigned to them in turn, so that they
+  share the traffic.
+- Several GPUs in one machine rather than several machines. A GPU computes a step in much less
+  time, so correspondingly fewer workers saturate a link.
+- Local copies of the shards. Every worker reads all records and decodes only its own share, so ten
+  workers together read ten times {record_bytes:,.0f} bytes per trained picture.
 
-These are sums, not measurements: what was run is several processes on one machine.
+These numbers are estimates. Distributed training was run only with several processes on one
+machine.
 """
 
 

@@ -1,7 +1,7 @@
 """python -m benchmarks.training_levers --records out/tfrecords
 
-What could make a training step quicker without changing what it computes, tried in turn, each in a
-process of its own: pictures a second beside those of the setting in use.
+Measure settings that could speed up a training step without changing what it computes. They are
+measured in turn, each in a separate process, as pictures per second relative to the default.
 """
 
 import os
@@ -14,13 +14,13 @@ import tyro
 
 from benchmarks.bench_training import in_turn
 from benchmarks.measure import conditions, markdown_table, report_table, summary, with_spread
-from benchmarks.training_step import StepConfig
+from benchmarks.training_step import NetName, StepConfig
 from senet_kp.tfrecords.errors import exit_code_of
 
-IN_USE = "as it is"
-# Changes of the StepConfig, and of the environment that TensorFlow reads.
+DEFAULT = "as it is"
+# {name: (changes of the StepConfig, additional environment variables)}
 LEVERS = {
-    IN_USE: ({}, {}),
+    DEFAULT: ({}, {}),
     "TensorFlow's own gradients": ({"without": "quick gradients"}, {}),
     "batch norm not fused": ({"without": "fused batch norm"}, {}),
     "one op at a time": ({"ops": 1}, {}),
@@ -38,10 +38,10 @@ LEVERS = {
 class Config:
     records: Path = Path("out/tfrecords")
     """record folder"""
-    net: str = "senet"
+    net: NetName = "senet"
     """network"""
     seconds: float = 15.0
-    """length of one measurement, and with real pictures of a warm-up before it"""
+    """length of one measurement, and of the warm-up before one with real pictures"""
     repeats: int = 3
     """rounds of all levers"""
     write: bool = False
@@ -49,7 +49,7 @@ class Config:
 
 
 def bench(config: Config) -> dict:
-    """{lever: {"images_per_s": summary, "over_as_it_is": ratio, "peak_mb": summary}}."""
+    """Return {lever: {"images_per_s": summary, "over_as_it_is": ratio, "peak_mb": summary}}."""
     usual = StepConfig(config.records, config.net, 32, False, os.cpu_count() or 1)
     steps = {name: replace(usual, **changes) for name, (changes, _) in LEVERS.items()}
     environments = {name: environment for name, (_, environment) in LEVERS.items()}
@@ -58,7 +58,7 @@ def bench(config: Config) -> dict:
     return {
         name: {
             "images_per_s": summary(speed),
-            "over_as_it_is": float(np.median(speed / speeds[IN_USE])),
+            "over_as_it_is": float(np.median(speed / speeds[DEFAULT])),
             "peak_mb": summary([run["peak_mb"] for run in found[name]]),
         }
         for name, speed in speeds.items()
@@ -66,7 +66,7 @@ def bench(config: Config) -> dict:
 
 
 def table(result: dict) -> str:
-    """The levers as a table of Markdown."""
+    """Return the levers as a Markdown table."""
     rows = [
         [
             name,

@@ -1,20 +1,23 @@
-"""One training step to measure: a network, a batch size, synthetic or real input."""
+"""One training step for benchmarks: a network and batch size, with synthetic or real input."""
 
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from unittest.mock import patch
 
 import numpy as np
 
 from senet_kp.input.pipeline import Batch, training_batch
+from senet_kp.nets import NETWORKS
 from senet_kp.nets.tf1 import session_config, slim, tf
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.config import recipe
 from senet_kp.train.graph import build_training_graph
 
-# What makes training quick, by what does without it: contexts to build and to run a step in.
+NetName = Literal[tuple(NETWORKS)]
+# Context managers that switch off one optimisation while a step is built and run.
 WITHOUT = {
     "quick gradients": lambda: patch("senet_kp.nets.quick_gradients", nullcontext),
     "fused batch norm": lambda: slim.arg_scope([slim.batch_norm], fused=False),
@@ -29,18 +32,18 @@ class StepConfig:
     batch_size: int
     real_input: bool
     threads: int
-    """of one op"""
+    """threads of one op"""
     ops: int = 0
-    """ops at a time; 0 for as many as threads"""
+    """ops that run at a time; 0 for as many as threads"""
     without: str = ""
-    """one of WITHOUT"""
+    """optimisation to switch off, one of WITHOUT; "" for none"""
 
 
 @contextmanager
 def training_step(config: StepConfig):
-    """A function that runs one step and returns the seconds it waited for its pictures.
+    """Yield a function that runs one training step and returns the seconds it waited for input.
 
-    It takes the options and the metadata of `tf.Session.run`.
+    Its arguments, all optional, follow the fetches in `tf.Session.run`: feeds, options, metadata.
     """
     manifest = read_manifest(config.records)
     settings = replace(
@@ -61,9 +64,9 @@ def training_step(config: StepConfig):
 
 
 def timed_steps(step, seconds: float, warmup_steps: int = 2, warmup_s: float = 0.0):
-    """Steps in about this many seconds, the seconds they took and those spent waiting.
+    """Run steps for about `seconds`; return their number, the seconds taken and those waiting.
 
-    Before it, at least so many steps, for at least so long.
+    The warm-up before takes at least `warmup_steps` steps and at least `warmup_s` seconds.
     """
     began = time.perf_counter()
     while warmup_steps > 0 or time.perf_counter() - began < warmup_s:
@@ -90,7 +93,7 @@ def _real(settings, manifest: dict):
 
 
 def _synthetic(settings, manifest: dict):
-    """The same random pictures in every step, which cost nothing to have."""
+    """Return a batch with the same random pictures in every step, which takes no time to load."""
     size, count = settings.batch_size, len(manifest["mean_shape"])
     size_px, rng = manifest["box"]["size_px"], np.random.default_rng(settings.seed)
     values = (
@@ -101,6 +104,6 @@ def _synthetic(settings, manifest: dict):
         np.array([b"synthetic"] * size),
         np.array([b"synthetic"] * size),
     )
-    # Constants would be worked on once, when the graph is optimised, and not in every step.
+    # Not constants, because TensorFlow would fold them (compute their ops only once).
     fields = (tf.placeholder_with_default(value, value.shape) for value in values)
     return Batch(*fields, wait_s=tf.constant(0.0, tf.float64)), tf.no_op()

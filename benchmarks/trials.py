@@ -1,8 +1,9 @@
 """python -m benchmarks.trials out/run --records out/tfrecords --note "wider path"
 
-Adds finished trainings to the table of trials, benchmarks/trials.csv: what was set otherwise than
-the network's recipe says, the NME on the val side (never the test side: trials choose settings),
-what it cost to train and what it costs to run. About 20 s a run, on an idle machine.
+Add finished trainings to the table of trials, benchmarks/trials.csv: the settings that differ from
+the network's recipe, the NME on the val split (never the test split, because trials are used to
+choose settings), the cost of training and the latency. It takes about 20 s per run on an idle
+machine.
 """
 
 import sys
@@ -35,17 +36,17 @@ TABLE = Path(__file__).parent / "trials.csv"
 @dataclass(frozen=True)
 class TrialsConfig:
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """run folders"""
+    """run folders of finished trainings"""
     records: Path = Path("out/tfrecords")
-    """record folder they were trained on"""
+    """record folder that they were trained on"""
     note: str = ""
-    """what no setting says: a change of the network's own code"""
+    """a change that is not a setting, for example in the code of the network"""
     table: Path = TABLE
-    """the table"""
+    """csv file to add the rows to"""
 
 
 def trial_row(run: Path, records: Path, note: str) -> dict:
-    """One line of the table."""
+    """Return the row of one run: its settings, accuracy, cost and latency."""
     settings, manifest = read_settings(run), read_manifest(records)
     crops = load_crops(records, manifest, "val")
     graph, _ = frozen_graph(settings, manifest, checkpoint_prefix(run), crops.images[:1])
@@ -68,7 +69,10 @@ def trial_row(run: Path, records: Path, note: str) -> dict:
 
 
 def network_size(net: str, manifest: dict) -> tuple[int, float]:
-    """Weights, and millions of floating-point operations for one face, as TensorFlow counts."""
+    """Return the number of weights, and the MFLOP for one face as counted by TensorFlow.
+
+    A multiply-add counts as two operations.
+    """
     with tf.Graph().as_default() as graph:
         build_inference_graph(net, manifest)
         weights = weight_count(net)
@@ -78,7 +82,7 @@ def network_size(net: str, manifest: dict) -> tuple[int, float]:
 
 
 def add_rows(table: Path, rows: list[dict]):
-    """Put rows into the table, in the place of older ones of the same name."""
+    """Add rows to the table, replacing older rows with the same name."""
     names = {row["trial"] for row in rows}
     every = [row for row in read_csv(table) if row["trial"] not in names] + rows
     columns = list(dict.fromkeys(key for row in every for key in row))
@@ -86,7 +90,7 @@ def add_rows(table: Path, rows: list[dict]):
 
 
 def _differences(settings: dict) -> list[str]:
-    """The settings that differ from the recipe, and the number of steps."""
+    """Return the settings that differ from the recipe of the network, including `steps`."""
     usual = _flat(asdict(recipe(settings["net"])))
     own = {key: value for key, value in _flat(settings).items() if key in usual}
     skipped = FREE - {"steps"} | {"net"}
@@ -104,7 +108,7 @@ def _flat(settings: dict, prefix: str = "") -> dict:
 
 
 def _latency_ms(engine, image) -> float:
-    """Median of 200 faces on one thread."""
+    """Return the median latency over 200 faces on one thread."""
     cv2.setNumThreads(1)
     return 1000 * float(np.median(interleaved_s({"": lambda: engine(image)}, 200, warmup=20)[""]))
 
