@@ -81,7 +81,7 @@ def answer(python, model: Path, folder: Path) -> dict[str, np.ndarray]:
 
 
 def tried(version: str, config: Config, folder: Path, ours) -> dict:
-    """Return the largest distance of a version's landmarks from ours, in crop pixels, or an error."""
+    """Return the largest distances between its landmarks and ours, in crop pixels, or an error."""
     for python, numpy in product(config.pythons, ("numpy<2", "numpy")):
         _make_environment(python, folder / version)
         pip = [folder / version / "bin" / "pip", "install", "--only-binary", ":all:"]

@@ -1,6 +1,6 @@
-/// A frozen graph and its model card, run by OpenCV alone: what senet_kp/inference/predictor.py and
-/// senet_kp/face/facebox.py do, for programs in C++. Boxes and points are pixels of the upright
-/// picture, the first pixel's centre at 0.
+/// Runs a frozen graph with its model card in C++, with OpenCV as the only dependency. It computes
+/// the same as senet_kp/inference/predictor.py and senet_kp/face/facebox.py. Boxes and points are
+/// in pixels of the upright picture, with the centre of the first pixel at 0.
 #pragma once
 
 #include <algorithm>
@@ -18,16 +18,16 @@
 
 namespace senet_kp {
 
-/// The exit codes of every command of the project.
+/// Exit codes, the same as those of the Python commands.
 enum class Exit { done = 0, arguments = 2, input = 3, model = 4, output = 6 };
 
-/// One line that names the file and says what is wrong with it.
+/// An error with an exit code. Its one-line message names the file and says what is wrong.
 struct Failure : std::runtime_error {
     Failure(Exit code, const std::string& message) : std::runtime_error(message), code(code) {}
     Exit code;
 };
 
-/// What a model is refused with when OpenCV cannot run it.
+/// The error for a model that OpenCV cannot run.
 inline Failure unusable(const std::string& path, const cv::Exception& error) {
     return Failure(Exit::model, path + ": OpenCV " + cv::getVersionString() +
                                     " cannot use it or its card (" +
@@ -37,12 +37,12 @@ inline Failure unusable(const std::string& path, const cv::Exception& error) {
 inline std::string read_bytes(const std::string& path, Exit code) {
     std::ifstream file(path, std::ios::binary);
     if (!file || std::filesystem::is_directory(path)) {
-        throw Failure(code, path + ": no such file, or not to be read");
+        throw Failure(code, path + ": no such file, or it cannot be read");
     }
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// OpenCV's parser knows no null: 0 takes its place.
+/// Replaces null by 0, because OpenCV's JSON parser does not support null.
 inline std::string without_null(std::string json) {
     bool quoted = false;
     for (std::size_t i = 0; i < json.size(); ++i) {
@@ -57,26 +57,26 @@ inline std::string without_null(std::string json) {
     return json;
 }
 
-/// The object in a JSON file; a Failure with this code where there is none.
+/// Reads a JSON file that holds one object; throws a Failure with this code otherwise.
 inline cv::FileStorage read_json(const std::string& path, Exit code) {
     const int mode = cv::FileStorage::READ | cv::FileStorage::MEMORY | cv::FileStorage::FORMAT_JSON;
     const std::string text = read_bytes(path, code);
     try {
         cv::FileStorage file(without_null(text), mode);
         if (file.root().isMap()) return file;
-    } catch (const cv::Exception&) {  // its message names a line of OpenCV's source
+    } catch (const cv::Exception&) {  // its message is about OpenCV's source code
     }
     throw Failure(code, path + ": not a file with one JSON object");
 }
 
-/// How a face box becomes the network's input.
+/// The size of the network's input, and the padding outside the picture.
 struct BoxRule {
     int size_px;
     int border;  // cv::BorderTypes
 };
 
-/// The first pixel of the blocks of `factor` pixels from low to high, and the pixel after the
-/// last, two blocks wider for interpolation.
+/// Returns the first pixel and the end pixel of the blocks of `factor` pixels from low to high,
+/// two blocks wider at either end for interpolation.
 inline cv::Range block_span(double low, double high, int blocks, int factor) {
     const double last_block = blocks - 1;
     const double first = std::clamp(std::floor(low / factor) - 2, 0.0, last_block);
@@ -84,10 +84,12 @@ inline cv::Range block_span(double low, double high, int blocks, int factor) {
     return {static_cast<int>(first) * factor, (static_cast<int>(last) + 1) * factor};
 }
 
-/// The square of `size_px` pixels whose first one is centred on (x, y), every `step` pixels.
+/// Samples `size_px` x `size_px` pixels of a picture bilinearly, `step` pixels apart; the first one
+/// is centred on (x, y).
 ///
-/// cv::warpAffine would do, but before OpenCV 5 it rounds every place to 1/32 pixel, which moves
-/// the points of a face 270 pixels wide by up to 0.2. Single precision is what OpenCV 5 takes.
+/// cv::warpAffine is not used, because before OpenCV 5 it rounds coordinates to 1/32 pixel, which
+/// moves the landmarks of a face 270 pixels wide by up to 0.2 pixels. Like OpenCV 5, this function
+/// computes in single precision.
 inline cv::Mat sample(const cv::Mat& picture, float x, float y, float step, BoxRule rule) {
     const auto pixel = [&](int row, int column) {
         row = cv::borderInterpolate(row, picture.rows, rule.border);  // -1: black
@@ -111,31 +113,32 @@ inline cv::Mat sample(const cv::Mat& picture, float x, float y, float step, BoxR
     return cut;
 }
 
-/// A face box's contents as the network sees them, [size_px, size_px] of `picture`'s type (8-bit
-/// RGB). A box over twice that size is first reduced by a whole factor with area averaging.
+/// Resamples the contents of a face box to the network's input, size_px x size_px, 8-bit RGB. If
+/// the box is at least twice as large, the picture is first reduced by a whole factor with area
+/// averaging.
 inline cv::Mat crop(const cv::Mat& picture, const cv::Rect2d& box, BoxRule rule) {
-    double x = box.x, y = box.y, side = box.width;
+    double x = box.x, y = box.y, size = box.width;
     const double largest = std::min(picture.rows, picture.cols);
-    const int factor = static_cast<int>(std::min(side / rule.size_px, largest));
+    const int factor = static_cast<int>(std::min(size / rule.size_px, largest));
     cv::Mat source = picture;
     if (factor > 1) {
-        const cv::Range columns = block_span(x, x + side, picture.cols / factor, factor);
-        const cv::Range rows = block_span(y, y + side, picture.rows / factor, factor);
+        const cv::Range columns = block_span(x, x + size, picture.cols / factor, factor);
+        const cv::Range rows = block_span(y, y + size, picture.rows / factor, factor);
         cv::resize(picture(rows, columns), source, {columns.size() / factor, rows.size() / factor},
                    0, 0, cv::INTER_AREA);
         x = (x - columns.start + 0.5) / factor - 0.5;
         y = (y - rows.start + 0.5) / factor - 0.5;
-        side /= factor;
+        size /= factor;
     }
-    const double step = side / rule.size_px;
+    const double step = size / rule.size_px;
     return sample(source, static_cast<float>(x + step / 2), static_cast<float>(y + step / 2),
                   static_cast<float>(step), rule);
 }
 
-/// The network; its card lies beside it, as senet.json beside senet.pb.
+/// A network. The model card of senet.pb is senet.json in the same folder.
 class LandmarkModel {
 public:
-    /// Throws a Failure where graph or card is missing, or the two do not fit.
+    /// Throws a Failure if the graph or the card is missing, or if they do not belong together.
     explicit LandmarkModel(const std::string& path) : path_(path) {
         const std::string graph = read_bytes(path, Exit::model);
         const std::string card_path =
@@ -144,7 +147,8 @@ public:
         try {
             read_card(card.root(), card_path);
             if (static_cast<double>(graph.size()) != static_cast<double>(card["bytes"])) {
-                throw Failure(Exit::model, path + ": altered, or not the file of " + card_path);
+                throw Failure(Exit::model,
+                              path + ": altered, or not the file that " + card_path + " describes");
             }
             net_ = cv::dnn::readNetFromTensorflow(graph.data(), graph.size());
         } catch (const cv::Exception& error) {
@@ -152,10 +156,10 @@ public:
         }
     }
 
-    /// The points of the face in a box (a square) of an 8-bit RGB picture.
+    /// Returns the landmarks of the face in a square box of an 8-bit RGB picture.
     std::vector<cv::Point2d> landmarks(const cv::Mat& picture, const cv::Rect2d& box) {
         const cv::Mat blob = cv::dnn::blobFromImage(crop(picture, box, rule_));
-        cv::Mat relative;  // x, y: 0..1 in the box
+        cv::Mat relative;  // box-relative x, y: 0..1 inside the box
         try {
             net_.setInput(blob, input_);
             relative = net_.forward(output_).reshape(2, 1);

@@ -1,5 +1,5 @@
-/// Pictures and face boxes in, landmarks out: one JSON object per picture on standard output, as
-/// demo.py --json writes them.
+/// Predicts landmarks from pictures and face boxes. Writes one JSON object per picture to standard
+/// output, in the format of `senet-kp demo --json`.
 
 #include <iomanip>
 #include <iostream>
@@ -19,9 +19,9 @@ using Boxes = std::vector<cv::Rect2d>;
 constexpr const char* kUsage =
     "usage: landmarks --model senet.pb (--boxes boxes.json | --box x y w h) photo.jpg ...\n"
     "\n"
-    "  --model FILE     frozen graph, its model card beside it\n"
+    "  --model FILE     frozen graph, with its model card in the same folder\n"
     "  --boxes FILE     {\"photo.jpg\": [[x, y, w, h], ...]}: face boxes by the model card's rule\n"
-    "  --box x y w h    one face box, for every picture\n"
+    "  --box x y w h    one face box, used for every picture\n"
     "\n"
     "Exit codes: 0 done, 2 unusable arguments, 3 an input could not be read, 4 the model could\n"
     "not be used, 6 the result could not be written.\n";
@@ -37,14 +37,14 @@ bool is_square(const cv::Rect2d& box) {
            box.width > 0 && std::abs(box.width - box.height) <= 1e-3 * box.width;
 }
 
-/// A box from four of the command line's words.
+/// Parses four numbers of the command line, separated by spaces, as a box.
 cv::Rect2d parse_box(const std::string& words) {
     std::istringstream stream(words);
     cv::Rect2d box;
     std::string rest;
     if (!(stream >> box.x >> box.y >> box.width >> box.height) || stream >> rest ||
         !is_square(box)) {
-        throw Failure(Exit::arguments, "--box" + words + ": needs a square x y w h, w = h > 0");
+        throw Failure(Exit::arguments, "--box" + words + ": give a square x y w h with w = h > 0");
     }
     return box;
 }
@@ -53,7 +53,7 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
     Arguments found;
     std::size_t i = 0;
     const auto next = [&](const std::string& flag) {
-        if (++i >= words.size()) throw Failure(Exit::arguments, flag + ": something is missing");
+        if (++i >= words.size()) throw Failure(Exit::arguments, flag + ": a value is missing");
         return words[i];
     };
     for (; i < words.size(); ++i) {
@@ -73,14 +73,15 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
         }
     }
     if (found.model.empty()) throw Failure(Exit::arguments, "--model senet.pb is missing");
-    if (found.pictures.empty()) throw Failure(Exit::arguments, "no picture is named");
+    if (found.pictures.empty()) throw Failure(Exit::arguments, "no picture is given");
     if (found.boxes.empty() == found.box.empty()) {
-        throw Failure(Exit::arguments, "faces are not searched for: give --boxes or --box");
+        throw Failure(Exit::arguments,
+                      "give either --boxes or --box, because this program does not detect faces");
     }
     return found;
 }
 
-/// [x, y, w, h], a square; a Failure for anything else.
+/// Reads a square [x, y, w, h] from JSON; throws a Failure for anything else.
 cv::Rect2d box_of(const cv::FileNode& node, const std::string& path, const std::string& name) {
     std::vector<double> values;
     for (const cv::FileNode& value : node) {
@@ -94,7 +95,7 @@ cv::Rect2d box_of(const cv::FileNode& node, const std::string& path, const std::
                                        " needs a list of squares [x, y, w, h], w = h > 0");
 }
 
-/// Face boxes by the picture's name.
+/// Reads the face boxes of each picture from a JSON file.
 std::map<std::string, Boxes> read_boxes(const std::string& path) {
     std::map<std::string, Boxes> found;
     const cv::FileStorage file = read_json(path, Exit::arguments);
@@ -102,7 +103,7 @@ std::map<std::string, Boxes> read_boxes(const std::string& path) {
         const std::string name = picture.name();
         if (name.find("\\u") != std::string::npos) {
             throw Failure(Exit::arguments, "--boxes " + path + ": " + name +
-                                               " is escaped; write names as they are, in UTF-8");
+                                               " has an escape sequence; write names in UTF-8");
         }
         if (!picture.isSeq()) box_of(picture, path, name);
         for (const cv::FileNode& box : picture) found[name].push_back(box_of(box, path, name));
@@ -110,12 +111,12 @@ std::map<std::string, Boxes> read_boxes(const std::string& path) {
     return found;
 }
 
-/// A picture file as 8-bit RGB, turned upright by its EXIF orientation.
+/// Reads a picture file as 8-bit RGB, rotated by its EXIF orientation.
 cv::Mat read_picture(const std::string& path) {
     const std::string data = read_bytes(path, Exit::input);
     if (data.empty()) throw Failure(Exit::input, path + ": the file is empty");
-    // As in senet_kp/face/pictures.py: libjpeg fills the missing rest with grey, without a word.
-    const auto last = [&](const char* marker) { return data.rfind(marker) + 1; };  // 0: nowhere
+    // As in senet_kp/face/pictures.py: libjpeg would fill the missing part with grey silently.
+    const auto last = [&](const char* marker) { return data.rfind(marker) + 1; };  // 0: not found
     if (data.rfind("\xff\xd8", 0) == 0 && last("\xff\xd9") < last("\xff\xda")) {
         throw Failure(Exit::input, path + ": a truncated JPEG: its end is missing");
     }
@@ -124,7 +125,9 @@ cv::Mat read_picture(const std::string& path) {
         picture = cv::imdecode(std::vector<uchar>(data.begin(), data.end()), cv::IMREAD_COLOR);
     } catch (const cv::Exception&) {
     }
-    if (picture.empty()) throw Failure(Exit::input, path + ": no picture that OpenCV can decode");
+    if (picture.empty()) {
+        throw Failure(Exit::input, path + ": OpenCV cannot decode this file as a picture");
+    }
     cv::cvtColor(picture, picture, cv::COLOR_BGR2RGB);
     return picture;
 }
@@ -145,7 +148,7 @@ std::string quoted(const std::string& text) {
     return out.str();
 }
 
-/// Numbers as a JSON list, rounded to 0.001.
+/// Formats numbers as a JSON list, rounded to 0.001.
 std::string list_of(std::initializer_list<double> values) {
     std::ostringstream out;
     out << std::setprecision(12);
@@ -155,7 +158,7 @@ std::string list_of(std::initializer_list<double> values) {
     return out.str() + "]";
 }
 
-/// One line of JSON; coordinates in pixels.
+/// Predicts the faces of one picture; returns one line of JSON with coordinates in pixels.
 std::string describe(const std::string& path, const Boxes& boxes, LandmarkModel& model) {
     const cv::Mat picture = read_picture(path);
     std::ostringstream out;
@@ -175,7 +178,7 @@ std::string describe(const std::string& path, const Boxes& boxes, LandmarkModel&
     return out.str() + "]}\n";
 }
 
-/// The boxes that were given for a picture, by its path or else its name; a line where none was.
+/// Finds the boxes of a picture by its path, or else by its file name; warns if there are none.
 Boxes boxes_for(const std::string& path, const std::map<std::string, Boxes>& boxes) {
     const std::string name = std::filesystem::path(path).filename().string();
     const auto found = boxes.count(path) ? boxes.find(path) : boxes.find(name);
