@@ -118,9 +118,9 @@ TEXT = """# Larger data sets and more machines
 
 `python -m benchmarks.scale` writes this page. Its estimates are based on rates that were measured
 on a machine with two cores: data preparation at {prepare_pictures_per_s:,.0f} pictures per second
-with {processes} processes; training of `senet` at {size_px} px with {train_images_per_s:.0f} pictures
-per second in batches of {batch_size}, with real, augmented input; and {record_bytes:,.0f} bytes per
-record.
+with {processes} processes; training of `senet` at {size_px} px with {train_images_per_s:.0f}
+pictures per second in batches of {batch_size}, with real, augmented input; and {record_bytes:,.0f}
+bytes per record.
 
 | data set | pictures | preparation | records | shards of {records_per_shard:,} | one epoch |
 |---|---|---|---|---|---|
