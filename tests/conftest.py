@@ -1,4 +1,4 @@
-"""Small data sets that tests make for themselves; nothing here needs the real ones."""
+"""Fixtures and functions that generate small data sets; no real data are needed."""
 
 import json
 import subprocess
@@ -14,14 +14,14 @@ from hypothesis import settings
 from senet_kp.face.pose import MEAN_LANDMARKS_CM
 
 ROOT = Path(__file__).resolve().parent.parent
-settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
+settings.register_profile("untimed", deadline=None)  # tests may be slow on a busy machine
 settings.load_profile("untimed")
 
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 
 def run_module(*arguments, timeout=300, **options):
-    """Run `python <arguments>` in the project's root, as a user would; never raises."""
+    """Run `python <arguments>` in the root of the project, without checking the exit code."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
@@ -33,7 +33,7 @@ def run_module(*arguments, timeout=300, **options):
 
 
 def assert_one_line_error(result, code: int, *words: str):
-    """The command failed with this code and one line on stderr that holds all the words."""
+    """Assert that a command failed with this exit code and one error line with all the words."""
     assert result.returncode == code, result.stderr
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, result.stderr
@@ -43,7 +43,7 @@ def assert_one_line_error(result, code: int, *words: str):
 
 
 def face_points(centre, size_px: float, yaw_deg: float = 0.0, seed: int = 0) -> np.ndarray:
-    """68 plausible points [68, 2] in pixels: the mean head turned, with a little noise."""
+    """Return 68 plausible points [68, 2] in pixels: the mean head, rotated, with a little noise."""
     angle = np.radians(yaw_deg)
     x, y, z = MEAN_LANDMARKS_CM.T
     points = np.column_stack([x * np.cos(angle) + z * np.sin(angle), -y])
@@ -53,7 +53,7 @@ def face_points(centre, size_px: float, yaw_deg: float = 0.0, seed: int = 0) -> 
 
 
 def make_picture(points, size=(450, 450), seed: int = 0) -> np.ndarray:
-    """[H, W, 3] RGB: a soft background with a dark dot on every point."""
+    """Return [H, W, 3] RGB: a smooth background with a dark dot on every point."""
     rng = np.random.default_rng(seed)
     small = rng.integers(90, 255, (6, 6, 3), np.uint8)
     picture = cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
@@ -63,7 +63,7 @@ def make_picture(points, size=(450, 450), seed: int = 0) -> np.ndarray:
 
 
 def write_view(root: Path, subset: str, stem: str, points, picture, original=None, pose=None):
-    """One picture with its labels in the layout of 300W-LP; points are 0-based pixels."""
+    """Write one picture with its labels in the layout of 300W-LP; points are 0-based pixels."""
     labels = root / "landmarks" / subset
     labels.mkdir(parents=True, exist_ok=True)
     (root / subset).mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def write_view(root: Path, subset: str, stem: str, points, picture, original=Non
 
 
 def write_faces(root: Path, count: int = 30) -> dict[str, np.ndarray]:
-    """`count` small pictures of a face each, in two folders; their points by the picture's name."""
+    """Write `count` small pictures of one face into two folders; return {picture name: points}."""
     found = {}
     for index in range(count):
         name = f"{'ab'[index % 2]}/person{index:02d}x.png"
@@ -90,7 +90,7 @@ def write_faces(root: Path, count: int = 30) -> dict[str, np.ndarray]:
 
 
 def prepared(data: Path, out: Path, **options):
-    """The record folder of a data set: its manifest and {name: (record, points in pixels)}."""
+    """Prepare a data set; return the manifest and {name: (record, points in pixels)}."""
     from senet_kp.data_prep.config import PrepareConfig
     from senet_kp.data_prep.prepare import prepare
     from senet_kp.tfrecords.shards import SIDES, read_records
@@ -106,7 +106,7 @@ def prepared(data: Path, out: Path, **options):
 
 
 def make_tree(root: Path, photos: int = 48, views: int = 2, subset: str = "AFW") -> Path:
-    """A folder in the layout of 300W-LP: `photos` photos, each seen from `views` sides."""
+    """Make a folder in the layout of 300W-LP with `views` views of each of `photos` photos."""
     for photo in range(photos):
         original = None
         for view in range(views):
@@ -127,13 +127,13 @@ def make_tree(root: Path, photos: int = 48, views: int = 2, subset: str = "AFW")
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory) -> Path:
-    """96 pictures of 48 photos; tests that change something copy it."""
+    """96 pictures of 48 photos; tests copy it before changing anything."""
     return make_tree(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="session")
 def records(tree, tmp_path_factory) -> Path:
-    """The tree's record folder."""
+    """The record folder of `tree`."""
     from senet_kp.data_prep.config import PrepareConfig
     from senet_kp.data_prep.prepare import prepare
 
@@ -144,7 +144,7 @@ def records(tree, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(records, tmp_path_factory) -> Path:
-    """A training of 24 steps: enough for batch norm to have moved and for all files to be there."""
+    """A training of 24 steps, enough to move the batch-norm statistics and write all files."""
     from senet_kp.train.config import TrainConfig
     from senet_kp.train.loop import train
 
@@ -164,7 +164,7 @@ def run(records, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(run, records, tmp_path_factory) -> Path:
-    """The training's frozen graph, with its card; dlib's transform is a plausible one."""
+    """The frozen graph of `run` with its model card, with a plausible detector transform."""
     from senet_kp.export.freeze import FreezeConfig, freeze
 
     path = tmp_path_factory.mktemp("model") / "senet.pb"
@@ -184,7 +184,7 @@ def model(run, records, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def uninterrupted(records, tmp_path_factory) -> Path:
-    """A whole training of senet_classic on one thread, to compare interrupted ones with."""
+    """An uninterrupted training of senet_classic on one thread, to compare resumed ones with."""
     from runs import config
 
     from senet_kp.train.loop import train

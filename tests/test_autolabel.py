@@ -1,4 +1,4 @@
-"""Labels for pictures without: the files, the order of doubt, what a second run does."""
+"""Automatic labels: their files, the order by uncertainty, and repeated runs."""
 
 import csv
 import shutil
@@ -27,7 +27,7 @@ MODEL = ROOT / "export" / "pretrained" / "senet68.pb"
 
 
 def read_points(path) -> np.ndarray:
-    """The points of a .pts file as they stand in it."""
+    """Return the points of a .pts file without converting them."""
     head, _, rest = path.read_text().partition("{\n")
     version, count = head.splitlines()
     points = np.array([line.split() for line in rest.removesuffix("}\n").splitlines()], float)
@@ -53,7 +53,7 @@ def views():
 
 @pytest.fixture
 def photos(views, tmp_path):
-    """A folder with two faces, a picture without one, and no picture."""
+    """A folder with two faces, a picture without a face, and a file that is not a picture."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, (picture, _) in zip(("anna", "bert"), views, strict=True):
@@ -75,7 +75,7 @@ def files(folder):
 # --- .pts ---
 
 
-def test_the_file_is_ibugs_to_the_letter(tmp_path):
+def test_the_file_has_exactly_the_format_of_ibug(tmp_path):
     write_pts(tmp_path / "a.pts", [[0, 0], [29.25, 103.5]])
     text = "version: 1\nn_points:  2\n{\n1.000000 1.000000\n30.250000 104.500000\n}\n"
     assert (tmp_path / "a.pts").read_text() == text
@@ -85,17 +85,17 @@ def test_the_file_is_ibugs_to_the_letter(tmp_path):
 
 
 @given(arrays(float, (5, 2), elements=st.floats(-1e4, 1e4)))
-def test_points_survive_their_file(tmp_path_factory, points):
+def test_points_survive_a_round_trip_through_a_file(tmp_path_factory, points):
     path = tmp_path_factory.mktemp("pts") / "a.pts"
     write_pts(path, points)
     np.testing.assert_allclose(read_points(path) - 1, points, atol=1e-6)
 
 
-# --- how sure ---
+# --- uncertainty ---
 
 
 class Scripted:
-    """Answers every box with one shape in it, and the mirrored picture with its mirror."""
+    """Predicts the same shape in every box, and its mirror image in the mirrored picture."""
 
     scheme = IBUG68
 
@@ -111,19 +111,19 @@ def test_spread_by_hand():
     shape = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
     shape[[36, 45]] = (0.3, 0.4), (0.7, 0.4)
     picture = np.zeros((100, 200, 3), np.uint8)
-    picture[:, 100:] = 1  # so that the mirrored one is told from it
+    picture[:, 100:] = 1  # so that the mirrored picture can be distinguished
     labeller, box = Scripted(shape), np.array([30.0, 10.0, 80.0, 80.0])
     face = Face(box, 1.0, labeller.place(picture, box))
-    # Four shifts by 0.04 sides, two scales by 0.06 about the box's centre, and the mirror, which
-    # answers alike. Eyes are 0.4 sides apart.
+    # Four shifts by 0.04 box sizes, two scales by 0.06 about the centre of the box, and the
+    # mirrored picture, whose prediction is the same. The eye corners are 0.4 box sizes apart.
     from_centre = np.linalg.norm(shape - 0.5, axis=1).mean()
     expected = 100 * (4 * 0.04 + 2 * 0.06 * from_centre + 0) / 7 / 0.4
     assert len(VARIANTS) == 6
     assert spread_percent(labeller, picture, face) == pytest.approx(expected)
 
 
-def test_an_answer_that_only_the_mirror_changes_is_no_sure_one():
-    """Points that stay where they are in the picture's pixels, mirrored or not: off by 2 x 20."""
+def test_a_prediction_that_only_mirroring_changes_is_uncertain():
+    """Predictions at fixed pixels, mirrored or not: mirroring moves them by 2 x 20 px."""
     fixed = np.tile([[70.0, 50.0]], (68, 1))
     fixed[[36, 45]] = (60.0, 50.0), (80.0, 50.0)
     labeller = SimpleNamespace(scheme=IBUG68, place=lambda picture, box: fixed)
@@ -132,10 +132,10 @@ def test_an_answer_that_only_the_mirror_changes_is_no_sure_one():
     assert spread_percent(labeller, picture, face) == pytest.approx(100 * 40 / 7 / 20)
 
 
-# --- the whole ---
+# --- whole runs ---
 
 
-def test_every_face_gets_a_label_and_every_other_picture_a_reason(config, photos, views):
+def test_every_face_gets_a_label_and_every_other_picture_a_reject(config, photos, views):
     done = autolabel(config)
     assert done == {"faces": 2, "pictures": 2, "rejects": 2, "skipped": 0}
     out = config.out
@@ -163,7 +163,7 @@ def test_every_face_gets_a_label_and_every_other_picture_a_reason(config, photos
     assert all(name in row["message"] for name, row in rejects.items())
 
 
-def test_the_least_sure_face_comes_first_in_table_and_sheet(config):
+def test_the_most_uncertain_face_comes_first_in_table_and_sheet(config):
     autolabel(config)
     rows = read_table(config.out / "review.csv")
     spreads = [float(row["spread_percent"]) for row in rows]
@@ -177,7 +177,7 @@ def test_the_least_sure_face_comes_first_in_table_and_sheet(config):
     assert np.abs(sheet[4:196, 200:392].astype(int) - second).max() == 0
 
 
-def test_a_label_that_exists_is_left_alone_until_told_otherwise(config, capsys):
+def test_an_existing_label_is_kept_without_overwrite(config, capsys):
     autolabel(config)
     label = config.out / "anna.pts"
     review = (config.out / "review.csv").read_text()
@@ -194,7 +194,7 @@ def test_a_label_that_exists_is_left_alone_until_told_otherwise(config, capsys):
     assert (config.out / "review.csv").read_text() == review
 
 
-def test_a_killed_run_is_gone_on_with(config, monkeypatch):
+def test_a_killed_run_is_resumed(config, monkeypatch):
     calls = []
 
     def killed(path, landmarks):
@@ -208,13 +208,13 @@ def test_a_killed_run_is_gone_on_with(config, monkeypatch):
         autolabel(config)
     assert [name for name in files(config.out) if name.endswith(".pts")] == ["anna.pts"]
     with open(config.out / "review.csv", "a") as file:
-        file.write("carl.p")  # a row of which no more was written
+        file.write("carl.p")  # an incomplete row
     assert autolabel(config)["faces"] == 1 and calls == ["anna.pts", "bert.pts", "bert.pts"]
     rows = read_table(config.out / "review.csv")
     assert sorted(row["label"] for row in rows) == ["anna.pts", "bert.pts"]
 
 
-def test_further_faces_are_numbered_and_take_no_other_pictures_name(config, photos, views):
+def test_further_faces_are_numbered_and_do_not_take_other_pictures_names(config, photos, views):
     both = np.concatenate([picture for picture, _ in views], axis=1)
     for path in photos.iterdir():
         path.unlink()
@@ -245,7 +245,7 @@ def test_the_command(photos, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_pictures_that_cannot_be_named_apart_are_refused(config, photos, tmp_path):
+def test_pictures_with_the_same_label_name_are_refused(config, photos, tmp_path):
     shutil.copy(photos / "anna.png", photos / "anna.bmp")
     with pytest.raises(InputError, match="anna.bmp and .*anna.png would have one label"):
         autolabel(config)
@@ -261,7 +261,7 @@ def test_pictures_that_cannot_be_named_apart_are_refused(config, photos, tmp_pat
 
 
 def train_predictor(path, views, points):
-    """A predictor that has seen these pictures in dlib's own rectangles, some points of each."""
+    """Train a predictor on some points of these pictures, in the rectangles of dlib's detector."""
     detector, images, shapes = dlib.get_frontal_face_detector(), [], []
     for picture, truth in views:
         rectangle = detector(picture, 0)[0]
@@ -300,7 +300,7 @@ def test_a_box_is_its_rectangle(dat, views):
     assert placed.tolist() == [[part.x, part.y] for part in direct.parts()]
 
 
-def test_predictors_that_do_not_fit_are_refused(dat, views, tmp_path):
+def test_unsuitable_predictors_are_refused(dat, views, tmp_path):
     seven = train_predictor(tmp_path / "seven.dat", views[:1], slice(0, 7))
     with pytest.raises(ModelError, match="predicts 7 points.*68"):
         open_labeller(seven)

@@ -1,4 +1,4 @@
-"""Preparation by Apache Beam: the same bytes as by one process, whatever is done twice."""
+"""Preparation with Apache Beam writes the same bytes as one process, even if steps run twice."""
 
 import shutil
 import sys
@@ -30,7 +30,7 @@ TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"
 
 
 class Elsewhere(LocalFileSystem):
-    """elsewhere://folder/file, a file system that only Beam can reach: it is under ROOT."""
+    """elsewhere://folder/file, a file system that only Beam can access; its files are in ROOT."""
 
     ROOT = Path()
 
@@ -57,7 +57,7 @@ class Elsewhere(LocalFileSystem):
 
 @pytest.fixture(scope="module")
 def data(tree, tmp_path_factory):
-    """The tree with eight pictures that cannot be used."""
+    """A copy of the tree in which eight pictures cannot be used."""
     copy = shutil.copytree(tree, tmp_path_factory.mktemp("beam") / "data")
     break_pictures(copy)
     return copy
@@ -65,7 +65,7 @@ def data(tree, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(data, tmp_path_factory):
-    """What preparation without Beam writes, by the files' names."""
+    """The files that preparation without Beam writes, by name."""
     out = tmp_path_factory.mktemp("expected") / "tfrecords"
     prepare(PrepareConfig(data=(data,), out=out, **OPTIONS))
     files = contents(out)
@@ -75,7 +75,7 @@ def expected(data, tmp_path_factory):
 
 
 def contents(folder) -> dict[str, bytes]:
-    """Every file of a folder; a name ends in / where a folder stands."""
+    """Return the files of a folder by name; names of folders end in /."""
     return {
         path.name + "/" * path.is_dir(): b"" if path.is_dir() else path.read_bytes()
         for path in Path(folder).iterdir()
@@ -111,10 +111,10 @@ def test_two_processes_by_the_command_line(data, expected, tmp_path, capsys):
     assert result.returncode == 0, result.stderr
     assert contents(tmp_path / "out") == expected
     prepare(PrepareConfig(data=(data,), out=tmp_path / "out", **OPTIONS))
-    assert "nothing to do" in capsys.readouterr().out  # either takes the other's for its own
+    assert "nothing to do" in capsys.readouterr().out  # both commands recognise the same records
 
 
-def test_faces_listed_twice_are_taken_once(data, expected, tmp_path, monkeypatch):
+def test_faces_listed_twice_are_written_once(data, expected, tmp_path, monkeypatch):
     kept = beam_pipeline.keep_listings
 
     def twice(plan, output):
@@ -150,8 +150,8 @@ def cropped(data: bytes) -> Cropped:
     return Cropped(data, None, None, b"", "", "", "")
 
 
-def test_records_take_the_numbers_that_rejects_leave_free():
-    """Seven faces on a side, the second and fifth rejected: five records, in shards of two."""
+def test_rejects_leave_no_gaps_in_the_numbers_of_records():
+    """Seven faces, of which the second and fifth are rejected: five records, in shards of two."""
     sharding = Sharding(2, {"train": 7})
     records = [("train", rank, 10 * rank, cropped(b"")) for rank in range(7)]
     found = [n for record in records for n in numbered(record, sharding, {"train": [1, 4]})]
@@ -186,7 +186,7 @@ def test_a_shard_that_failed_and_is_written_again_holds_each_record_once(tmp_pat
     assert shard.stat().st_size == 3 * len(frame(b"\0"))
 
 
-def test_a_face_that_two_attempts_judged_differently_ends_the_run():
+def test_different_results_of_two_attempts_end_the_run():
     taken_and_rejected = [(0, "a"), (1, "b"), (1, "c"), (2, "d")]
     lost = [(0, "a"), (2, "d")]
     for found in (taken_and_rejected, lost, lost[:1]):
@@ -195,7 +195,7 @@ def test_a_face_that_two_attempts_judged_differently_ends_the_run():
     assert list(beam_pipeline._in_order(iter(taken_and_rejected[:2]), 2)) == ["a", "b"]
 
 
-# --- what can be wrong ---
+# --- errors ---
 
 
 @pytest.mark.parametrize(
@@ -207,19 +207,19 @@ def test_a_face_that_two_attempts_judged_differently_ends_the_run():
         (["--runner=HadoopRunner"], "Unexpected pipeline runner: HadoopRunner"),
     ],
 )
-def test_flags_that_beam_does_not_know_are_named(flags, words):
+def test_unknown_flags_of_beam_are_named(flags, words):
     with pytest.raises(UserError, match=words):
         beam_prepare._pipeline(flags)
 
 
-def test_a_job_servers_own_flags_are_left_to_it():
+def test_flags_of_job_servers_are_passed_on():
     pipeline = beam_prepare._pipeline(
         ["--runner=FlinkRunner", "--flink_master=host:8081", "--object_reuse", "true"]
     )
     assert pipeline.options.get_all_options(retain_unknown_options=True)["object_reuse"] == "true"
 
 
-def test_a_file_system_without_its_packages_says_what_to_install(data):
+def test_missing_packages_of_a_file_system_are_named(data):
     with pytest.raises(UserError, match=r"^mars://x: .*apache-beam\["):
         by_beam(data, "mars://x", [])
 
@@ -230,7 +230,7 @@ def test_without_beam_the_extra_is_named(monkeypatch):
         beam_prepare._pipeline([])
 
 
-def test_a_workers_failure_is_told_in_one_line(data, tmp_path, monkeypatch):
+def test_a_workers_failure_is_reported_in_one_line(data, tmp_path, monkeypatch):
     def full(group, output):
         raise OSError(28, "No space left on device")
 
@@ -242,7 +242,7 @@ def test_a_workers_failure_is_told_in_one_line(data, tmp_path, monkeypatch):
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
 
 
-def test_our_own_misspelled_flag_is_no_flag_of_beams(data, tmp_path):
+def test_a_misspelled_flag_of_preparation_is_refused(data, tmp_path):
     flags = ("--contxt", "1", "--", "--runner=DirectRunner")
     result = run_module("-m", "data_prep.beam_prepare", "--data", data, "--out", tmp_path, *flags)
     assert result.returncode == 2 and "Traceback" not in result.stderr

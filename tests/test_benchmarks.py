@@ -87,7 +87,7 @@ def test_layers_are_counted_and_add_up():
 
 
 def test_a_step_counts_three_forward_passes():
-    """2 GFLOP forward at 10 pictures a second: 60 GFLOP/s of training, half of 120."""
+    """2 GFLOP forward at 10 pictures per second are 60 GFLOP/s of training, half of 120."""
     step = StepConfig(None, "senet", 32, True, 2)
     runs = [{"images_per_s": 10.0, "wait_share": 0.01, "peak_mb": 900.0}]
     row = bench_training._row(step, runs, (1_060_863, 2000.0), 120.0)
@@ -111,7 +111,7 @@ def test_a_step_to_measure_trains(records, real_input):
 
 
 @pytest.mark.parametrize("without", ["", *WITHOUT])
-def test_a_step_can_be_measured_without_what_makes_it_quick(records, without):
+def test_a_step_can_be_measured_without_each_optimisation(records, without):
     with training_step(StepConfig(records, "senet_classic", 4, True, 1, without=without)) as run:
         run()
         ops = tf.get_default_graph().get_operations()
@@ -177,7 +177,7 @@ KNOWN = {
 }
 
 
-def test_what_a_data_set_takes_by_hand():
+def test_estimates_for_a_data_set_by_hand():
     row = scale.data_set(61_225, KNOWN)
     assert row["shards"] == 60
     assert row["gigabytes"] == pytest.approx(0.795925)
@@ -185,8 +185,8 @@ def test_what_a_data_set_takes_by_hand():
     assert row["epoch_hours"] == pytest.approx(612.25 / 3600)
 
 
-def test_a_link_is_full_when_it_carries_for_as_long_as_a_step_computes():
-    """A step of 0.32 s, 4 MB a worker one way: 125 MB/s carry 10 of them in that time."""
+def test_a_link_is_saturated_if_the_transfer_takes_as_long_as_the_step():
+    """Steps of 0.32 s with 4 MB per worker each way: 125 MB/s suffice for 10 workers."""
     assert scale.most_workers(125e6, KNOWN) == pytest.approx(10)
     assert scale.most_workers(125e6, KNOWN, servers=2) == pytest.approx(20)
 

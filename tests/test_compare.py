@@ -1,4 +1,4 @@
-"""The comparison of systems: trained once, scored, timed, and told in a table."""
+"""The comparison of systems: training, scores, timing and the table."""
 
 import json
 
@@ -25,7 +25,7 @@ RESULT = {
 }
 
 
-def test_the_table_tells_the_most_accurate_first_and_leaves_out_what_trees_do_not_have():
+def test_the_table_has_the_most_accurate_first_and_empty_cells_for_trees():
     rows = table(RESULT).splitlines()[2:]
     assert rows == [
         "| `senet` | 5.12% (5.00% to 5.30%) | 3.2 | 1.06 M | 234 | 4.4 MB | 102 |",
@@ -82,12 +82,12 @@ def test_systems_are_trained_once_and_measured(records, tmp_path, monkeypatch):
     assert calls == ["senet_kp.train.loop", "senet_kp.export.freeze"]
     frozen = (tmp_path / "senet_classic.pb").read_bytes()
     compare_module._trained("senet_classic", config, read_manifest(records))
-    assert calls[2:] == ["senet_kp.train.loop"]  # which has nothing to do
+    assert calls[2:] == ["senet_kp.train.loop"]  # it finds nothing to do
     assert (tmp_path / "senet_classic.pb").read_bytes() == frozen
 
 
 def test_dlib_sees_as_many_pictures(records, tmp_path, monkeypatch):
-    """Faces, and as many starting shapes of each as make up the pictures."""
+    """The number of faces times that of starting shapes is the number of pictures."""
     train = json.loads((records / "manifest.json").read_text())["sides"]["train"]["records"]
     given = {}
 

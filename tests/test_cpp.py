@@ -1,4 +1,4 @@
-"""The C++ program: it builds without warnings, its points are Python's, its errors one line."""
+"""The C++ program: it builds without warnings, agrees with Python, and has one-line errors."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def program(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def landmarks(program):
-    """The program, run on some arguments."""
+    """A function that runs the program with some arguments."""
 
     def run(*arguments):
         command = [program, *map(str, arguments)]
@@ -51,7 +51,7 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def face(predictor, tmp_path_factory):
-    """A rendered face 450 px wide as a file, and its face box."""
+    """A file with a rendered face, 450 px wide, and its face box."""
     view = render_identity(11, 0, 1)[0]
     path = tmp_path_factory.mktemp("pictures") / "face.png"
     cv2.imwrite(str(path), view.image)
@@ -70,7 +70,7 @@ def assert_as_python(line: dict, path, boxes, predictor):
         assert np.abs(np.array(face["landmarks"]) - expected.landmarks).max() < 0.01
 
 
-def test_points_are_pythons(landmarks, face, predictor, tmp_path):
+def test_points_agree_with_python(landmarks, face, predictor, tmp_path):
     """To 0.01 px: a face box, one that is reduced before sampling, one that leaves the picture.
 
     Each holds a face: elsewhere the network is less sure, and a grey level more or less in a
@@ -90,7 +90,7 @@ def test_points_are_pythons(landmarks, face, predictor, tmp_path):
 
 
 @pytest.mark.skipif(not PHOTO.exists(), reason="needs the real faces beside the project")
-def test_points_are_pythons_on_a_photo(landmarks, predictor):
+def test_points_agree_with_python_on_a_photo(landmarks, predictor):
     result = landmarks("--model", PRETRAINED, "--box", *PHOTO_BOX, PHOTO)
     assert result.returncode == 0, result.stderr
     assert_as_python(json.loads(result.stdout), PHOTO, [PHOTO_BOX], predictor)

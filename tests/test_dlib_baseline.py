@@ -1,4 +1,4 @@
-"""dlib's shape predictor: coordinates both ways, and a tiny training."""
+"""dlib's shape predictor: conversion of coordinates, and a tiny training."""
 
 import json
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_round_trip_costs_at_most_half_a_pixel_of_the_enlarged_crop():
     back = from_parts(to_parts(landmarks, 128), 128)
     error_px = np.abs(back - landmarks) * 128
     assert error_px.max() <= 0.5 / 3 + 1e-9
-    assert np.abs(np.mean(back - landmarks)) * 128 < 0.01  # and is no shift
+    assert np.abs(np.mean(back - landmarks)) * 128 < 0.01  # there is no systematic shift
 
 
 def test_the_rectangle_runs_between_the_centres_of_the_first_and_last_pixel():
@@ -61,7 +61,7 @@ def test_a_dot_is_where_the_landmark_says():
     assert grey.shape == (384, 384) and grey[part.y, part.x] == grey.max() == 255
 
 
-def test_twins_are_mirrored(train_crops):
+def test_mirrored_copies_have_mirrored_landmarks(train_crops):
     images, shapes = training_set([train_crops.take(np.arange(3))], IBUG68, mirror=True)
     assert len(images) == len(shapes) == 6
     np.testing.assert_array_equal(images[1], images[0][:, ::-1])
@@ -91,7 +91,7 @@ def test_it_beats_the_mean_face(baseline, records):
 
 
 def test_it_labels_pictures_by_the_face_boxes_of_its_card(baseline):
-    """A box is the face box, as with a frozen graph, and not a rectangle of dlib's."""
+    """Boxes are face boxes, as with a frozen graph, and not rectangles of dlib's detector."""
     out, _ = baseline
     labeller = open_labeller(out)
     points = face_points((300, 260), 200)
@@ -112,7 +112,7 @@ def test_the_seed_decides(baseline, records, tmp_path):
     assert (tmp_path / "same.dat").read_bytes() == expected != (tmp_path / "other.dat").read_bytes()
 
 
-def test_it_trains_on_the_val_side_too_if_told_and_is_not_scored_on_it(records, tmp_path):
+def test_train_on_val_uses_the_val_side_and_does_not_score_it(records, tmp_path):
     sides, out = read_manifest(records)["sides"], tmp_path / "both.dat"
     tiny = replace(TINY, cascade_depth=1, num_trees_per_cascade_level=5)
     result = train_baseline(

@@ -1,4 +1,4 @@
-"""Fetching data sets, from a server in this process: whole, cut, wrong, hostile."""
+"""Downloads from a local server: complete, interrupted, wrong and malicious archives."""
 
 import hashlib
 import io
@@ -46,13 +46,13 @@ DIGEST = hashlib.sha256(ARCHIVE).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with `body`; the first `cuts` answers break off after `cut_at` of their bytes."""
+    """A server that sends `body`; it interrupts the first `cuts` answers after `cut_at` bytes."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.body, self.status, self.kind = ARCHIVE, 200, "application/zip"
         self.ranges, self.cuts, self.cut_at = True, 0, 150_000
-        self.asked: list[str | None] = []  # the Range of every request
+        self.asked: list[str | None] = []  # the Range header of every request
         self.url = f"http://127.0.0.1:{self.server_address[1]}/archive.zip"
 
 
@@ -93,7 +93,7 @@ def server():
 
 @pytest.fixture
 def known(monkeypatch):
-    """P1's archive is ARCHIVE, by size and hash."""
+    """Make ARCHIVE the expected archive of p1, by size and hash."""
     source = replace(SOURCES["p1"], size=len(ARCHIVE), sha256=DIGEST)
     monkeypatch.setitem(command.SOURCES, "p1", source)
 
@@ -115,17 +115,17 @@ ALL_THERE = [
 ]
 
 
-# --- the whole ---
+# --- complete downloads ---
 
 
-def test_the_data_set_is_there_and_a_second_run_asks_for_nothing(config, known, server, capsys):
+def test_a_data_set_is_unpacked_and_a_second_run_sends_no_request(config, known, server, capsys):
     folder = download(config)
     assert names(config.out) == ALL_THERE and server.asked == [None]
     assert (folder / "training" / "a.jpg").read_bytes() == PIXELS
     mark = json.loads((config.out / "p1" / "download.json").read_text())
     assert mark == {"archive": "train-test-data.zip", "bytes": len(ARCHIVE), "sha256": DIGEST}
     assert f"DATA={folder} FORMAT=p1" in capsys.readouterr().out
-    (config.out / "train-test-data.zip").unlink()  # as the command says it may
+    (config.out / "train-test-data.zip").unlink()  # as the command allows
     assert download(config) == folder
     assert "nothing to do" in capsys.readouterr().out and server.asked == [None]
 
@@ -137,12 +137,12 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_a_request(config, know
     assert names(config.out) == ALL_THERE and server.asked == []
 
 
-def test_without_a_known_hash_it_is_said(config, capsys):
+def test_a_message_says_if_no_hash_is_known(config, capsys):
     download(config)
     assert f"SHA-256 {DIGEST}; could not be checked" in capsys.readouterr().out
 
 
-def test_the_table_states_what_tensorflow_datasets_does():
+def test_the_table_has_the_values_of_tensorflow_datasets():
     assert SOURCES["300w-lp"].size == 2_828_125_606 and SOURCES["aflw2000-3d"].size == 87_413_900
     assert SOURCES["300w-lp"].sha256.startswith("250c366c417ad48f")
     assert SOURCES["aflw2000-3d"].sha256.startswith("252bc35274d65ff2")
@@ -150,10 +150,10 @@ def test_the_table_states_what_tensorflow_datasets_does():
     assert all(len(s.sha256) == 64 for s in SOURCES.values() if s.sha256)
 
 
-# --- cut transfers ---
+# --- interrupted downloads ---
 
 
-def test_a_cut_transfer_goes_on_within_the_command(config, known, server):
+def test_an_interrupted_download_is_resumed_within_the_command(config, known, server):
     server.cuts = 1
     download(config)
     first, second = server.asked
@@ -162,7 +162,7 @@ def test_a_cut_transfer_goes_on_within_the_command(config, known, server):
     assert names(config.out) == ALL_THERE
 
 
-def test_the_next_command_goes_on_where_a_cut_one_stopped(config, known, server, monkeypatch):
+def test_the_next_command_resumes_an_interrupted_one(config, known, server, monkeypatch):
     monkeypatch.setattr(transfer, "TRIES", 1)
     server.cuts = 1
     with pytest.raises(TransferError, match="it was interrupted; run the same command again"):
@@ -175,28 +175,28 @@ def test_the_next_command_goes_on_where_a_cut_one_stopped(config, known, server,
     assert server.asked == [None, f"bytes={have}-"] and names(config.out) == ALL_THERE
 
 
-def test_a_server_without_ranges_starts_again(config, known, server):
+def test_without_range_support_the_download_restarts(config, known, server):
     server.cuts, server.ranges = 1, False
     download(config)
     assert len(server.asked) == 2 and server.asked[1].startswith("bytes=")
     assert names(config.out) == ALL_THERE
 
 
-def test_a_part_that_is_whole_is_not_asked_for(config, known, server):
+def test_a_complete_part_is_not_requested_again(config, known, server):
     config.out.mkdir()
     part_of(config.out / "train-test-data.zip").write_bytes(ARCHIVE)
     download(config)
     assert server.asked == [] and names(config.out) == ALL_THERE
 
 
-def test_a_whole_part_of_unknown_size_is_found_out_by_asking(config, server):
+def test_a_complete_part_of_unknown_size_is_recognised_by_one_request(config, server):
     config.out.mkdir()
     part_of(config.out / "train-test-data.zip").write_bytes(ARCHIVE)
     download(config)
     assert server.asked == [f"bytes={len(ARCHIVE)}-"] and names(config.out) == ALL_THERE
 
 
-def test_a_part_of_another_file_goes(config, server):
+def test_a_part_of_another_file_is_removed(config, server):
     config.out.mkdir()
     part_of(config.out / "train-test-data.zip").write_bytes(ARCHIVE + b"more")
     with pytest.raises(TransferError, match="is another file than"):
@@ -206,17 +206,17 @@ def test_a_part_of_another_file_goes(config, server):
     assert names(config.out) == ALL_THERE
 
 
-# --- what is not what it should be ---
+# --- wrong files ---
 
 
-def test_another_size_is_refused(config, known, server):
+def test_a_wrong_size_is_refused(config, known, server):
     server.body = ARCHIVE[:-10]
     with pytest.raises(CheckError, match=f"has {len(ARCHIVE) - 10:,} bytes, not"):
         download(config)
     assert names(config.out) == []
 
 
-def test_another_hash_is_refused(config, known, server):
+def test_a_wrong_hash_is_refused(config, known, server):
     server.body = ARCHIVE[:-1] + b"x"
     with pytest.raises(CheckError, match=DIGEST):
         download(config)
@@ -247,7 +247,7 @@ def test_another_file_put_there_by_hand_is_named_and_kept(config, known, server)
         (b"\n<!doctype HTML><title>Sign in</title>", "application/octet-stream", "a web page"),
     ],
 )
-def test_a_web_page_is_no_archive(config, server, body, kind, words):
+def test_a_web_page_is_refused(config, server, body, kind, words):
     server.body, server.kind = body, kind
     with pytest.raises(TransferError, match=words) as caught:
         download(config)
@@ -255,7 +255,7 @@ def test_a_web_page_is_no_archive(config, server, body, kind, words):
     assert names(config.out) == []
 
 
-def test_a_page_in_the_place_of_the_rest_leaves_the_part(config, known, server, monkeypatch):
+def test_a_web_page_instead_of_the_rest_keeps_the_part(config, known, server, monkeypatch):
     monkeypatch.setattr(transfer, "TRIES", 1)
     server.cuts = 1
     with pytest.raises(TransferError):
@@ -294,13 +294,13 @@ def test_what_cannot_be_fetched_is_named(server, tmp_path):
         download(DownloadConfig("aflw2000-3d", tmp_path, server.url))
 
 
-def test_nobody_answers(tmp_path):
+def test_no_connection(tmp_path):
     with pytest.raises(TransferError, match="no connection"):
         fetch("http://127.0.0.1:9/a.zip", tmp_path / "a.zip", None, None)
     assert names(tmp_path) == []
 
 
-def test_somebody_elses_folder_is_not_replaced(config, known):
+def test_a_folder_of_other_files_is_not_replaced(config, known):
     (config.out / "p1").mkdir(parents=True)
     (config.out / "p1" / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="holds something else"):
@@ -323,7 +323,7 @@ def test_somebody_elses_folder_is_not_replaced(config, known):
         ("a/link", ("a/link",), "is a link"),
     ],
 )
-def test_hostile_archives_are_refused_whole(config, server, name, links, reason):
+def test_malicious_archives_are_refused_as_a_whole(config, server, name, links, reason):
     server.body = make_zip({"training/a.jpg": b"fine", name: b"/etc/passwd"}, links)
     with pytest.raises(InputError, match=f"refused, its member .*{reason}") as caught:
         download(config)
@@ -336,7 +336,7 @@ def test_hostile_archives_are_refused_whole(config, server, name, links, reason)
     st.lists(st.sampled_from(["..", ".", "a", "b.txt", "", "C:"]), min_size=1, max_size=5),
     st.sampled_from("/\\"),
 )
-def test_no_member_ever_leaves_the_folder(tmp_path_factory, parts, slash):
+def test_no_member_is_written_outside_the_folder(tmp_path_factory, parts, slash):
     root = tmp_path_factory.mktemp("root")
     (root / "in").mkdir()
     name = slash.join(parts) + "/x"
@@ -355,7 +355,7 @@ def test_no_member_ever_leaves_the_folder(tmp_path_factory, parts, slash):
     [
         lambda data: b"no archive",
         lambda data: data[: len(data) // 2],
-        lambda data: data.replace(PIXELS[5000:5100], bytes(100)),  # its CRC-32 fails
+        lambda data: data.replace(PIXELS[5000:5100], bytes(100)),  # its CRC-32 does not match
     ],
 )
 def test_a_damaged_archive_leaves_no_folder(config, server, damage):

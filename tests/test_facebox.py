@@ -22,17 +22,17 @@ shapes = st.lists(st.tuples(coordinates, coordinates), min_size=2, max_size=68).
 
 
 @given(shapes, boxes)
-def test_way_there_and_back_to_a_thousandth_of_a_pixel(landmarks, box):
+def test_round_trip_is_exact_to_a_thousandth_of_a_pixel(landmarks, box):
     relative = to_relative(landmarks, box)
     assert np.abs(to_absolute(relative, box) - landmarks).max() < 1e-3
-    stored = to_relative(landmarks, box).astype(np.float32)  # as records keep it
+    stored = to_relative(landmarks, box).astype(np.float32)  # as stored in records
     near = np.abs(stored).max(initial=0) < 2
     if near:
         assert np.abs(to_absolute(stored, box) - landmarks).max() < 1e-3
 
 
 @given(shapes, boxes)
-def test_affine_is_the_same_way_back(landmarks, box):
+def test_affine_agrees_with_to_absolute(landmarks, box):
     relative = to_relative(landmarks, box)
     homogeneous = np.column_stack([relative, np.ones(len(relative))])
     np.testing.assert_allclose(homogeneous @ box_affine(box).T, landmarks, atol=1e-6)
@@ -47,7 +47,7 @@ def test_box_by_hand():
 
 
 def ramp(width=900, height=600):
-    """A picture whose red is x / 4 and green y / 4: a crop's values are its coordinates."""
+    """In a picture with red = x / 4 and green = y / 4, the values of a crop are coordinates."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return np.dstack([x / 4, y / 4, 0 * x])
 

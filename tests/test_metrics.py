@@ -16,7 +16,7 @@ from senet_kp.face.metrics import (
 
 
 def face():
-    """68 points at the origin but for four: eye corners 10 apart, pupils 6 apart, box 20 x 5."""
+    """68 points: eye corners 10 apart, pupils 6 apart, bounding box 20 x 5, the rest at 0."""
     points = np.zeros((68, 2))
     points[36], points[45] = (0, 0), (10, 0)
     points[list(range(37, 42))] = (2.4, 0)  # with point 36 at 0 the eye's mean is 2.0
@@ -59,7 +59,7 @@ def test_missing_points_count_neither_as_right_nor_as_wrong():
     predicted[0, 9:20] = 1e6
     lengths = normaliser(truth, mask, IBUG68, "inter-ocular")
     assert nme(point_errors(predicted, truth, mask, lengths))[0] == pytest.approx(5 / 57 / 10)
-    mask[0, 36] = 0  # an eye corner missing: this normaliser cannot be had
+    mask[0, 36] = 0  # without an eye corner this normaliser is not defined
     lengths = normaliser(truth, mask, IBUG68, "inter-ocular")
     assert np.isnan(nme(point_errors(predicted, truth, mask, lengths))).all()
     assert np.isfinite(normaliser(truth, mask, IBUG68, "box")).all()
@@ -86,8 +86,8 @@ def test_spread_of_a_mean_face_is_zero_and_of_the_truth_one():
     assert spread_ratio(mean_face, truth, every) == pytest.approx(0)
 
 
-def test_missing_points_do_not_spread():
-    """Zeros in their place would make the truth vary, and every network look like a mean face."""
+def test_missing_points_do_not_count_in_the_spread():
+    """If missing points counted as zeros, the truth would vary more than any prediction."""
     truth = np.random.default_rng(0).normal(0.5, 0.02, (50, 68, 2))
     mask = np.ones((50, 68), bool)
     mask[::2, 10:] = False

@@ -1,4 +1,4 @@
-"""Faces that two record folders share, and the refusal to score a model on what it learned from."""
+"""Train/test overlap between record folders, and refusing to score a model on training data."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ BITS = HASH_SIDE**2
 
 
 def make_fingerprints(*rows, hashes=None) -> Fingerprints:
-    """Of (name, group, file) rows; without hashes they lie half of the bits apart."""
+    """Fingerprints of (name, group, file) rows; by default hashes differ in half of the bits."""
     names, groups, files = zip(*rows, strict=True)
     if hashes is None:
         hashes = np.random.default_rng(len(rows)).integers(0, 2, (len(rows), BITS))
@@ -65,15 +65,15 @@ def apart(first: str, second: str) -> int:
 
 
 def hash_of(picture, points) -> str:
-    """The perceptual hash of an RGB picture's crop."""
+    """Return the perceptual hash of an RGB crop."""
     stored = crop_with_context(picture, face_box(points, RULE.box), RULE)
     return perceptual_hash(np.ascontiguousarray(stored[..., ::-1]))
 
 
-# --- how faces meet ---
+# --- matching of records ---
 
 
-def test_every_kind_of_meeting_by_hand():
+def test_every_kind_of_match_by_hand():
     trained = make_fingerprints(("a", "A", "1"), ("b", "B", "2"), ("c", "C", "3"), ("d", "D", "4"))
     hashes = np.random.default_rng(9).integers(0, 2, (5, BITS), np.uint8)
     hashes[2] = trained.hashes[2]
@@ -87,18 +87,18 @@ def test_every_kind_of_meeting_by_hand():
         ("z", "d", "group"),
     ]
     assert found[2].bits == ALIKE_BITS
-    hashes[2, ALIKE_BITS] ^= 1  # one bit more is another picture
+    hashes[2, ALIKE_BITS] ^= 1  # one bit above the limit: a different picture
     left = meetings(make_fingerprints(*rows, hashes=hashes), trained)
     assert [m.name for m in left] == ["a", "x", "z"]
 
 
-def test_without_faces_there_is_no_meeting():
+def test_without_faces_there_is_no_match():
     some, none = make_fingerprints(("a", "A", "1")), Fingerprints([], [], [], np.zeros((0, BITS)))
     assert meetings(some, none) == meetings(none, some) == []
 
 
 @given(st.lists(st.booleans(), min_size=BITS, max_size=BITS))
-def test_hashes_survive_their_text(bits):
+def test_hashes_survive_a_round_trip_through_text(bits):
     assert bits_of(hash_text(bits)).tolist() == bits
     assert len(hash_text(bits)) == BITS / 4
 
@@ -126,7 +126,7 @@ def recompressed(picture, quality: int, factor: float = 1.0):
 
 
 def check_hash(picture, points):
-    """JPEG and size change at most ALIKE_BITS of the picture's hash."""
+    """JPEG compression and resizing change at most ALIKE_BITS bits of the hash of a picture."""
     expected = hash_of(picture, points)
     assert apart(expected, hash_of(recompressed(picture, 20), points)) <= ALIKE_BITS
     half = (points + 0.5) / 2 - 0.5
@@ -134,7 +134,7 @@ def check_hash(picture, points):
     return expected
 
 
-def test_a_picture_stays_like_itself_and_unlike_others():
+def test_hashes_match_edited_copies_and_no_other_pictures():
     views = [render_identity(5, identity, 1)[0] for identity in range(6)]
     hashes = [check_hash(np.ascontiguousarray(v.image[..., ::-1]), v.points_2d) for v in views]
     between = [apart(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
@@ -142,8 +142,8 @@ def test_a_picture_stays_like_itself_and_unlike_others():
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
-def test_300w_lps_copies_of_real_photos_are_known_again():
-    """AFW at full size with iBUG's own points against the archive's 450 px copies."""
+def test_300w_lps_copies_of_real_photos_are_found():
+    """AFW at full size, with iBUG's own points, matches the 450 px copies in 300W-LP."""
     copies = {
         s.picture.stem.removeprefix("AFW_").removesuffix("_0"): s
         for s in scan(REAL_DATA / "300W_LP")
@@ -174,7 +174,7 @@ def test_split_csv_fingerprints_every_record(records):
             assert (row["side"], row["group"]) == (side, record.group)
             assert row["sha256"] == hashlib.sha256(record.jpeg).hexdigest()
             stored = cv2.imdecode(np.frombuffer(record.jpeg, np.uint8), cv2.IMREAD_COLOR_BGR)
-            assert apart(row["phash"], perceptual_hash(stored)) <= 8  # one JPEG later
+            assert apart(row["phash"], perceptual_hash(stored)) <= 8  # after one JPEG compression
             seen += 1
     assert seen == len(rows) == 96
 
@@ -186,18 +186,19 @@ def prepared(data, out, **options):
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory):
-    """24 of the pictures that `records` holds, under names of another subset."""
+    """Records of 24 pictures that are also in `records`, but with names of another subset."""
     root = tmp_path_factory.mktemp("twins")
     return prepared(make_tree(root / "data", 24, 1, "HELEN"), root / "records", test_share=0.5)
 
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory):
-    """16 faces that `records` does not hold."""
+    """Records of 16 faces that are not in `records`."""
     root = tmp_path_factory.mktemp("strangers")
     for photo in range(16):
         points = face_points((225, 230), 200 + photo, seed=9000 + photo)
-        picture = 255 - make_picture(points, seed=7000 + photo)  # dots alone look much alike
+        # Inverted, because the hashes of all pictures with dots on a background are similar.
+        picture = 255 - make_picture(points, seed=7000 + photo)
         write_view(root / "data", "LFPW", f"LFPW_image_test_{photo:04d}_0", points, picture)
     return prepared(root / "data", root / "records", test_share=0.5)
 
@@ -237,7 +238,7 @@ def test_folders_that_crop_differently_are_not_compared(tree, records, tmp_path)
         overlap(OverlapConfig(plain, records))
 
 
-def test_records_without_fingerprints_are_named_and_made_again(tree, tmp_path):
+def test_records_without_fingerprints_are_refused_and_can_be_made_again(tree, tmp_path):
     out = prepared(tree, tmp_path / "out")
     split = out / "split.csv"
     whole = split.read_text().splitlines()
@@ -251,10 +252,10 @@ def test_records_without_fingerprints_are_named_and_made_again(tree, tmp_path):
     assert len(read_fingerprints(out, SIDES)) == 96
 
 
-# --- what a model was trained on ---
+# --- training data of a model ---
 
 
-def test_what_a_training_started_from_counts_too():
+def test_data_of_the_initial_checkpoint_count_as_training_data():
     first = {"records_sha256": "a", "train_on_val": True, "before": None}
     second = {"records_sha256": "b", "train_on_val": False, "before": first}
     again = {"records_sha256": "a", "before": second}
@@ -264,7 +265,7 @@ def test_what_a_training_started_from_counts_too():
     assert trained_records({}) == trained_records(None) == {}
 
 
-def test_scoring_on_its_own_test_side_is_proven_clean_by_the_groups(model, run, records):
+def test_scoring_on_the_test_side_of_the_training_records_is_clean(model, run, records):
     for path in (model, run):
         overlap = evaluate(EvaluateConfig(path, records))[0]["overlap"]
         assert overlap["faces"] == 0 and overlap["not_compared_with"] == []
@@ -308,14 +309,14 @@ def test_scoring_on_other_records_with_its_pictures_is_refused(model, records, t
     assert said["faces"] == 0 and said["compared_with"] == []
 
 
-def test_strangers_are_scored_and_records_of_no_training_refused(model, records, strangers, twins):
+def test_new_faces_are_scored_and_wrong_training_records_refused(model, records, strangers, twins):
     said = evaluate(EvaluateConfig(model, strangers, trained_on=(records,)))[0]["overlap"]
     assert said["faces"] == 0 and said["not_compared_with"] == []
     with pytest.raises(UserError, match="not the records that the model was trained on"):
         evaluate(EvaluateConfig(model, strangers, trained_on=(twins,)))
 
 
-def test_the_report_refuses_them_and_says_what_it_knows(model, records, twins, tmp_path):
+def test_the_report_refuses_overlap_and_states_the_check(model, records, twins, tmp_path):
     config = ReportConfig((model,), twins, box_faces=2, out=tmp_path / "report.html")
     with pytest.raises(CheckError, match="was trained on"):
         write_report(replace(config, trained_on=(records,)))
@@ -327,7 +328,7 @@ def test_the_report_refuses_them_and_says_what_it_knows(model, records, twins, t
     assert "were not at hand (--trained-on)" in config.out.read_text()
 
 
-def test_a_model_without_a_card_takes_the_records_it_is_told(records, strangers, tmp_path):
+def test_a_model_without_a_card_needs_the_training_records_as_a_flag(records, strangers, tmp_path):
     from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline
 
     path = tmp_path / "tiny.dat"

@@ -42,11 +42,11 @@ def test_mean_head_is_symmetric_and_looks_ahead():
 
 def test_too_few_points_give_no_pose():
     mask = np.zeros(68, bool)
-    mask[:22] = True  # the contour does not count
+    mask[:22] = True  # contour points are ignored
     assert np.isnan(estimate_pose_deg(MEAN_LANDMARKS_CM[:, :2], mask, IBUG68)).all()
 
 
-def test_the_table_is_the_renderers_mean_head():
+def test_the_table_is_the_mean_head_of_the_renderer():
     from senet_kp.data_prep.sample_faces.landmarks import mean_landmarks_3d
 
     points = mean_landmarks_3d()
@@ -55,8 +55,8 @@ def test_the_table_is_the_renderers_mean_head():
 
 
 @given(st.tuples(st.floats(-60, 60), st.floats(-60, 60), st.floats(-60, 60)))
-def test_angles_and_rotation_are_of_one_mind(angles):
-    """The rotation is the product of the three turns that the angles name."""
+def test_angles_and_rotation_agree(angles):
+    """The rotation is the product of the rotations by pitch, yaw and roll."""
     pitch, yaw, roll = np.radians(angles)
     about_x = [[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]]
     about_y = [[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]]
@@ -67,7 +67,7 @@ def test_angles_and_rotation_are_of_one_mind(angles):
 
 
 def clockwise(degrees, stretch=1.0):
-    """What takes directions, y down, in a picture that was turned so far to those before."""
+    """Return the matrix from directions (y down) in a rotated picture to those before."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[cos, sin], [-sin, cos]]) @ np.diag([stretch, 1 / stretch])
 
@@ -86,8 +86,8 @@ MIRROR = np.diag([-1, 1])
         ((-10, 40, 15), MIRROR @ clockwise(-15), None),
     ],
 )
-def test_a_head_turns_with_its_picture_as_its_points_say(before, change, after):
-    """The pose that augmentation makes of a pose is that of the points that it makes."""
+def test_a_head_rotates_with_its_picture_as_its_points_do(before, change, after):
+    """The augmented pose agrees with the pose of the augmented points."""
     rotation = turned(rotation_of(before), change)
     if after:
         np.testing.assert_allclose(angles_deg(rotation), after, atol=1e-9)
@@ -95,11 +95,11 @@ def test_a_head_turns_with_its_picture_as_its_points_say(before, change, after):
     points = points @ np.linalg.inv(change / np.linalg.norm(change, axis=0)).T
     if np.linalg.det(change) < 0:
         points = points[list(IBUG68.flip)]
-    # 3 degrees: the points come without the perspective that the estimate expects.
+    # 3 degrees, because the points lack the perspective that the estimate assumes.
     assert angle_between_deg(rotation, head_rotation(points, ALL, IBUG68)) < 4
 
 
-def test_the_labels_pose_comes_first_and_where_nothing_tells_it_it_is_not_known():
+def test_the_labelled_pose_comes_first_and_the_pose_may_be_unknown():
     points = MEAN_LANDMARKS_CM[:, :2] * (1, -1)
     known, unknown = (10.0, 20.0, 30.0), np.full(3, np.nan)
     np.testing.assert_array_equal(true_rotation(known, points, ALL, IBUG68), rotation_of(known))
@@ -110,7 +110,7 @@ def test_the_labels_pose_comes_first_and_where_nothing_tells_it_it_is_not_known(
 
 
 def test_the_angle_between_rotations_by_hand():
-    third = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]  # a third of a turn about the diagonal
+    third = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]  # a rotation by 120 degrees about the diagonal
     half = np.diag([1, -1, -1])
     angles = angle_between_deg([third, half, np.eye(3), np.full((3, 3), np.nan)], np.eye(3))
     np.testing.assert_allclose(angles, [120, 180, 0, np.nan], atol=1e-6)
@@ -123,7 +123,7 @@ def test_a_head_that_looks_ahead_is_not_turned():
 
 def test_axes_point_right_up_and_forward():
     points = np.array([[40, 40], [60, 60]])  # half the extent is 10 px
-    turned = np.array([[1, 0, 0.8], [0, 1, 0], [0, 0, 0.6]])  # forward is to the picture's right
+    turned = np.array([[1, 0, 0.8], [0, 1, 0], [0, 0, 0.6]])  # forward points right
     picture = draw_axes(np.zeros((100, 100, 3), np.uint8), points, np.eye(3))
     assert picture[50, 58].tolist() == list(RED) and picture[42, 50].tolist() == list(GREEN)
     picture = draw_axes(np.zeros((100, 100, 3), np.uint8), points, turned)

@@ -80,7 +80,7 @@ def example():
         ("no#2.jpg", 3, "no#2.jpg#3"),
     ],
 )
-def test_names_of_a_pictures_faces_lead_back_to_it(picture, number, name):
+def test_face_names_give_the_picture_name_back(picture, number, name):
     assert face_name(picture, number) == name and picture_of(name) == picture
 
 
@@ -151,7 +151,7 @@ def shard(folder, side="train"):
     return next(folder.glob(f"{side}-*.tfrecord"))
 
 
-def test_verify_accepts_what_preparation_wrote(records):
+def test_verify_accepts_prepared_records(records):
     problems, counted = verify(records)
     assert problems == []
     assert sum(side["records"] for side in counted.values()) == 96

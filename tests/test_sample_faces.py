@@ -1,4 +1,4 @@
-"""The rendered sample set: its layout, its landmarks, and that its faces are found as faces."""
+"""The rendered sample set: its layout, its landmarks, and its faces for a face detector."""
 
 import hashlib
 
@@ -68,7 +68,7 @@ def test_layout_is_that_of_300w_lp(sample):
         assert points["pts_2d"].dtype == np.float64
 
 
-def test_pt2d_is_always_the_first_views(sample):
+def test_pt2d_always_holds_the_points_of_the_first_view(sample):
     first = scipy.io.loadmat(sample / "landmarks" / "SAMPLE" / "SAMPLE_00000_1_0_pts.mat")
     for pose in range(VIEWS):
         labels = scipy.io.loadmat(sample / "SAMPLE" / f"SAMPLE_00000_1_{pose}.mat")
@@ -99,7 +99,7 @@ def test_same_seed_same_bytes_whatever_the_processes(sample, tmp_path):
     assert all(reference[name] != other[name] for name in other)
 
 
-def test_a_finished_set_is_left_alone_and_a_foreign_folder_refused(sample, tmp_path, capsys):
+def test_a_finished_set_is_kept_and_a_folder_of_other_files_refused(sample, tmp_path, capsys):
     before = [(p, p.stat().st_mtime_ns) for p in sorted(sample.rglob("*"))]
     write_samples(Config(out=sample, count=COUNT, views=VIEWS, processes=2))
     assert "nothing to do" in capsys.readouterr().out
@@ -111,7 +111,7 @@ def test_a_finished_set_is_left_alone_and_a_foreign_folder_refused(sample, tmp_p
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"views": 0}, {"processes": 0}, {"seed": -1}])
-def test_nonsense_is_refused(wrong):
+def test_invalid_settings_are_refused(wrong):
     with pytest.raises(UserError, match="--" + next(iter(wrong))):
         Config(**wrong)
 
@@ -133,7 +133,7 @@ def test_mean_shape_is_symmetric_and_fits_the_scheme():
 
 
 def test_mean_proportions_are_those_of_the_scheme():
-    """Ratios to the distance of the outer eye corners; typical of 300-W's frontal photos."""
+    """Ratios to the distance of the outer eye corners are typical of frontal photos in 300-W."""
     rng = np.random.default_rng(0)
     heads = [Head(random_shape(rng), random_expression(rng)) for _ in range(200)]
     mean = np.mean([landmarks_3d(head) for head in heads], axis=0)[:, :2]
@@ -190,14 +190,14 @@ def test_only_the_hidden_jaw_moves_to_the_contour():
     points = landmarks_3d(head)
     frontal = contour_on_view(head, points, rotation(0, 0, 0))
     np.testing.assert_allclose(frontal, points, atol=1e-6)
-    far_right = contour_on_view(head, points, rotation(0, -50, 0))  # picture's right is hidden
+    far_right = contour_on_view(head, points, rotation(0, -50, 0))  # hides the right in the picture
     np.testing.assert_allclose(far_right[:9], points[:9], atol=1e-6)
     np.testing.assert_array_equal(far_right[FEATURES], points[FEATURES])
     assert (np.linalg.norm(far_right[9:17] - points[9:17], axis=1) > 0.5).all()
 
 
 def test_the_moved_jaw_lies_on_the_silhouette():
-    """On a head without hair or neck; the cheek that is turned away meets the background."""
+    """On a head without hair or neck, the cheek turned away borders on the background."""
     rng = np.random.default_rng(5)
     light, background = random_light(rng), random_background(rng)
     for yaw, hidden in ((-45, range(10, 16)), (30, range(1, 7))):
@@ -214,7 +214,7 @@ def test_the_moved_jaw_lies_on_the_silhouette():
             x, y = np.round(seen[index]).astype(int)
             assert from_edge[y, x] <= 4, (yaw, index)
         x, y = np.round(fixed[hidden[len(hidden) // 2]]).astype(int)
-        assert from_edge[y, x] > 4  # without the move it would not have been there
+        assert from_edge[y, x] > 4  # without the correction the point would not be there
 
 
 def test_landmarks_follow_lids_and_lips():
@@ -231,7 +231,7 @@ def test_landmarks_follow_lids_and_lips():
 
 
 def test_closed_lids_hide_the_eye():
-    """In the middle of the eye's place there is a black pupil, or skin."""
+    """In the middle of the eye there is a black pupil, or skin."""
 
     def redness(eyes_open):
         rng = np.random.default_rng(2)
@@ -252,7 +252,7 @@ def test_rasteriser_keeps_the_nearest_and_leaves_no_cracks():
     covered = rasterise(vertices, np.concatenate([quad, [[4, 5, 6]]]), 20)
     assert sorted(covered.pixels) == [y * 20 + x for y in range(2, 13) for x in range(2, 13)]
     owner = dict(zip(covered.pixels.tolist(), covered.triangles.tolist(), strict=True))
-    assert owner[4 * 20 + 4] == 2  # of the two triangles there the one with the larger depth
+    assert owner[4 * 20 + 4] == 2  # the triangle with the larger depth
     assert owner[11 * 20 + 11] == 1
     np.testing.assert_allclose(covered.weights.sum(axis=1), 1, atol=1e-5)
     place = np.einsum(

@@ -36,7 +36,7 @@ def test_values_of_the_68_points():
     assert sum(i == j for i, j in enumerate(IBUG68.flip)) == 10  # the middle line
 
 
-def test_mirroring_twice_is_identity_and_swaps_sides():
+def test_mirroring_twice_is_identity_and_swaps_left_and_right():
     landmarks = np.random.default_rng(0).random((3, 68, 2))
     np.testing.assert_allclose(IBUG68.mirror(IBUG68.mirror(landmarks)), landmarks, atol=1e-15)
     assert IBUG68.mirror(landmarks)[1, 36, 0] == 1 - landmarks[1, 45, 0]
@@ -71,12 +71,12 @@ def test_values_of_the_other_schemes():
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
-def test_a_scheme_survives_json(scheme):
+def test_a_scheme_survives_a_round_trip_through_json(scheme):
     assert scheme_of({"scheme": json.loads(json.dumps(scheme.facts()))}) == scheme
 
 
 @given(st.integers(2, 40), st.data())
-def test_pairs_make_an_involution(count, data):
+def test_flip_pairs_give_an_involution(count, data):
     order = data.draw(st.permutations(range(count)))
     pairs = [order[i : i + 2] for i in range(0, data.draw(st.integers(0, count // 2)) * 2, 2)]
     facts = {"name": "any", "landmarks": count, "flip_pairs": pairs, "outer_eye_corners": [0, 1]}
@@ -85,7 +85,7 @@ def test_pairs_make_an_involution(count, data):
     assert scheme.regions == {"all": tuple(range(count))} and scheme.eyes == ((0,), (1,))
 
 
-def test_a_scheme_of_ones_own_comes_from_a_file(tmp_path):
+def test_a_custom_scheme_is_read_from_a_file(tmp_path):
     path = tmp_path / "three.json"
     facts = {"name": "three", "landmarks": 3, "flip_pairs": [[0, 1]], "outer_eye_corners": [0, 1]}
     path.write_text(json.dumps(facts))
@@ -109,7 +109,7 @@ def test_a_scheme_of_ones_own_comes_from_a_file(tmp_path):
         {"regions": {"eyes": [5]}},
     ],
 )
-def test_what_is_no_scheme_is_refused_in_one_line(wrong):
+def test_invalid_schemes_are_refused_in_one_line(wrong):
     facts = {"name": "three", "landmarks": 3, "flip_pairs": [[0, 1]], "outer_eye_corners": [0, 1]}
     with pytest.raises(UserError, match="^my.json: not a landmark scheme"):
         scheme_from(facts | wrong, "my.json")

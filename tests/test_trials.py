@@ -1,4 +1,4 @@
-"""The table of trials: rows from run folders, and what is kept of older ones."""
+"""The table of trials: rows of run folders, and older rows."""
 
 import csv
 
@@ -14,7 +14,7 @@ def read_table(path):
         return list(csv.DictReader(file))
 
 
-def test_a_row_says_what_was_set_what_it_cost_and_what_it_gave(run, records):
+def test_a_row_has_settings_cost_and_accuracy(run, records):
     row = trial_row(run, records, "a note")
     assert row["trial"] == "run" and row["net"] == "senet"
     assert row["settings"] == "a note; steps 24; batch_size 8; bn_decay 0.8"
@@ -27,7 +27,7 @@ def test_a_row_says_what_was_set_what_it_cost_and_what_it_gave(run, records):
     assert float(row["latency_ms"]) > 0 and "val_nme_AFW" in row
 
 
-def test_rows_replace_their_namesakes_and_keep_the_others(tmp_path):
+def test_rows_replace_those_of_the_same_name_and_keep_the_others(tmp_path):
     table = tmp_path / "trials.csv"
     add_rows(table, [{"trial": "a", "val_nme": "0.1"}, {"trial": "b", "val_nme": "0.2"}])
     add_rows(table, [{"trial": "a", "val_nme": "0.3", "val_nme_P1": "0.4"}])
