@@ -15,13 +15,13 @@ from senet_kp.face.metrics import normaliser
 from senet_kp.inference.dlib_detector import FaceDetector
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.input.crops import Crops, load_crops, load_stored
-from senet_kp.report.__main__ import ReportConfig
 from senet_kp.report.bootstrap import estimates
 from senet_kp.report.box_sensitivity import SCALES, SHIFTS, box_curves, points_in_box
 from senet_kp.report.detector_boxes import compare_boxes, file_of, find_pictures, points_in_detected
 from senet_kp.report.gallery import choose
-from senet_kp.report.numbers import _by_tag, _names, _paired
+from senet_kp.report.numbers import _names, _paired
 from senet_kp.scoring.models import Model, open_model
+from senet_kp.scoring.scores import FaceErrors, breakdown
 from senet_kp.tfrecords.errors import InputError, ModelError
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.training_curve import SHOWN_ROWS, training_curve
@@ -93,7 +93,8 @@ def test_paired_comparison_by_hand():
 
 def test_attributes_by_hand():
     crops = replace(make_crops(4), tags=[("blur",), (), ("blur", "pose"), ()])
-    found = _by_tag(np.array([0.02, 0.03, 0.06, 0.09]), crops, ReportConfig())
+    errors = FaceErrors(crops, IBUG68, np.zeros((4, 68)), np.array([0.02, 0.03, 0.06, 0.09]))
+    found = breakdown(errors, 0.08, estimates)["tags"]
     assert {name: part["faces"] for name, part in found.items()} == {"blur": 2, "pose": 1}
     assert found["blur"]["nme"]["value"] == pytest.approx(0.04)
     assert found["pose"]["failure_rate"]["value"] == 0
@@ -241,7 +242,7 @@ def test_pictures_of_faces_are_found_below_folders_and_label_files(tmp_path):
         "one/a.jpg",
         "two/b.jpg",
     ]
-    with pytest.raises(InputError, match="no c.jpg there"):
+    with pytest.raises(InputError, match="the picture c.jpg is not there"):
         find_pictures(["c.jpg"], roots)
 
 
