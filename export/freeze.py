@@ -78,7 +78,7 @@ def freeze(config: FreezeConfig) -> dict:
 
 
 def frozen_graph(settings: dict, manifest: dict, prefix: str, images) -> tuple[bytes, np.ndarray]:
-    """The serialized inference graph of a checkpoint, and landmarks [n, N, 2] of the network itself.
+    """The serialized inference graph of a checkpoint, and landmarks [n, N, 2] of the checkpoint.
 
     images [n, S, S, 3] uint8 RGB. Raises CheckError if the batch-norm statistics were never
     updated, and if the graph contains an op that is not in ALLOWED_OPS.
@@ -172,8 +172,8 @@ def _interface(manifest: dict) -> dict:
             " its right (bottom) edge",
         },
         "box": asdict(rule),
-        "box_meaning": "a square around the landmarks (or around the box of the data set, if that is"
-        " its source). Its size is scale x the larger of the width and height of their bounding"
+        "box_meaning": "a square around the landmarks (or around the box of the data set, if that"
+        " is its source). Its size is scale x the larger of the width and height of their bounding"
         " box, and its centre is the centre of that bounding box plus shift x size. A box"
         " [x, y, w, h] is in pixels, where the centre of the first pixel is at 0. Pixel i of the"
         " input is sampled at x + (i + 0.5) / size_px x w. Pixels outside the picture are filled"

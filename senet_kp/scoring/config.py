@@ -22,9 +22,9 @@ class ScoringConfig:
     side: Side = "test"
     """which side of the train/val/test split to score"""
     normaliser: Normaliser = "inter-ocular"
-    """length that divides every error: inter-ocular is the distance between the outer eye corners,
-    inter-pupil between the eye centres, box is sqrt(width x height) of the landmarks' bounding box,
-    diagonal is the diagonal of that box"""
+    """length that the errors are divided by: the distance between the outer eye corners
+    (inter-ocular) or between the eye centres (inter-pupil), or the square root of the area (box)
+    or the diagonal (diagonal) of the bounding box of the landmarks"""
     threshold: float = 0.08
     """NME above which a face counts as a failure, and the upper limit of the AUC"""
     backend: Backend = AUTO

@@ -4,8 +4,8 @@ Scores a model on one side of a record folder, with the face boxes of the record
 frozen graph or a file exported from one, the folder of a training run (its best checkpoint), or a
 dlib shape predictor. Prints a table, and writes the scores as JSON and the curve of the cumulative
 error distribution (CED) as PNG.
-Exit codes: 0 done, 2 invalid arguments, 3 the records cannot be read, 4 the model cannot be used,
-5 the model was trained on some of the faces.
+Exit codes: 0 done, 2 invalid arguments, 3 the records cannot be read, 4 the model cannot be
+used, 5 the model was trained on some of the faces.
 """
 
 import json
