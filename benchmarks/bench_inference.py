@@ -33,7 +33,7 @@ from senet_kp.inference.backends import BACKENDS, open_backend
 from senet_kp.inference.dlib_shape import DlibShapeBackend
 from senet_kp.inference.model_card import kind_of, read_card
 from senet_kp.input.crops import load_crops
-from senet_kp.scoring.evaluate import list_conditions, scores
+from senet_kp.scoring.scores import list_conditions, scores
 from senet_kp.tfrecords.errors import ModelError, exit_code_of
 from senet_kp.tfrecords.files import size_of
 from senet_kp.tfrecords.shards import read_manifest

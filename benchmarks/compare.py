@@ -41,8 +41,8 @@ from senet_kp.face.scheme import scheme_of
 from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS
 from senet_kp.report.bootstrap import estimates
-from senet_kp.scoring.evaluate import list_conditions
 from senet_kp.scoring.models import open_model
+from senet_kp.scoring.scores import list_conditions
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_path, write_json
 from senet_kp.tfrecords.shards import read_manifest

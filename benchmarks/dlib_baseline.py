@@ -103,7 +103,7 @@ def train_baseline(config: BaselineConfig) -> dict:
         "faces": faces,
         "faces_left_out": left_out,
         "scores": {
-            side: evaluate(EvaluateConfig(config.out, config.records, side))[0]
+            side: evaluate(EvaluateConfig(model=config.out, records=config.records, side=side))[0]
             for side in ("val", "test")
             if manifest["sides"][side]["records"] and side not in sides
         },

@@ -21,7 +21,7 @@ from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import OpenCVBackend
 from senet_kp.input.crops import load_crops
 from senet_kp.nets.tf1 import tf
-from senet_kp.scoring.evaluate import scores
+from senet_kp.scoring.scores import scores
 from senet_kp.tfrecords.errors import exit_code_of
 from senet_kp.tfrecords.files import read_csv, write_csv
 from senet_kp.tfrecords.shards import read_manifest

@@ -1,1 +1,1 @@
-"""From a checkpoint to files that run elsewhere, and the proof that they agree with it."""
+"""Exports a checkpoint to files for deployment, and checks that they agree with it."""

@@ -1,97 +1,75 @@
-"""python -m export.convert --model out/senet.pb --records out/tfrecords --formats onnx tflite
+"""senet-kp export --model out/senet.pb --records out/tfrecords
 
-Makes files of other formats of a frozen graph, beside it: an ONNX file, TFLite files in float32,
-float16 and int8, a SavedModel. Each is compared with the graph on real crops in every engine that
-runs it, scored on the test side, and listed in the graph's card. A file that strays too far is not
-written; one whose error is more than 2 % larger is flagged. About a minute.
-Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read or are not those that the
-model was trained on, 4 the model cannot be used or a package is missing, 5 the export gate refuses.
+Exports a frozen graph to the other file formats that --formats lists, beside the graph. Every file
+is compared with the graph on real crops in each engine that runs it, scored on the test side, and
+listed in the graph's model card. A file whose landmarks differ too much is not written; a file
+whose error is more than 2 % larger is flagged. Takes about a minute.
+Exit codes: 0 done, 2 invalid arguments, 3 the records cannot be read or are not those that the
+model was trained on, 4 the model cannot be used or a package is missing, 5 the export gate refuses
+a file.
 """
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.export import formats
 from senet_kp.export.parity import (
-    FLOAT16_PX,
     GATE_FACES,
-    INT8_PX,
     LIMIT_PX,
     check_engines,
     points_on,
     require_faces,
 )
+from senet_kp.export.writers import EXPORTS, FORMATS, Export, Format
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.inference.backends import BACKENDS, TensorFlowBackend, engine_of, open_backend
 from senet_kp.inference.model_card import card_path, kind_of, read_card
 from senet_kp.input.crops import Crops, load_any_crops, load_crops
-from senet_kp.scoring.evaluate import scores
+from senet_kp.scoring.scores import scores
 from senet_kp.tfrecords.errors import UserError, exit_code_of
-from senet_kp.tfrecords.files import atomic_folder, atomic_path, sha256_of, size_of, write_json
+from senet_kp.tfrecords.files import sha256_of, size_of, write_json
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.checkpoints import require_same_records
 
-Format = Literal["onnx", "tflite", "saved_model"]
-FLAGGED = 0.02  # relative growth of the NME that the card and the command point at
-
-
-@dataclass(frozen=True)
-class Export:
-    """One file: its format, what follows the graph's stem in its name, who writes it, its gate."""
-
-    format: Format
-    ending: str
-    write: Callable
-    limit_px: float = LIMIT_PX
-
-    def writing(self, path: Path) -> AbstractContextManager[Path]:
-        """A temporary path that becomes `path` when all went well."""
-        if self.format == "saved_model":
-            return atomic_folder(path, "saved_model.pb")
-        return atomic_path(path, path.suffix)
-
-
-EXPORTS = (
-    Export("onnx", ".onnx", formats.write_onnx),
-    Export("tflite", "-float32.tflite", formats.write_float32),
-    Export("tflite", "-float16.tflite", formats.write_float16, FLOAT16_PX),
-    Export("tflite", "-int8.tflite", formats.write_int8, INT8_PX),
-    Export("saved_model", "-saved-model", formats.write_saved_model),
+FROZEN_GRAPH = "pb"
+# The engines to compare: those that run the graph or an exported file.
+ENGINES = tuple(
+    name for name, backend in BACKENDS.items() if {FROZEN_GRAPH, *FORMATS} & {*backend.READS}
 )
+FLAGGED = 0.02  # relative increase of the NME above which the card and the command flag a file
 
 
 @dataclass(frozen=True)
 class ConvertConfig:
     model: Path = Path("out/senet.pb")
-    """frozen graph, its card beside it"""
+    """frozen graph, with its model card beside it"""
     records: Path = Path("out/tfrecords")
-    """record folder that it was trained on"""
-    formats: tuple[Format, ...] = get_args(Format)
-    """what to make"""
+    """record folder that the graph was trained on"""
+    formats: tuple[Format, ...] = FORMATS
+    """formats to export to"""
     calibration_faces: int = 200
-    """so many faces of the train side, in the records' random order, show int8 its ranges"""
+    """number of faces of the train side from which quantisation takes the activation ranges"""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """What files are compared, scored and calibrated on."""
+    """The faces for the export gate, for scoring (test) and for calibration (train).
+
+    expected [n, N, 2]: the frozen graph's landmarks of the gate's faces.
+    """
 
     gate: Crops
-    trained: np.ndarray  # [n, N, 2], the frozen graph's landmarks of the gate's faces
+    expected: np.ndarray
     test: Crops
     train: Crops
     scheme: LandmarkScheme
 
     def nme(self, path: Path, name: str) -> dict:
-        """The NME of a model file on the test side, in the engine that is taken for it."""
+        """The NME of a model file on the test side, in the engine that `auto` selects."""
         engine = engine_of(path)
         run = open_backend(path, engine)
         bar = tqdm(self.test.images, unit="face", desc=name, disable=None)
@@ -100,14 +78,18 @@ class Faces:
 
 
 def convert(config: ConvertConfig) -> list[dict]:
-    """Write the files and list them in the card; return what it says of them, the graph first.
+    """Write the files and list them in the graph's card; return its entries, the graph first.
 
-    Files of other formats that the card lists stay listed.
+    The card keeps its entries of formats that are not exported now. Raises UserError, InputError,
+    ModelError and CheckError as the exit codes above list them.
     """
-    if kind_of(config.model) != "pb":
-        raise UserError(f"--model {config.model}: not a frozen graph, which files are made of")
+    if kind_of(config.model) != FROZEN_GRAPH:
+        raise UserError(
+            f"--model {config.model}: not a frozen graph; pass the .pb file that 'senet-kp freeze'"
+            " wrote"
+        )
     if config.calibration_faces < 1:
-        raise UserError("--calibration-faces is at least 1")
+        raise UserError("--calibration-faces must be at least 1")
     card, manifest = read_card(config.model), read_manifest(config.records)
     trained_on = card.get("training", {}).get("records", {}).get("sha256")
     require_same_records(config.model, {"records_sha256": trained_on}, config.records, manifest)
@@ -129,7 +111,7 @@ def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
     require_faces(gate)
     return Faces(
         gate=gate,
-        trained=points_on(TensorFlowBackend(config.model.read_bytes(), config.model), gate),
+        expected=points_on(TensorFlowBackend(config.model.read_bytes(), config.model), gate),
         test=load_crops(config.records, manifest, "test"),
         train=load_crops(config.records, manifest, "train", config.calibration_faces),
         scheme=scheme_of(manifest),
@@ -137,12 +119,12 @@ def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
 
 
 def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
-    """What the card says of the frozen graph itself, to compare the others with."""
-    engines = check_engines(model, model.name, faces.trained, faces.gate, LIMIT_PX)
+    """The card's entry of the frozen graph itself, with which the other files are compared."""
+    engines = check_engines(ENGINES, model, model.name, faces.expected, faces.gate, LIMIT_PX)
     score = {key: card["scores"][key] for key in ("engine", "faces", "normaliser", "nme")}
     return {
         "file": model.name,
-        "format": "pb",
+        "format": FROZEN_GRAPH,
         "bytes": card["bytes"],
         "sha256": card["sha256"],
         "limit_px": LIMIT_PX,
@@ -152,8 +134,11 @@ def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
 
 
 def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> dict:
-    """What the card says of a file, which is still at `path`; raises CheckError by its gate."""
-    engines = check_engines(path, name, faces.trained, faces.gate, export.limit_px)
+    """The card's entry of a file that is still at a temporary path.
+
+    Raises CheckError if the export gate refuses the file.
+    """
+    engines = check_engines(ENGINES, path, name, faces.expected, faces.gate, export.limit_px)
     score = faces.nme(path, name)
     change = score["nme"] / card["scores"]["nme"] - 1
     return {
@@ -170,13 +155,16 @@ def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> d
 
 
 def table(entries: list[dict]) -> str:
-    """Which engine runs which file, for people to read: distances, - where it never does."""
+    """A table of the files, with their largest distance from the graph's landmarks per engine.
+
+    An engine that does not support the format is marked "-", and one that failed "no".
+    """
     width = max(len(entry["file"]) for entry in entries)
     lines = [
-        f"{'':<{width}}{'bytes':>12}{''.join(f'{e:>13}' for e in BACKENDS)}{'NME':>9}{'change':>9}"
+        f"{'':<{width}}{'bytes':>12}{''.join(f'{e:>13}' for e in ENGINES)}{'NME':>9}{'change':>9}"
     ]
     for entry in entries:
-        cells = "".join(f"{_cell(entry, engine):>13}" for engine in BACKENDS)
+        cells = "".join(f"{_cell(entry, engine):>13}" for engine in ENGINES)
         change = round(entry["nme_change"], 4) + 0.0 if "nme_change" in entry else None
         change = "" if change is None else f"{change:+.2%}"
         score = f"{entry['score']['nme']:>9.3%}{change:>9}"
@@ -191,15 +179,15 @@ def _cell(entry: dict, engine: str) -> str:
 
 
 def remarks(entries: list[dict]) -> list[str]:
-    """Why an engine does not run a file that is of a kind that it runs, and which are flagged."""
+    """The reasons of the engines that failed on a file, and the files that are flagged."""
     reasons = [
         f"{entry['file']}, {engine}: {entry['engines'][engine]['reason']}"
         for entry in entries
-        for engine in BACKENDS
+        for engine in ENGINES
         if _cell(entry, engine) == "no"
     ]
     flags = [
-        f"flagged: {entry['file']} has an error {entry['nme_change']:.1%} larger than the graph's"
+        f"flagged: the NME of {entry['file']} is {entry['nme_change']:.1%} larger than the graph's"
         for entry in entries
         if entry.get("flagged")
     ]
@@ -207,7 +195,7 @@ def remarks(entries: list[dict]) -> list[str]:
 
 
 def main():
-    config = tyro.cli(ConvertConfig, prog="python -m export.convert", description=__doc__)
+    config = tyro.cli(ConvertConfig, prog="senet-kp export", description=__doc__)
     entries = convert(config)
     print(table(entries), *remarks(entries), sep="\n")
     print(f"listed in {card_path(config.model)}")

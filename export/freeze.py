@@ -1,9 +1,11 @@
-"""python -m export.freeze --run out/run --records out/tfrecords --out out/senet.pb
+"""senet-kp freeze --run out/run --records out/tfrecords --out out/senet.pb
 
-Turns a run's best checkpoint into a batch-1 inference graph, proves on real crops that
-TensorFlow and OpenCV give the trained network's points with it, scores it on the test side and
-writes its model card beside it. About 15 s. Exit codes: 0 done, 2 unusable arguments, 3 the
-records cannot be read, 4 the checkpoint cannot be used, 5 the export gate refuses.
+Freezes the best checkpoint of a training run into an inference graph for one face at a time, with
+batch norm folded. Checks on real crops that TensorFlow and OpenCV give the trained network's
+landmarks with it (the export gate), scores it on the test side and writes its model card beside it.
+Takes about 15 s.
+Exit codes: 0 done, 2 invalid arguments, 3 the records cannot be read, 4 the checkpoint cannot be
+used, 5 the export gate refuses the graph.
 """
 
 import hashlib
@@ -22,7 +24,8 @@ from senet_kp.inference.backends import OpenCVBackend
 from senet_kp.inference.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
 from senet_kp.input.crops import load_any_crops, load_crops
 from senet_kp.nets.tf1 import tf
-from senet_kp.scoring.evaluate import list_conditions, score_table, scores
+from senet_kp.scoring.evaluate import score_table
+from senet_kp.scoring.scores import list_conditions, scores
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes, write_json
 from senet_kp.tfrecords.shards import read_manifest
@@ -34,7 +37,7 @@ from senet_kp.train.checkpoints import (
     run_images,
 )
 
-# What may be left in a frozen graph: every one of these runs in OpenCV with TensorFlow's result.
+# The ops that a frozen graph may contain. OpenCV runs each of them with the result of TensorFlow.
 ALLOWED_OPS = frozenset(
     ("Placeholder", "Const", "Identity", "Conv2D", "DepthwiseConv2dNative", "BiasAdd", "MatMul")
     + ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Exp", "Relu", "Sigmoid", "AvgPool", "MaxPool")
@@ -45,19 +48,19 @@ ALLOWED_OPS = frozenset(
 @dataclass(frozen=True)
 class FreezeConfig:
     run: Path = Path("out/run")
-    """run folder of the training"""
+    """folder of the training run"""
     records: Path = Path("out/tfrecords")
-    """record folder that it was trained on"""
+    """record folder that the network was trained on"""
     out: Path = Path("out/senet.pb")
-    """the frozen graph; its card goes beside it as .json"""
+    """the frozen graph, a .pb file; its model card is written to the same name with .json"""
     checkpoint: str = "best"
-    """best, latest, or a checkpoint's prefix"""
+    """best, latest, or the path prefix of a checkpoint, such as out/run/ckpt-2000"""
 
 
 def freeze(config: FreezeConfig) -> dict:
-    """Write the `.pb` and its card; return the card. Writes nothing if any check fails."""
+    """Write the frozen graph and its card; return the card. Writes nothing if a check fails."""
     if config.out.suffix != ".pb":
-        raise UserError(f"--out {config.out}: the name of a frozen graph ends in .pb")
+        raise UserError(f"--out {config.out}: the name of a frozen graph must end in .pb")
     settings, manifest = read_settings(config.run), read_manifest(config.records)
     require_same_records(config.run, settings, config.records, manifest)
     prefix = checkpoint_prefix(config.run, config.checkpoint)
@@ -75,9 +78,10 @@ def freeze(config: FreezeConfig) -> dict:
 
 
 def frozen_graph(settings: dict, manifest: dict, prefix: str, images) -> tuple[bytes, np.ndarray]:
-    """The serialized inference graph of a checkpoint, and the unfrozen graph's landmarks [n, N, 2].
+    """The serialized inference graph of a checkpoint, and landmarks [n, N, 2] of the checkpoint.
 
-    Raises CheckError for batch norm that never moved and for ops that only training needs.
+    images [n, S, S, 3] uint8 RGB. Raises CheckError if the batch-norm statistics were never
+    updated, and if the graph contains an op that is not in ALLOWED_OPS.
     """
     with restored_session(settings, manifest, prefix) as session:
         _check_statistics(session, prefix)
@@ -88,12 +92,14 @@ def frozen_graph(settings: dict, manifest: dict, prefix: str, images) -> tuple[b
     definition = _folded(definition)
     left = {node.op for node in definition.node} - ALLOWED_OPS
     if left:
-        raise CheckError(f"ops that an inference graph may not hold: {', '.join(sorted(left))}")
+        raise CheckError(
+            f"the inference graph contains ops that OpenCV may not run: {', '.join(sorted(left))}"
+        )
     return definition.SerializeToString(deterministic=True), trained
 
 
 def _folded(definition):
-    """The graph with batch norm folded into the convolutions and pass-through nodes removed."""
+    """The graph with batch norm folded into the convolutions, and Identity nodes removed."""
     from tensorflow.python.tools.optimize_for_inference_lib import fold_batch_norms
 
     definition = tf.graph_util.remove_training_nodes(definition, protected_nodes=[OUTPUT_NODE])
@@ -102,49 +108,29 @@ def _folded(definition):
 
 
 def _check_statistics(session, prefix: str):
-    """Refuse batch norm that never saw a training step: garbage in use, fine in training."""
+    """Raise CheckError if the moving averages of a batch norm still have their initial values.
+
+    Such a network works in training, where batch norm uses the batch, but not in inference.
+    """
     moving = [v for v in tf.global_variables() if "moving_" in v.op.name]
     for variable, value in zip(moving, session.run(moving), strict=True):
         start = 1.0 if variable.op.name.endswith("variance") else 0.0
         if (value == start).all():
             raise CheckError(
-                f"{prefix}: batch norm's {variable.op.name} never moved from {start:g}; its update"
-                " ops did not run in training"
+                f"{prefix}: the batch-norm statistic {variable.op.name} is still at its initial"
+                f" value {start:g}; train with the batch-norm update ops and freeze again"
             )
 
 
 def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict, result) -> dict:
-    scheme, rule = scheme_of(manifest), box_rule(manifest)
     sides = {
         side: {k: s[k] for k in ("records", "groups")} for side, s in manifest["sides"].items()
     }
     return {
         "card": CARD_VERSION,
         "network": settings["net"],
-        "input": {
-            "node": INPUT_NODE,
-            "shape": [1, rule.size_px, rule.size_px, 3],
-            "type": "float32",
-            "colour": "RGB",
-            "range": [0, 255],
-        },
-        "output": {
-            "node": OUTPUT_NODE,
-            "shape": [1, 2 * scheme.count],
-            "type": "float32",
-            "meaning": "x0, y0, x1, y1, ...; 0..1 from the face box's left (top) edge to its"
-            " right (bottom) edge",
-        },
-        "box": asdict(rule),
-        "box_meaning": "a square round the landmarks (or, by its source, round the box that the"
-        " data set gives): the centre of their bounding box, moved by"
-        " shift x side, with side = scale x the larger of its width and height; a box [x, y, w, h]"
-        " in pixels, the first pixel's centre at 0; pixel i of the input is sampled at"
-        " x + (i + 0.5) / size_px x w; outside the picture: padding",
-        "detector_box": manifest["detector_box"],
-        "detector_box_meaning": "dlib's frontal face box to the face box: centre += shift x side,"
-        " then side x= scale",
-        "scheme": scheme.facts(),
+        **_interface(manifest),
+        "scheme": scheme_of(manifest).facts(),
         "mean_shape": manifest["mean_shape"],
         "training": {
             "settings": settings,
@@ -167,14 +153,45 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
     }
 
 
+def _interface(manifest: dict) -> dict:
+    """The card's description of the graph's input, output and face box."""
+    rule = box_rule(manifest)
+    return {
+        "input": {
+            "node": INPUT_NODE,
+            "shape": [1, rule.size_px, rule.size_px, 3],
+            "type": "float32",
+            "colour": "RGB",
+            "range": [0, 255],
+        },
+        "output": {
+            "node": OUTPUT_NODE,
+            "shape": [1, 2 * scheme_of(manifest).count],
+            "type": "float32",
+            "meaning": "x0, y0, x1, y1, ...; from 0 at the left (top) edge of the face box to 1 at"
+            " its right (bottom) edge",
+        },
+        "box": asdict(rule),
+        "box_meaning": "a square around the landmarks (or around the box of the data set, if that"
+        " is its source). Its size is scale x the larger of the width and height of their bounding"
+        " box, and its centre is the centre of that bounding box plus shift x size. A box"
+        " [x, y, w, h] is in pixels, where the centre of the first pixel is at 0. Pixel i of the"
+        " input is sampled at x + (i + 0.5) / size_px x w. Pixels outside the picture are filled"
+        " by the padding",
+        "detector_box": manifest["detector_box"],
+        "detector_box_meaning": "conversion of dlib's frontal face box to the face box: move the"
+        " centre by shift x size, then multiply the size by scale",
+    }
+
+
 def _terms(manifest: dict) -> str:
-    """What the model may be used for: what all of its training pictures may be used for."""
+    """The terms of use of the model, which are those of all its training pictures."""
     known = [source["terms"] for source in manifest["sources"] if source["terms"]]
     return "; ".join([*known, "a model trained on them inherits that"]) if known else "none known"
 
 
 def main():
-    config = tyro.cli(FreezeConfig, prog="python -m export.freeze", description=__doc__)
+    config = tyro.cli(FreezeConfig, prog="senet-kp freeze", description=__doc__)
     card = freeze(config)
     gate = card["gate"]
     print(score_table(card["scores"]))

@@ -1,29 +1,31 @@
-"""The export gate: the trained graph and what is made of it agree, in every engine that runs it."""
+"""The export gate: checks that every engine gives the trained network's landmarks."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from senet_kp.inference.backends import BACKENDS, OpenCVBackend, TensorFlowBackend, open_backend
+from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend, open_backend
 from senet_kp.input.crops import Crops
 from senet_kp.tfrecords.errors import CheckError, ModelError
 
-LIMIT_PX = 0.01  # at the network's input size
-# Weights that are rounded to eleven bits move senet68's points by up to 0.03 px, those of a network
-# after its first steps by up to 0.16.
+LIMIT_PX = 0.01  # pixels of the network's input
+# Rounding the weights to 11 significant bits moves the landmarks of senet68 by up to 0.03 px, and
+# those of a network after a few training steps by up to 0.16 px.
 FLOAT16_PX = 0.5
-# Eight bits move single points of senet68 by up to 1.7 px (0.09 on average), those of a network
-# after its first steps by up to 6; a layer that they ruin moves them by 100 and more.
+# 8-bit quantisation moves the landmarks of senet68 by up to 1.7 px (0.09 px on average), and those
+# of a network after a few training steps by up to 6 px. A layer that cannot be quantised moves them
+# by 100 px and more.
 INT8_PX = 16.0
 MIN_FACES = 64
-GATE_FACES = 128  # are taken where there are as many
+GATE_FACES = 128  # number of faces to compare, if the records contain as many
 
 
 def check_parity(graph: bytes, trained, crops: Crops) -> dict:
-    """Largest distances in pixels of TensorFlow and OpenCV from `trained` [n, N, 2] on the crops.
+    """The largest distance in pixels between a frozen graph's landmarks and the trained network's.
 
-    Raises CheckError naming the engine and the first face that is more than LIMIT_PX apart, and
-    where there are fewer than MIN_FACES to compare.
+    graph: the frozen graph, run in TensorFlow and in OpenCV. trained [n, N, 2]: landmarks of the
+    trained network on the crops, box-relative. Raises CheckError with the engine and the face if a
+    landmark differs by more than LIMIT_PX, and if there are fewer than MIN_FACES faces.
     """
     result = {"faces": require_faces(crops), "limit_px": LIMIT_PX}
     for name, backend in (("tensorflow", TensorFlowBackend), ("opencv", OpenCVBackend)):
@@ -32,13 +34,14 @@ def check_parity(graph: bytes, trained, crops: Crops) -> dict:
     return result
 
 
-def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> dict[str, dict]:
-    """{engine: {"max_px": x}}, or {"reason": ...} where it does not run the model file at `path`.
+def check_engines(engines, path, name: str, trained, crops: Crops, limit_px: float) -> dict:
+    """{engine: {"max_px": x}}, or {engine: {"reason": ...}} if it cannot run the file at `path`.
 
-    `name` is what the file will be called. Raises CheckError as above, and where no engine runs it.
+    name: final name of the file, for messages. Raises CheckError if a landmark differs from
+    `trained` by more than limit_px, and if no engine can run the file.
     """
     result = {}
-    for engine in BACKENDS:
+    for engine in engines:
         try:
             points = points_on(open_backend(path, engine), crops)
         except ModelError as error:
@@ -48,32 +51,34 @@ def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> di
         result[engine] = {"max_px": apart}
     if not any("max_px" in found for found in result.values()):
         reasons = "; ".join(f"{engine} {found['reason']}" for engine, found in result.items())
-        raise CheckError(f"export gate: no engine here runs {name}: {reasons}")
+        raise CheckError(f"export gate: no installed engine can run {name}: {reasons}")
     return result
 
 
 def require_faces(crops: Crops) -> int:
-    """How many faces there are to compare; raises CheckError for fewer than MIN_FACES."""
+    """The number of faces; raises CheckError if there are fewer than MIN_FACES."""
     if len(crops) < MIN_FACES:
-        raise CheckError(f"the export gate wants {MIN_FACES} faces, the records hold {len(crops)}")
+        raise CheckError(
+            f"the export gate needs {MIN_FACES} faces, but the records contain {len(crops)}"
+        )
     return len(crops)
 
 
 def points_on(run: Callable, crops: Crops) -> np.ndarray:
-    """Landmarks [n, N, 2] that an engine finds on the crops."""
+    """The landmarks [n, N, 2] that the engine `run` finds in the crops, box-relative."""
     return np.array([run(image) for image in crops.images])
 
 
 def largest_px(name: str, points, trained, crops: Crops, limit_px: float) -> float:
-    """The largest distance, pixels; raises CheckError naming the first face beyond the limit."""
+    """The largest distance in pixels; raises CheckError with the first face above the limit."""
     apart = np.abs(points - trained).max(axis=2) * crops.images.shape[1]
-    within = apart <= limit_px  # false where it is not a number, too
+    within = apart <= limit_px  # also False for NaN
     if not within.all():
         face = int(np.argmax(~within.all(axis=1)))
         point = int(np.argmax(~within[face]))
         raise CheckError(
-            f"export gate: {name} puts point {point} of {crops.names[face]}"
-            f" {apart[face, point]:.4g} px from the trained graph (limit {limit_px} px);"
+            f"export gate: {name} puts landmark {point} of {crops.names[face]}"
+            f" {apart[face, point]:.4g} px from the trained network's (limit {limit_px} px);"
             " nothing was written"
         )
     return float(apart.max())

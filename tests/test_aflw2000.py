@@ -16,14 +16,9 @@ from senet_kp.face.metrics import balanced_mean
 from senet_kp.report.__main__ import ReportConfig, write_report
 from senet_kp.report.markup import percent
 from senet_kp.report.page import page
-from senet_kp.scoring.evaluate import (
-    EvaluateConfig,
-    evaluate,
-    label_source,
-    yaw_bins_mean,
-    yaw_in_no_bin,
-    yaw_masks,
-)
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
+from senet_kp.scoring.scores import label_source, plain_values
+from senet_kp.scoring.yaw_bins import yaw_bins_mean, yaw_in_no_bin, yaw_masks
 from senet_kp.tfrecords.errors import InputError, UserError
 from senet_kp.tfrecords.shards import read_manifest, read_records
 from senet_kp.tfrecords.verify import verify
@@ -180,8 +175,9 @@ def test_bins_by_hand():
     assert found == {"0-30": [0, 1], "30-60": [2, 3], "60-90": [4, 5]}
     assert yaw_in_no_bin(yaw) == {"above_90": 1, "unknown": 1}
     nmes = np.array([0.02, 0.04, 0.05, 0.07, 0.09, 0.09, 9, 9])
-    assert yaw_bins_mean(nmes, yaw) == pytest.approx((0.03 + 0.06 + 0.09) / 3)
-    assert yaw_bins_mean(nmes[:4], yaw[:4]) is None
+    mean = yaw_bins_mean(nmes, yaw, np.arange(8), plain_values)
+    assert mean == pytest.approx((0.03 + 0.06 + 0.09) / 3)
+    assert yaw_bins_mean(nmes[:4], yaw[:4], np.arange(4), plain_values) is None
     assert balanced_mean([1, 2, 3], [0, 0, 2]) == 2.25
 
 
@@ -193,7 +189,7 @@ def test_scores_say_bins_and_labels(faces, tmp_path):
     }
     result = run_module(
         "-m",
-        "senet_kp.evaluate",
+        "senet_kp.scoring.evaluate",
         *(f for k, v in options.items() for f in (f"--{k}", v)),
         "--json",
         tmp_path / "scores.json",
@@ -217,7 +213,9 @@ def test_scores_say_bins_and_labels(faces, tmp_path):
 
 def test_the_report_shows_the_balanced_mean_and_attributes(faces, data, tmp_path):
     models = (ROOT / "export/pretrained/senet68.pb",)
-    config = ReportConfig(models, faces, (data,), None, "test", "box", out=tmp_path / "r.html")
+    config = ReportConfig(
+        models=models, records=faces, data=(data,), normaliser="box", out=tmp_path / "r.html"
+    )
     numbers = write_report(config)
     model = numbers["models"][0]
     scores, _ = evaluate(EvaluateConfig(model=models[0], records=faces, normaliser="box"))
@@ -225,7 +223,7 @@ def test_the_report_shows_the_balanced_mean_and_attributes(faces, data, tmp_path
     assert mean["value"] == pytest.approx(scores["yaw_bins_mean"])
     assert mean["low"] < mean["value"] < mean["high"]
     html = config.out.read_text()
-    assert percent(mean["value"]) in html and "In no bin: 1 faces above 90." in html
+    assert percent(mean["value"]) in html and "Faces in no bin: 1 above 90." in html
     assert "Scores by attribute" not in html
     model["tags"] = {"blur": model["scores"]["all"]}
     html = page(numbers, dict.fromkeys(range(8), ""))

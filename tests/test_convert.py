@@ -12,9 +12,10 @@ import pytest
 from conftest import run_module
 
 from senet_kp.export import convert as convert_module
-from senet_kp.export.convert import EXPORTS, ConvertConfig, convert, remarks, table
+from senet_kp.export.convert import ENGINES, ConvertConfig, convert, remarks, table
 from senet_kp.export.parity import INT8_PX, LIMIT_PX
-from senet_kp.inference.backends import BACKENDS, engine_of, open_backend
+from senet_kp.export.writers import EXPORTS
+from senet_kp.inference.backends import engine_of, open_backend
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.input.crops import load_crops
@@ -93,7 +94,7 @@ def test_table_shows_distance_score_and_size(entries):
     assert table([entry]).splitlines()[1].split()[4:7] == ["-", "no", "-"]
     assert remarks([entry]) == [
         "senet.onnx, onnxruntime: needs the package onnxruntime, which is not installed",
-        "flagged: senet.onnx has an error 3.1% larger than the graph's",
+        "flagged: the NME of senet.onnx is 3.1% larger than the graph's",
     ]
 
 
@@ -127,7 +128,7 @@ def test_a_file_is_run_by_the_first_engine_that_can(folder):
         "senet-int8.tflite": "tflite",
         "senet-saved-model": "tensorflow",
     }
-    assert {name for engines in RUNS.values() for name in engines} == {*BACKENDS}
+    assert {name for engines in RUNS.values() for name in engines} == {*ENGINES}
     with pytest.raises(UserError, match="no backend 'torch', only auto, opencv"):
         engine_of(folder / "senet.pb", "torch")
 
@@ -215,7 +216,7 @@ def test_a_file_that_strays_is_not_written(model, records, tmp_path, monkeypatch
     path = copied(model, tmp_path)
     (half,) = (export for export in EXPORTS if export.ending == "-float16.tflite")
     monkeypatch.setattr(convert_module, "EXPORTS", [replace(half, limit_px=1e-9)])
-    with pytest.raises(CheckError, match="senet-float16.tflite in tflite puts point"):
+    with pytest.raises(CheckError, match="senet-float16.tflite in tflite puts landmark"):
         convert(ConvertConfig(model=path, records=records))
     assert {p.name for p in tmp_path.iterdir()} == {"senet.pb", "senet.json"}
     assert "exports" not in read_card(path)
@@ -231,7 +232,7 @@ def test_a_larger_error_is_flagged_and_other_files_stay_listed(
     assert exit_code_of(convert_module.main) == 0
     found = read_card(path)["exports"]
     printed = capsys.readouterr().out
-    assert table(found) in printed and "flagged: senet.onnx has an error" in printed
+    assert table(found) in printed and "flagged: the NME of senet.onnx is" in printed
     assert [entry["file"] for entry in found] == list(RUNS)
     assert [entry["file"] for entry in found if entry.get("flagged")] == ["senet.onnx"]
 

@@ -1,4 +1,4 @@
-"""Cross-validation: how groups are dealt, the folds' records, the table, going on after a stop."""
+"""Cross-validation: groups to folds, the records of a fold, the table, resuming after a stop."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def records_of(folder, *sides):
     return [record for side in sides for record in read_records(folder, manifest, side)]
 
 
-# --- dealing ---
+# --- groups to folds ---
 
 
 @given(st.text(), st.integers(0, 1000), st.integers(2, 20))
@@ -43,25 +43,25 @@ def test_a_group_has_one_fold_of_those_there_are(group, seed, folds):
     assert fold_of(group, seed, folds) == fold_of(group, seed, folds) in range(folds)
 
 
-def test_folds_are_about_equal_and_the_seed_deals_them_anew():
+def test_folds_have_similar_sizes_and_depend_on_the_seed():
     groups = [f"photo{number}" for number in range(2000)]
-    dealt = np.array([fold_of(group, 0, 5) for group in groups])
-    counts = np.bincount(dealt, minlength=5)
+    folds = np.array([fold_of(group, 0, 5) for group in groups])
+    counts = np.bincount(folds, minlength=5)
     assert counts.sum() == 2000 and counts.min() > 340 and counts.max() < 460
     again = np.array([fold_of(group, 1, 5) for group in groups])
-    assert 0.15 < (dealt == again).mean() < 0.25  # one in five by chance
+    assert 0.15 < (folds == again).mean() < 0.25  # one in five by chance
 
 
 @pytest.mark.parametrize(
-    ("fold_test_side", "dealt"),
+    ("fold_test_side", "sides"),
     [
         (False, ("train", "val")),
         (True, ("train", "val", "test")),
     ],
 )
-def test_folds_cover_everything_once_and_split_no_group(records, tmp_path, fold_test_side, dealt):
+def test_folds_cover_everything_once_and_split_no_group(records, tmp_path, fold_test_side, sides):
     settings = config(records, tmp_path, folds=3, fold_test_side=fold_test_side)
-    every = sorted(record.name for record in records_of(records, *dealt))
+    every = sorted(record.name for record in records_of(records, *sides))
     validated = []
     for fold in range(3):
         folder = tmp_path / f"fold-{fold}"
@@ -94,7 +94,7 @@ def test_records_come_out_as_they_went_in_and_are_written_once(records, tmp_path
 
 
 def test_more_folds_than_groups_are_refused(records, tmp_path):
-    with pytest.raises(UserError, match="no group falls on fold .*fewer --folds"):
+    with pytest.raises(UserError, match="side of fold .* has no group; use fewer --folds"):
         for fold in range(1000):
             fold_records(config(records, tmp_path, folds=1000), fold, tmp_path / str(fold))
     assert not list(tmp_path.glob(".*.tmp"))
@@ -106,7 +106,7 @@ def test_more_folds_than_groups_are_refused(records, tmp_path):
 def test_it_stops_goes_on_and_writes_the_table(records, tmp_path, capsys):
     out = tmp_path / "crossval"
     assert crossval(config(records, out, max_minutes=1e-4)) == 0
-    assert "fold 0 is not done; the same command goes on" in capsys.readouterr().out
+    assert "fold 0 is not complete; run the same command to resume" in capsys.readouterr().out
     assert not (out / "folds.csv").exists() and not (out / "fold-1").exists()
     assert crossval(config(records, out)) == 0
     printed = capsys.readouterr().out
@@ -149,8 +149,13 @@ def test_the_table_by_hand():
 
 @pytest.mark.parametrize(
     "flags, word",
-    [(["--folds", "1"], "--folds is at least 2"), (["--train-on-val"], "--train-on-val would")],
+    [
+        (["--folds", "1"], "--folds must be at least 2"),
+        (["--train-on-val"], "--train-on-val cannot be used"),
+    ],
 )
 def test_senseless_flags_exit_with_2(records, tmp_path, flags, word):
-    result = run_module("-m", "senet_kp.crossval", "--records", records, "--out", tmp_path, *flags)
+    result = run_module(
+        "-m", "senet_kp.scoring.crossval", "--records", records, "--out", tmp_path, *flags
+    )
     assert_one_line_error(result, 2, word)

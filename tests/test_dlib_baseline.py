@@ -121,7 +121,7 @@ def test_train_on_val_uses_the_val_side_and_does_not_score_it(records, tmp_path)
     assert result["faces"] == sides["train"]["records"] + sides["val"]["records"]
     assert list(result["scores"]) == ["test"]
     with pytest.raises(CheckError, match="both.dat"):
-        evaluate(EvaluateConfig(out, records, "val"))
+        evaluate(EvaluateConfig(model=out, records=records, side="val"))
 
 
 def test_faces_with_missing_points_are_left_out(records, tmp_path, monkeypatch, capsys):

@@ -15,7 +15,8 @@ from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
 from senet_kp.inference.model_card import read_card
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.nets.tf1 import tf
-from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, scores
+from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
+from senet_kp.scoring.scores import scores
 from senet_kp.tfrecords.errors import CheckError, InputError, ModelError
 from senet_kp.tfrecords.files import sha256_of_file
 from senet_kp.tfrecords.shards import read_manifest
@@ -98,16 +99,18 @@ def test_gate_names_engine_face_and_point_that_differ(model, crops):
     assert result["faces"] == len(crops) >= 64
     trained[7, 30, 0] += 0.02 / 128
     trained[9] += 1
-    with pytest.raises(CheckError, match=f"tensorflow puts point 30 of {crops.names[7]} 0.02 px"):
+    with pytest.raises(
+        CheckError, match=f"tensorflow puts landmark 30 of {crops.names[7]} 0.02 px"
+    ):
         check_parity(model.read_bytes(), trained, crops)
     trained[7, 30, 0] = np.nan
-    with pytest.raises(CheckError, match=f"point 30 of {crops.names[7]} nan px"):
+    with pytest.raises(CheckError, match=f"landmark 30 of {crops.names[7]} nan px"):
         check_parity(model.read_bytes(), trained, crops)
 
 
 def test_gate_wants_64_faces(model, crops):
     few = Crops(**{key: value[:63] for key, value in vars(crops).items()})
-    with pytest.raises(CheckError, match="wants 64 faces, the records hold 63"):
+    with pytest.raises(CheckError, match="needs 64 faces, but the records contain 63"):
         check_parity(model.read_bytes(), np.zeros((63, 68, 2)), few)
 
 
@@ -124,7 +127,7 @@ def test_batch_norm_that_never_moved_is_refused(run, records, tmp_path):
     prefix = save_variables(tmp_path, values | {name: np.zeros_like(values[name])})
     config = FreezeConfig(run, records, tmp_path / "senet.pb", checkpoint=str(prefix))
     with pytest.raises(
-        CheckError, match="stage3_block1/conv/BatchNorm/moving_mean never moved from 0"
+        CheckError, match="stage3_block1/conv/BatchNorm/moving_mean is still at its initial value 0"
     ):
         freeze(config)
     assert not (tmp_path / "senet.pb").exists()
@@ -132,7 +135,7 @@ def test_batch_norm_that_never_moved_is_refused(run, records, tmp_path):
 
 def test_training_ops_are_refused(run, records, tmp_path, monkeypatch):
     monkeypatch.setattr(freeze_module, "ALLOWED_OPS", freeze_module.ALLOWED_OPS - {"Sigmoid"})
-    with pytest.raises(CheckError, match="may not hold: Sigmoid"):
+    with pytest.raises(CheckError, match="ops that OpenCV may not run: Sigmoid"):
         freeze(FreezeConfig(run, records, tmp_path / "senet.pb"))
 
 
@@ -207,7 +210,7 @@ def test_regions_by_hand():
 def test_evaluate_command_writes_json_table_and_curve(model, records, tmp_path):
     target, curve = tmp_path / "scores.json", tmp_path / "ced.png"
     flags = ["--model", model, "--records", records, "--normaliser", "box", "--json", target]
-    result = run_module("-m", "senet_kp.evaluate", *flags, "--ced", curve)
+    result = run_module("-m", "senet_kp.scoring.evaluate", *flags, "--ced", curve)
     assert result.returncode == 0, result.stderr
     written = json.loads(target.read_text())
     assert written["normaliser"] == "box" and written["side"] == "test"
@@ -224,6 +227,6 @@ def test_model_of_another_box_is_refused(model, records, tmp_path):
     card["box"]["scale"] = 1.5
     card_path.write_text(json.dumps(card))
     result = run_module(
-        "-m", "senet_kp.evaluate", "--model", tmp_path / "senet.pb", "--records", records
+        "-m", "senet_kp.scoring.evaluate", "--model", tmp_path / "senet.pb", "--records", records
     )
     assert_one_line_error(result, 4, "another face box")

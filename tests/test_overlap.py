@@ -267,13 +267,13 @@ def test_data_of_the_initial_checkpoint_count_as_training_data():
 
 def test_scoring_on_the_test_side_of_the_training_records_is_clean(model, run, records):
     for path in (model, run):
-        overlap = evaluate(EvaluateConfig(path, records))[0]["overlap"]
+        overlap = evaluate(EvaluateConfig(model=path, records=records))[0]["overlap"]
         assert overlap["faces"] == 0 and overlap["not_compared_with"] == []
         assert overlap["compared_with"] == [read_manifest(records)["records_sha256"]]
 
 
 def test_scoring_on_the_trained_side_is_refused(model, records):
-    config = EvaluateConfig(model, records, "train")
+    config = EvaluateConfig(model=model, records=records, side="train")
     count = read_manifest(records)["sides"]["train"]["records"]
     with pytest.raises(CheckError, match=f"trained on {count} of the {count} faces of the train"):
         evaluate(config)
@@ -285,7 +285,7 @@ def test_scoring_on_the_trained_side_is_refused(model, records):
 def test_scoring_on_other_records_with_its_pictures_is_refused(model, records, twins, tmp_path):
     scored = (
         "-m",
-        "senet_kp.evaluate",
+        "senet_kp.scoring.evaluate",
         "--model",
         model,
         "--records",
@@ -310,14 +310,15 @@ def test_scoring_on_other_records_with_its_pictures_is_refused(model, records, t
 
 
 def test_new_faces_are_scored_and_wrong_training_records_refused(model, records, strangers, twins):
-    said = evaluate(EvaluateConfig(model, strangers, trained_on=(records,)))[0]["overlap"]
+    config = EvaluateConfig(model=model, records=strangers, trained_on=(records,))
+    said = evaluate(config)[0]["overlap"]
     assert said["faces"] == 0 and said["not_compared_with"] == []
     with pytest.raises(UserError, match="not the records that the model was trained on"):
-        evaluate(EvaluateConfig(model, strangers, trained_on=(twins,)))
+        evaluate(replace(config, trained_on=(twins,)))
 
 
 def test_the_report_refuses_overlap_and_states_the_check(model, records, twins, tmp_path):
-    config = ReportConfig((model,), twins, box_faces=2, out=tmp_path / "report.html")
+    config = ReportConfig(models=(model,), records=twins, box_faces=2, out=tmp_path / "report.html")
     with pytest.raises(CheckError, match="was trained on"):
         write_report(replace(config, trained_on=(records,)))
     assert not config.out.exists()
@@ -325,7 +326,7 @@ def test_the_report_refuses_overlap_and_states_the_check(model, records, twins, 
     faces = numbers["models"][0]["overlap"]["faces"]
     assert faces > 2 and f"was trained on {faces} of these faces" in config.out.read_text()
     write_report(config)
-    assert "were not at hand (--trained-on)" in config.out.read_text()
+    assert "were not available to this report (--trained-on)" in config.out.read_text()
 
 
 def test_a_model_without_a_card_needs_the_training_records_as_a_flag(records, strangers, tmp_path):
@@ -335,7 +336,8 @@ def test_a_model_without_a_card_needs_the_training_records_as_a_flag(records, st
     trees = TreeConfig(cascade_depth=1, num_trees_per_cascade_level=2)
     train_baseline(BaselineConfig(records=records, out=path, faces=4, trees=trees, threads=1))
     shutil.move(path.with_suffix(".json"), tmp_path / "card.json")
-    said = evaluate(EvaluateConfig(path, strangers))[0]["overlap"]
+    config = EvaluateConfig(model=path, records=strangers)
+    said = evaluate(config)[0]["overlap"]
     assert said["not_compared_with"] == [UNKNOWN]
-    said = evaluate(EvaluateConfig(path, strangers, trained_on=(records,)))[0]["overlap"]
+    said = evaluate(replace(config, trained_on=(records,)))[0]["overlap"]
     assert said["not_compared_with"] == [] and said["faces"] == 0

@@ -12,7 +12,7 @@ from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import FORMATS, p1
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.prepare import prepare
-from senet_kp.scoring.evaluate import label_source
+from senet_kp.scoring.scores import label_source
 from senet_kp.tfrecords.errors import InputError, UserError
 from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 

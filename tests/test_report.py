@@ -25,7 +25,9 @@ from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
 @pytest.fixture(scope="module")
 def config(model, run, records, tree, tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "report.html"
-    return ReportConfig((model, run), records, (tree,), run, box_faces=10_000, out=out)
+    return ReportConfig(
+        models=(model, run), records=records, data=(tree,), run=run, box_faces=10_000, out=out
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def test_the_same_input_gives_the_same_bytes(config, numbers, tmp_path):
 
 
 def test_without_pictures_the_page_says_what_it_lacks(config, model, records, tmp_path):
-    lean = ReportConfig((model,), records, box_faces=2, out=tmp_path / "lean.html")
+    lean = ReportConfig(models=(model,), records=records, box_faces=2, out=tmp_path / "lean.html")
     numbers = write_report(lean)
     assert numbers["models"][0]["detected"] == {"note": NO_DATA}
     html = lean.out.read_text()

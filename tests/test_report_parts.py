@@ -15,13 +15,16 @@ from senet_kp.face.metrics import normaliser
 from senet_kp.inference.dlib_detector import FaceDetector
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.input.crops import Crops, load_crops, load_stored
-from senet_kp.report.__main__ import ReportConfig
+from senet_kp.report import sections
 from senet_kp.report.bootstrap import estimates
 from senet_kp.report.box_sensitivity import SCALES, SHIFTS, box_curves, points_in_box
 from senet_kp.report.detector_boxes import compare_boxes, file_of, find_pictures, points_in_detected
 from senet_kp.report.gallery import choose
-from senet_kp.report.numbers import _by_tag, _names, _paired
+from senet_kp.report.numbers import _names, _paired
+from senet_kp.scoring import evaluate as evaluate_module
+from senet_kp.scoring import scores as scores_module
 from senet_kp.scoring.models import Model, open_model
+from senet_kp.scoring.scores import METRICS, FaceErrors, Metric, breakdown, face_errors, scores
 from senet_kp.tfrecords.errors import InputError, ModelError
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.training_curve import SHOWN_ROWS, training_curve
@@ -93,10 +96,32 @@ def test_paired_comparison_by_hand():
 
 def test_attributes_by_hand():
     crops = replace(make_crops(4), tags=[("blur",), (), ("blur", "pose"), ()])
-    found = _by_tag(np.array([0.02, 0.03, 0.06, 0.09]), crops, ReportConfig())
+    errors = FaceErrors(crops, IBUG68, np.zeros((4, 68)), np.array([0.02, 0.03, 0.06, 0.09]))
+    found = breakdown(errors, 0.08, estimates)["tags"]
     assert {name: part["faces"] for name, part in found.items()} == {"blur": 2, "pose": 1}
     assert found["blur"]["nme"]["value"] == pytest.approx(0.04)
     assert found["pose"]["failure_rate"]["value"] == 0
+
+
+def test_a_new_metric_appears_in_both_commands(monkeypatch):
+    largest = Metric("nme_max", "largest NME", lambda nmes, threshold: np.max(nmes), 2)
+    for module in (scores_module, evaluate_module, sections):
+        monkeypatch.setattr(module, "METRICS", (*METRICS, largest))
+    crops = make_crops(4)
+    predicted = crops.landmarks + np.array([0, 0.01, 0.02, 0.03])[:, None, None]
+    result = scores(predicted, crops, IBUG68, "box")
+    expected = result["nme_max"]
+    assert expected > result["nme"]
+    stated = {"side": "test", "box_source": "landmarks", "label_source": "p1", "engine": "opencv"}
+    assert f"largest NME {expected:>16.2%}" in evaluate_module.score_table(result | stated)
+    part = breakdown(face_errors(predicted, crops, IBUG68, "box"), 0.08, estimates)["all"]
+    assert part["nme_max"]["value"] == expected
+    conditions = stated | {"faces": 4, "groups": 4, "normaliser": "box", "threshold": 0.08}
+    conditions |= {"records_sha256": "0" * 64, "interval": {"level": 0.95}}
+    overlap = {"faces": 0, "not_compared_with": []}
+    model = {"name": "a.pb", "scores": {"all": part}, "overlap": overlap}
+    page = sections.summary({"conditions": conditions, "models": [model]})
+    assert "largest NME, %" in page and f">{100 * expected:.2f}<" in page
 
 
 # --- displaced boxes ---
@@ -241,7 +266,7 @@ def test_pictures_of_faces_are_found_below_folders_and_label_files(tmp_path):
         "one/a.jpg",
         "two/b.jpg",
     ]
-    with pytest.raises(InputError, match="no c.jpg there"):
+    with pytest.raises(InputError, match="the picture c.jpg is not there"):
         find_pictures(["c.jpg"], roots)
 
 

@@ -5,11 +5,14 @@ valid points of a face, divided by a length measured on the true landmarks. It i
 landmarks may be in pixels or box-relative (boxes are square).
 """
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from senet_kp.face.scheme import LandmarkScheme
 
-NORMALISERS = ("inter-ocular", "inter-pupil", "box", "diagonal")
+Normaliser = Literal["inter-ocular", "inter-pupil", "box", "diagonal"]
+NORMALISERS = get_args(Normaliser)
 
 
 def normaliser(truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""What a trained model is worth, on one page: `python -m senet_kp.report`."""
+"""The report that compares trained models on one HTML page: `senet-kp report`."""

@@ -1,11 +1,12 @@
-"""python -m senet_kp.report --models out/senet.pb other.pb --records out/tfrecords
+"""senet-kp report --models out/senet.pb other.pb --records out/tfrecords
 
-Measures models on one side of a record folder and writes a page, out/report.html, and the same
-numbers, out/report.json: scores with intervals by subset, yaw, region and point, what a misplaced
-box costs, and with --data what is left with dlib's boxes on the whole pictures. The first model
-is compared with each of the others. About a minute a model for 1,000 faces.
-Exit codes: 0 done, 2 unusable arguments, 3 the records or pictures cannot be read, 4 a model
-cannot be used, 5 a model was trained on some of the faces, 6 the report cannot be written.
+Compares models on one side of a record folder. Writes a page, out/report.html, and the same numbers
+as out/report.json: scores with confidence intervals by subset, yaw, facial region and landmark; the
+sensitivity to a displaced face box; and, with --data, the scores with dlib's face detector on the
+original pictures. The first model is compared with each of the others. Takes about a minute per
+model and 1,000 faces.
+Exit codes: 0 done, 2 invalid arguments, 3 the records or pictures cannot be read, 4 a model cannot
+be used, 5 a model was trained on some of the faces, 6 the report cannot be written.
 """
 
 import sys
@@ -14,49 +15,37 @@ from pathlib import Path
 
 import tyro
 
-from senet_kp.inference.backends import AUTO
 from senet_kp.report.numbers import collect
 from senet_kp.report.page import page
-from senet_kp.scoring.evaluate import check
+from senet_kp.scoring.config import ScoringConfig, check
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes, write_json
 
 
-@dataclass(frozen=True)
-class ReportConfig:
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(ScoringConfig):
     models: tuple[Path, ...] = (Path("out/senet.pb"),)
-    """frozen graphs (.pb), what was exported from them, training runs (folders) or dlib shape
+    """frozen graphs (.pb), files exported from them, folders of training runs, or dlib shape
     predictors (.dat)"""
-    records: Path = Path("out/tfrecords")
-    """record folder"""
     data: tuple[Path, ...] = ()
-    """folders that the records were prepared from, to search the pictures with dlib"""
+    """folders that the records were prepared from, to run dlib on the original pictures"""
     run: Path | None = None
-    """training run whose curves are shown"""
-    side: str = "test"
-    """train, val or test"""
-    normaliser: str = "inter-ocular"
-    """inter-ocular (outer eye corners), inter-pupil, box (sqrt of its area) or diagonal"""
-    threshold: float = 0.08
-    """NME above which a face counts as failed, and where the area under the curve ends"""
-    backend: str = AUTO
-    """opencv, tensorflow, onnxruntime or tflite, for model files; auto takes the first that can"""
-    trained_on: tuple[Path, ...] = ()
-    """record folders that the models were trained on, where they are not the scored ones"""
-    allow_overlap: bool = False
-    """score faces too that a model was trained on"""
+    """training run whose loss and validation curves are shown"""
     box_faces: int = 200
-    """faces, drawn at random, whose boxes are moved and scaled"""
+    """number of randomly drawn faces whose boxes are shifted and scaled"""
     detector_faces: int = 2000
-    """faces, drawn at random, whose pictures dlib searches"""
+    """number of randomly drawn faces on whose pictures dlib runs"""
     seed: int = 0
-    """of the intervals and of what is drawn at random"""
+    """seed of the confidence intervals and of all random draws"""
     out: Path = Path("out/report.html")
-    """the page; the numbers go beside it as .json"""
+    """the page, a .html file; the numbers are written to the same name with .json"""
 
 
 def write_report(config: ReportConfig) -> dict:
-    """Measure, write both files, return the numbers."""
+    """Compute the numbers, write the page and the JSON file, and return the numbers.
+
+    Raises UserError and its subclasses as the exit codes above list them.
+    """
     check(config)
     _check(config)
     numbers, pictures = collect(config)
@@ -67,15 +56,15 @@ def write_report(config: ReportConfig) -> dict:
 
 def _check(config: ReportConfig):
     if config.out.suffix != ".html":
-        raise UserError(f"--out {config.out}: the name of a report ends in .html")
+        raise UserError(f"--out {config.out}: the name of the report must end in .html")
     if not config.models:
-        raise UserError("--models names no model")
+        raise UserError("--models must name at least one model")
     if config.box_faces < 1 or config.detector_faces < 1:
-        raise UserError("--box-faces and --detector-faces are at least 1")
+        raise UserError("--box-faces and --detector-faces must be at least 1")
 
 
 def main():
-    config = tyro.cli(ReportConfig, prog="python -m senet_kp.report", description=__doc__)
+    config = tyro.cli(ReportConfig, prog="senet-kp report", description=__doc__)
     numbers = write_report(config)
     for model in numbers["models"]:
         nme = model["scores"]["all"]["nme"]

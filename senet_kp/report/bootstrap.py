@@ -1,9 +1,10 @@
-"""How sure a number is: the bootstrap over groups of pictures.
+"""Confidence intervals by a bootstrap over groups of pictures.
 
-Frames of one person and faces of one photo are alike. Drawing single faces would count them as
-independent and make the interval too narrow, so whole groups are drawn, with replacement, as many
-as there are; the interval reaches from the 2.5th to the 97.5th percentile of what comes out
-(Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+Frames of one person and faces of one photo resemble each other. Resampling single faces would treat
+them as independent and give intervals that are too narrow. Instead, each resample draws as many
+groups as there are, with replacement, and the interval is the range from the 2.5th to the 97.5th
+percentile of the statistic over the resamples (Efron and Tibshirani, "An Introduction to the
+Bootstrap", 1993, chapter 13).
 """
 
 import numpy as np
@@ -14,10 +15,10 @@ METHOD = "percentile bootstrap over groups (photos or persons)"
 
 
 def estimates(statistics: dict, values, groups, seed: int = 0) -> dict:
-    """{name: {"value", "low", "high"}} for functions {name: f} of values [n] or [n, k].
+    """{name: {"value", "low", "high"}} of each statistic, a function of values [n] or [n, k].
 
-    groups [n] names the group of each value. The bounds of the 95 % interval are None where
-    there are fewer than two groups to draw from.
+    groups [n]: the name of each value's group. low and high bound the 95 % interval; they are None
+    if there are fewer than two groups.
     """
     values = np.asarray(values)
     names, member = np.unique(groups, return_inverse=True)

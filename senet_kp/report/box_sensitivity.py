@@ -1,7 +1,7 @@
-"""What a misplaced face box costs: the error against the box's shift and scale.
+"""Sensitivity to the face box: the error as a function of the box's shift and scale.
 
-The stored pictures show the face box and the context round it, so that a displaced box can be cut
-from real pixels; what lies beyond the context is padded with its border.
+The stored pictures contain the face box and the context around it, so a displaced box can be
+cropped from real pixels. Beyond the context, the border pixels are repeated.
 """
 
 from functools import cache
@@ -10,19 +10,21 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.facebox import crop, to_absolute
-from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.metrics import Normaliser, nme, normalised_errors
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
 from senet_kp.scoring.models import Model
 
-SHIFTS = (-0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15)  # sides of the box; right and down are > 0
+SHIFTS = (-0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15)  # in box widths; right and down are > 0
 SCALES = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25)
 
 
-def box_curves(model: Model, stored, crops: Crops, scheme: LandmarkScheme, kind: str) -> dict:
-    """Mean NME with the box moved by SHIFTS in x and in y, and scaled by SCALES.
+def box_curves(
+    model: Model, stored, crops: Crops, scheme: LandmarkScheme, kind: Normaliser
+) -> dict:
+    """The mean NME with the box moved by SHIFTS in x and in y, and scaled by SCALES.
 
-    stored [n, C, C, 3] uint8: the stored pictures of the n faces.
+    stored [n, C, C, 3] uint8 RGB: the stored pictures of the n faces.
     """
     boxes = tqdm(
         total=2 * len(SHIFTS) + len(SCALES), unit="box", desc=model.path.name, disable=None
@@ -57,11 +59,11 @@ def box_curves(model: Model, stored, crops: Crops, scheme: LandmarkScheme, kind:
 
 
 def points_in_box(run, stored, box, size_px: int) -> np.ndarray:
-    """Landmarks [n, N, 2], relative to the face box, that `run` finds in another box.
+    """Landmarks [n, N, 2], relative to the face box, that the model `run` finds in another box.
 
-    box [x, y, w, h] is relative to the face box, which is (0, 0, 1, 1); size_px is the side of
-    the face box in the stored pictures [n, C, C, 3], and of the model's input.
+    box [x, y, w, h]: relative to the face box, which is (0, 0, 1, 1). size_px: the width of the
+    face box in the stored pictures [n, C, C, 3], and of the model's input.
     """
-    edge = (stored.shape[1] - size_px) / 2 - 0.5  # the face box's left, first pixel's centre at 0
-    cut = np.array([edge, edge, 0, 0]) + np.asarray(box) * size_px
-    return np.array([to_absolute(run(crop(picture, cut, size_px)), box) for picture in stored])
+    left = (stored.shape[1] - size_px) / 2 - 0.5  # of the face box; a pixel's centre is an integer
+    box_px = np.array([left, left, 0, 0]) + np.asarray(box) * size_px
+    return np.array([to_absolute(run(crop(picture, box_px, size_px)), box) for picture in stored])

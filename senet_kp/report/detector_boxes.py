@@ -1,4 +1,4 @@
-"""What is left of a model's accuracy with dlib's boxes, on whole pictures as the demo sees them."""
+"""A model's accuracy with dlib's face detector on the original pictures, as in the demo."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.facebox import BoxRule, affine_box, to_relative
-from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.metrics import Normaliser, nme, normalised_errors
 from senet_kp.face.pictures import SUFFIXES, read_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.dlib_detector import MIN_IOU, BoxTransform, FaceDetector, iou
@@ -19,13 +19,17 @@ from senet_kp.tfrecords.schema import picture_of
 
 
 def file_of(name: str) -> str | None:
-    """The file in a face's name, which a number may follow; None for a row of a table."""
+    """The picture file in a face's name "FILE" or "FILE#NUMBER"; None for a row of a table."""
     file = picture_of(name)
     return file if Path(file).suffix.lower() in SUFFIXES else None
 
 
 def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
-    """The file of each face's name, below one of the roots; raises InputError for none."""
+    """The picture file of each face, in one of the root folders.
+
+    A root may also be a label file, whose folder is searched. Raises InputError for a picture that
+    is in no root.
+    """
     paths = []
     for name in map(file_of, names):
         folders = [root.parent if root.is_file() else root for root in roots]
@@ -33,24 +37,25 @@ def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
         if not found:
             where = ", ".join(map(str, roots))
             raise InputError(
-                f"{where}: no {name} there; --data takes the folders that the records were"
-                " prepared from"
+                f"{where}: the picture {name} is not there; pass the folders that the records were"
+                " prepared from with --data"
             )
         paths.append(found[0])
     return paths
 
 
 def detect(paths: list[Path]) -> list[list[np.ndarray]]:
-    """dlib's boxes [x, y, w, h], pixels, in each picture."""
+    """The boxes [x, y, w, h], in pixels, that dlib finds in each picture."""
     detector = FaceDetector()
     bar = tqdm(paths, unit="picture", desc="dlib", disable=None)
     return [[box for box, _ in detector.detect(read_picture(path))] for path in bar]
 
 
 def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxRule) -> list:
-    """For each face the landmarks [N, 2], relative to its true box, that the demo would show.
+    """The landmarks [N, 2] that the demo would show of each face, relative to its true face box.
 
-    None where no box of dlib's, brought to the face box, overlaps the true one by MIN_IOU.
+    None for a face that dlib missed: no detected box, converted to a face box, has an intersection
+    over union of at least MIN_IOU with the true one.
     """
     transform = BoxTransform(**model.detector_box)
     points = []
@@ -68,12 +73,12 @@ def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxR
 
 
 def compare_boxes(
-    points: list, nmes, crops: Crops, scheme: LandmarkScheme, kind: str, seed
+    points: list, nmes, crops: Crops, scheme: LandmarkScheme, kind: Normaliser, seed: int
 ) -> dict:
-    """Per subset and for "all": faces, how many were found, and the NME of those with both boxes.
+    """For each subset and "all": the faces, how many dlib found, and the NME of these by box.
 
-    points: of `points_in_detected`; nmes [n]: the same faces' NMEs with their true boxes. The
-    relative difference is NME with dlib's box over NME with the true box, minus one.
+    points: from `points_in_detected`. nmes [n]: the NMEs of the same faces with their true boxes.
+    The relative difference is the NME with dlib's box over the NME with the true box, minus one.
     """
     found = np.array([shape is not None for shape in points])
     filled = np.array(

@@ -1,7 +1,8 @@
-"""The report's charts as SVG that takes its ink from the page, so that it reads by day and night.
+"""The charts of the report as SVG.
 
-Every function takes numbers of the report and returns one `<svg>` element; no text in them comes
-from outside, the names of the models stand in the page's legends.
+Text and axes take the page's text colour, so that the charts are readable in light and dark mode.
+Every chart function takes the numbers of the report and returns one `<svg>` element. The charts
+contain no text from outside, such as model names; these are in the legends of the page.
 """
 
 import io
@@ -9,8 +10,8 @@ import re
 
 import numpy as np
 
-INK = "#010203"  # stands for the page's text colour until the SVG is written
-# Readable on white and on near-black: contrast 3 and more on either.
+INK = "#010203"  # placeholder, which _for_page replaces with the page's text colour
+# The contrast with white and with near-black is at least 3.
 COLOURS = ("#3b82f6", "#d97706", "#059669", "#ef4444", "#8b5cf6", "#0891b2")
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
@@ -38,12 +39,12 @@ _STYLE = {
 
 
 def colour_of(index: int) -> str:
-    """The colour of the model at that place of the report."""
+    """The colour of the model with this index in the report."""
     return COLOURS[index % len(COLOURS)]
 
 
 def ced_chart(numbers: dict) -> str:
-    """Share of faces with at most each error, a curve a model."""
+    """The cumulative error distribution, one curve per model."""
     errors = 100 * np.array(numbers["ced_errors"])
     threshold = numbers["conditions"]["threshold"]
 
@@ -57,13 +58,16 @@ def ced_chart(numbers: dict) -> str:
 
 
 def mean_face_chart(numbers: dict, index: int) -> str:
-    """A model's mean error at every point: circles on the mean face, as wide as the error."""
+    """The mean error of each landmark of a model, as a circle with this radius on the mean face."""
     from matplotlib.collections import EllipseCollection
 
     face = numbers["mean_face"]
     points = np.array(face["points"])
     radii = face["length"] * np.array([model["points"] for model in numbers["models"]], np.float64)
-    diameters, margin = 2 * np.nan_to_num(radii[index]), np.nanmax(radii)  # one scale for all
+    diameters, margin = (
+        2 * np.nan_to_num(radii[index]),
+        np.nanmax(radii),
+    )  # margin: equal for all models
 
     def draw(axes):
         for line in face["lines"]:
@@ -89,7 +93,7 @@ def mean_face_chart(numbers: dict, index: int) -> str:
 
 
 def shift_chart(numbers: dict) -> str:
-    """Mean NME against the shift of the box: solid to the side, dashed up and down."""
+    """Mean NME against the shift of the box: solid for horizontal, dashed for vertical shifts."""
 
     def draw(axes):
         for index, model in enumerate(numbers["models"]):
@@ -97,7 +101,7 @@ def shift_chart(numbers: dict) -> str:
             shifts = 100 * np.array(boxes["shifts"])
             axes.plot(shifts, 100 * np.array(boxes["nme_shift_x"]), color=colour, marker=".")
             axes.plot(shifts, 100 * np.array(boxes["nme_shift_y"]), "--", color=colour, marker=".")
-        axes.set(ylim=(0, None), xlabel="shift, % of the box's side", ylabel="NME, %")
+        axes.set(ylim=(0, None), xlabel="shift, % of the box width", ylabel="NME, %")
 
     return _svg("shift", draw)
 
@@ -114,23 +118,23 @@ def scale_chart(numbers: dict) -> str:
                 color=colour_of(index),
                 marker=".",
             )
-        axes.set(ylim=(0, None), xlabel="box over its right size", ylabel="NME, %")
+        axes.set(ylim=(0, None), xlabel="scale of the box", ylabel="NME, %")
 
     return _svg("scale", draw)
 
 
 def loss_chart(numbers: dict) -> str:
-    """The training's loss, logarithmic, against its steps."""
-    return _training_chart("loss", numbers["training"], "loss", "loss of the step", 1, "log")
+    """Training loss on a logarithmic axis against the training step."""
+    return _training_chart("loss", numbers["training"], "loss", "training loss", 1, "log")
 
 
 def val_chart(numbers: dict) -> str:
-    """Validation NME against the training's steps."""
+    """Validation NME against the training step."""
     return _training_chart("val", numbers["training"], "val_nme", "validation NME, %", 100)
 
 
 def _training_chart(name, training: dict, column: str, label: str, factor, scale="linear") -> str:
-    values = np.array(training[column], np.float64) * factor  # None becomes NaN: a gap
+    values = np.array(training[column], np.float64) * factor  # None becomes NaN, a gap
 
     def draw(axes):
         axes.plot(training["step"], values, color=COLOURS[0])
@@ -142,12 +146,12 @@ def _training_chart(name, training: dict, column: str, label: str, factor, scale
 
 
 def _svg(name: str, draw, height: float = 3.0) -> str:
-    """The chart that `draw` puts on axes; `name` keeps its ids apart from other charts'."""
+    """The chart that `draw` draws on the axes it is given; `name` makes its element ids unique."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        # 4.7 inches are 338 units: on a phone a unit is a pixel, and 9 point text is readable.
+        # 4.7 inches are 338 units, one pixel each on a phone, where text of 9 points is readable.
         figure = Figure(figsize=(4.7, height), layout="constrained")
         draw(figure.subplots())
         out = io.StringIO()
@@ -156,10 +160,10 @@ def _svg(name: str, draw, height: float = 3.0) -> str:
 
 
 def _for_page(svg: str, name: str) -> str:
-    """The file's `<svg>` element without what only a file needs, or would touch the page."""
+    """The `<svg>` element of an SVG file, without attributes and styles that affect the page."""
     head, _, body = svg[svg.index("<svg") :].strip().partition(">")
     head = re.sub(r' (xmlns(:xlink)?|width|height|version)="[^"]*"', "", head)
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.S)
-    body = re.sub(r"font-family: [^;]*; ", "", body)  # the page's
+    body = re.sub(r"font-family: [^;]*; ", "", body)  # use the font of the page
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     return f"{head}>{body}".replace("xlink:href", "href").replace(INK, "currentColor")

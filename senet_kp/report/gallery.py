@@ -1,4 +1,4 @@
-"""The faces that a model does best, middling and worst, drawn."""
+"""Selects and draws the faces on which a model has its best, median and worst NME."""
 
 import base64
 
@@ -11,13 +11,13 @@ from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
 
 SHOWN = 4  # faces of each kind
-_ENLARGED = 3  # so that points of 128 px crops stay apart on screens of two pixels a unit
+_ENLARGED = 3  # landmarks in crops of 128 px stay distinct on high-resolution screens
 
 
 def choose(nmes, crops: Crops) -> dict:
-    """{"best", "median", "worst"}: lists of {"index", "name", "nme"} of faces [n].
+    """{"best", "median", "worst"}: lists of {"index", "name", "nme"}, from the NMEs [n].
 
-    Each from another group: four frames of one person show no more than one does.
+    The faces of a list are from different groups (photos or persons), to show different cases.
     """
     orders = {
         "best": np.argsort(nmes, kind="stable"),
@@ -34,7 +34,7 @@ def choose(nmes, crops: Crops) -> dict:
 
 
 def draw(gallery: dict, crops: Crops, predicted, scheme: LandmarkScheme) -> dict:
-    """{index: data URI}: the faces as JPEG, true points green, predicted [n, N, 2] red."""
+    """{index: data URI of a JPEG}: true landmarks in green, predicted ones [n, N, 2] in red."""
     indices = {face["index"] for faces in gallery.values() for face in faces}
     return {i: _data_uri(_drawn(crops, i, predicted[i], scheme)) for i in sorted(indices)}
 

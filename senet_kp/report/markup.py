@@ -1,4 +1,7 @@
-"""Pieces of a page. Text goes in as text and is escaped here; what comes out is HTML."""
+"""Functions that build the HTML elements of the page.
+
+Arguments of type str are text and are escaped; arguments and results of type Html are HTML.
+"""
 
 import json
 from html import escape
@@ -7,11 +10,11 @@ from senet_kp.report.figures import colour_of
 
 
 class Html(str):
-    """A string that is HTML already."""
+    """A string that is HTML, and is not escaped again."""
 
 
 def text(value) -> Html:
-    """A value as HTML: escaped, unless it is HTML."""
+    """A value as HTML; it is escaped unless it is Html already."""
     return value if isinstance(value, Html) else Html(escape(str(value)))
 
 
@@ -20,7 +23,10 @@ def joined(*parts) -> Html:
 
 
 def tag(name: str, content, **attributes) -> Html:
-    """`<name ...>content</name>`; a trailing underscore of an attribute's name is taken off."""
+    """`<name ...>content</name>`.
+
+    In the names of attributes, a trailing underscore is removed (class_) and others become hyphens.
+    """
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for key, value in attributes.items()
@@ -33,22 +39,25 @@ def paragraph(content, **attributes) -> Html:
 
 
 def table(label: str, head: list[str], rows: list[list], names: int = 1) -> Html:
-    """A table that scrolls by itself where it is too wide; its first `names` columns hold words."""
+    """A table that scrolls sideways if it is too wide for the screen.
+
+    label: describes it to screen readers. names: number of leading columns that contain text, which
+    are left-aligned; the other columns contain numbers.
+    """
 
     def row(cells, tags) -> Html:
-        sides = ["left"] * names + ["right"] * (len(cells) - names)
-        return tag(
-            "tr", joined(*map(lambda t, c, side: tag(t, c, class_=side), tags, cells, sides))
-        )
+        alignments = ["left"] * names + ["right"] * (len(cells) - names)
+        columns = zip(tags, cells, alignments, strict=True)
+        return tag("tr", joined(*(tag(t, cell, class_=align) for t, cell, align in columns)))
 
     titles = row(head, ["th"] * len(head))
-    lines = [row(cells, ["th"] + ["td"] * len(cells)) for cells in rows]
+    lines = [row(cells, ["th"] + ["td"] * (len(cells) - 1)) for cells in rows]
     content = joined(tag("thead", titles), tag("tbody", joined(*lines)))
     return _scrolling(label, tag("table", content))
 
 
 def facts(label: str, values: dict) -> Html:
-    """Nested values as a table of two columns."""
+    """Nested values as a table of two columns, with keys such as "versions.numpy"."""
     lines = [
         tag("tr", joined(tag("th", key, scope="row"), tag("td", value)))
         for key, value in _flat(values)
@@ -57,14 +66,14 @@ def facts(label: str, values: dict) -> Html:
 
 
 def chart(svg: str, label: str, caption) -> Html:
-    """A figure; `label` is what those hear who cannot see it."""
+    """A figure with a caption; `label` describes it to screen readers."""
     head, _, body = svg.partition(">")
     named = Html(f'{head} role="img" aria-label="{escape(label)}">{body}')
     return tag("figure", joined(named, tag("figcaption", caption)))
 
 
 def model_name(name: str, index: int) -> Html:
-    """A model's name behind the colour that it has in the charts."""
+    """A model's name, after a swatch of its colour in the charts."""
     swatch = tag("span", "", class_="swatch", style=f"background:{colour_of(index)}")
     return tag("span", Html(swatch + tag("span", name)), class_="name")
 
@@ -85,7 +94,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def with_interval(estimate: dict | None, shown, to: str = "–") -> Html:
-    """A cell with {"value", "low", "high"}, each as `shown` says it."""
+    """A table cell with an estimate {"value", "low", "high"}, each formatted by `shown`."""
     if estimate is None:
         return text("–")
     if estimate["low"] is None:

@@ -1,1 +1,1 @@
-"""The error of models on records, and the check that they were not trained on them."""
+"""Scores models on records, and checks that they were not trained on the scored faces."""

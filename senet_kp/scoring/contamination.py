@@ -1,15 +1,17 @@
-"""Whether a model is scored on pictures that it was trained on.
+"""The check that a model is not scored on faces that it was trained on.
 
-A model says by hash which records it learned from, and never what was in them, so the check needs
-the record folders. Where the scored records are the model's own, their sides share no group, which
-preparation proved. Other records may hold the same pictures under other names: 300W-LP's IBUG is
-the whole challenging part of the 300-W test set, AFW, HELEN and LFPW the rest of it.
+A model identifies the records it was trained on by their SHA-256 only, so the check needs the
+record folders themselves. If a model is scored on its own records, its train and test sides share
+no group, because data preparation splits by group. Other records may contain the same pictures
+under other names: the IBUG subset of 300W-LP is the whole challenging part of the 300-W test set,
+and AFW, HELEN and LFPW are the rest of it.
 """
 
 import sys
 from collections import Counter
 from pathlib import Path
 
+from senet_kp.scoring.config import ScoringConfig
 from senet_kp.tfrecords.errors import CheckError, UserError
 from senet_kp.tfrecords.fingerprints import (
     ALIKE_BITS,
@@ -20,14 +22,14 @@ from senet_kp.tfrecords.fingerprints import (
 )
 from senet_kp.tfrecords.shards import read_manifest, trained_sides
 
-SHOWN = 3  # faces that are named
-UNKNOWN = "unknown"  # stands for the hash of records that nothing tells
+SHOWN = 3  # faces that a message names
+UNKNOWN = "unknown"  # used instead of the SHA-256 of records that the model does not identify
 
 
 def trained_records(settings: dict | None) -> dict[str, tuple[str, ...]]:
     """{SHA-256 of a record folder: its sides} that a training learned from, by its settings.
 
-    It goes back along what the training started from. Empty where nothing is known.
+    Includes the trainings that it was initialised from, recursively. Empty without settings.
     """
     found = {}
     while settings:
@@ -38,37 +40,41 @@ def trained_records(settings: dict | None) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def check_overlap(models, config, manifest: dict) -> list[dict]:
-    """For each Model what "overlap" says in its result: which scored faces it was trained on.
+def check_overlap(models, config: ScoringConfig, manifest: dict) -> list[dict]:
+    """The "overlap" entry of each Model's scores: the scored faces that it was trained on.
 
-    config: its records and side are scored, its trained_on names record folders of trainings.
-    Raises CheckError where there are such faces, unless config.allow_overlap, and UserError for
-    records that no model was trained on.
+    manifest: of config.records. Prints a warning for training records whose folder is not known.
+    Raises CheckError if a model was trained on scored faces, unless config.allow_overlap is set,
+    and UserError if config.trained_on names records that no model was trained on.
     """
     folders = {read_manifest(path)["records_sha256"]: path for path in config.trained_on}
     known = {records for model in models for records in model.trained_on}
-    if all(model.trained_on for model in models) and (strange := folders.keys() - known):
-        path = folders[min(strange)]
-        raise UserError(f"--trained-on {path}: not the records that the model was trained on")
-    return [_checked(model, config, manifest, folders) for model in models]
+    if all(model.trained_on for model in models) and (unrelated := folders.keys() - known):
+        path = folders[min(unrelated)]
+        raise UserError(
+            f"--trained-on {path}: these are not the records that the model was trained on; name"
+            " the record folder of its training"
+        )
+    return [_overlap_of(model, config, manifest, folders) for model in models]
 
 
 def comparison(scored_folder, scored_sides, trained_folder, trained_sides) -> list[Meeting]:
-    """The faces of some sides of one record folder that stand in another's too."""
+    """The faces in some sides of one record folder that are also in some sides of another."""
     require_same_crops(scored_folder, trained_folder)
     scored = read_fingerprints(scored_folder, scored_sides)
     return meetings(scored, read_fingerprints(trained_folder, trained_sides))
 
 
-def _checked(model, config, manifest: dict, folders: dict[str, Path]) -> dict:
+def _overlap_of(model, config: ScoringConfig, manifest: dict, folders: dict[str, Path]) -> dict:
     own, found, missing = manifest["records_sha256"], {}, []
+    # A model without a card is assumed to be trained on the train sides of --trained-on.
     trained_on = model.trained_on or dict.fromkeys(folders, ("train",)) or {UNKNOWN: ("train",)}
     for records, sides in trained_on.items():
         if records in folders:
-            met = comparison(config.records, (config.side,), folders[records], sides)
-            found |= {meeting.name: meeting for meeting in met}
+            shared = comparison(config.records, (config.side,), folders[records], sides)
+            found |= {meeting.name: meeting for meeting in shared}
         elif records == own:
-            found |= _of_a_trained_side(config, sides)
+            found |= _faces_of_trained_side(config, sides)
         else:
             missing.append(records)
     faces = manifest["sides"][config.side]["records"]
@@ -86,15 +92,15 @@ def _checked(model, config, manifest: dict, folders: dict[str, Path]) -> dict:
     }
 
 
-def _of_a_trained_side(config, sides) -> dict[str, Meeting]:
-    """All faces of the scored side where the model was trained on it, none of any other."""
+def _faces_of_trained_side(config: ScoringConfig, sides) -> dict[str, Meeting]:
+    """All faces of the scored side if it is one of the trained sides, otherwise none."""
     if config.side not in sides:
         return {}
     names = read_fingerprints(config.records, (config.side,)).names
     return {name: Meeting(name, name, "name", 0) for name in names}
 
 
-def _refusal(model, config, found: list[Meeting], faces: int) -> str:
+def _refusal(model, config: ScoringConfig, found: list[Meeting], faces: int) -> str:
     first = ", ".join(
         meeting.name if meeting.name == meeting.other else f"{meeting.name} ({meeting.other})"
         for meeting in found[:SHOWN]
@@ -102,13 +108,13 @@ def _refusal(model, config, found: list[Meeting], faces: int) -> str:
     more = ", ..." if len(found) > SHOWN else ""
     return (
         f"{config.records}: {model.path} was trained on {len(found):,} of the {faces:,} faces of"
-        f" the {config.side} side: {first}{more}; score it on others, or give --allow-overlap"
+        f" the {config.side} side: {first}{more}; score other faces, or pass --allow-overlap"
     )
 
 
 def _warning(model, missing: list[str]) -> str:
-    which = ", ".join("records that are not known" if r == UNKNOWN else r[:12] for r in missing)
+    names = ", ".join("unknown records" if r == UNKNOWN else f"SHA-256 {r[:12]}" for r in missing)
     return (
-        f"{model.path}: trained on other records ({which}), which these faces were not compared"
-        " with; name their folder with --trained-on"
+        f"warning: {model.path} was trained on records that were not checked for the scored faces"
+        f" ({names}); pass their folder with --trained-on"
     )

@@ -1,11 +1,11 @@
-"""python -m senet_kp.crossval --folds 5 --records out/tfrecords --out out/crossval --steps 2000
+"""senet-kp crossval --folds 5 --records out/tfrecords --out out/crossval --steps 2000
 
-K-fold cross-validation of a training: the groups (photos or people) of a record folder are dealt
-into folds, and each fold is validated on by a network trained on the others. A 4:1 split is
---folds 5. Takes the flags of senet_kp.train; --max-minutes holds for each fold. Every fold has a
-record folder and a run folder under --out, so it wants the space of the records --folds times.
-The same command goes on where it was stopped. Prints the table, writes folds.csv, crossval.json.
-Exit codes: as senet_kp.train's.
+K-fold cross-validation: distributes the groups (photos or people) of a record folder over the
+folds, and for each fold trains a network on the other folds and validates it on this one. --folds 5
+gives a 4:1 split. Accepts all flags of senet-kp train; --max-minutes applies to each fold. Every
+fold has a record folder and a run folder under --out, which takes the disk space of the records
+--folds times. If it is interrupted, the same command resumes it. Prints a table, and writes it as
+folds.csv and crossval.json. Exit codes: those of senet-kp train.
 """
 
 import sys
@@ -19,7 +19,7 @@ import tyro
 from senet_kp.face.scheme import scheme_of
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.input.crops import load_crops
-from senet_kp.scoring.evaluate import list_conditions, scores
+from senet_kp.scoring.scores import list_conditions, scores
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_folder, fraction, write_csv, write_json
 from senet_kp.tfrecords.schema import Record, encode
@@ -50,19 +50,23 @@ class CrossvalConfig(TrainConfig):
     folds: int = 5
     """number of folds"""
     fold_seed: int = 0
-    """of the dealing"""
+    """seed of the distribution of groups over folds"""
     fold_test_side: bool = False
-    """deal the test side too; otherwise it stays unseen"""
+    """include the test side in the folds; otherwise it is not used"""
     out: Path = Path("out/crossval")
-    """folder for the folds and the table"""
+    """output folder for the folds and the table"""
 
 
 def crossval(config: CrossvalConfig) -> int:
-    """Train and score every fold that is not done; write the table when all are."""
+    """Train and score every fold; write the table when all are complete. Return an exit code.
+
+    Folds that an earlier call completed are not trained again. Raises UserError for flags that
+    make no valid cross-validation.
+    """
     if config.folds < 2:
-        raise UserError("--folds is at least 2")
+        raise UserError("--folds must be at least 2")
     if config.train_on_val:
-        raise UserError("--train-on-val would train on the fold that is to be validated on")
+        raise UserError("--train-on-val cannot be used: it would train on the validation fold")
     rows = []
     for fold in range(config.folds):
         records, run = (config.out / f"fold-{fold}" / part for part in ("records", "run"))
@@ -70,7 +74,7 @@ def crossval(config: CrossvalConfig) -> int:
         print(f"fold {fold}: {manifest['sides']['val']['records']:,} faces to validate")
         code = train(_fold_training(config, records, run))
         if RunFolder(run).step < config.steps:
-            print(f"{config.out}: fold {fold} is not done; the same command goes on with it")
+            print(f"{config.out}: fold {fold} is not complete; run the same command to resume it")
             return code
         rows.append(_row(fold, manifest, _fold_scores(records, manifest, run)))
     _write_table(config, rows)
@@ -78,44 +82,46 @@ def crossval(config: CrossvalConfig) -> int:
 
 
 def fold_of(group: str, seed: int, folds: int) -> int:
-    """The fold of a group, by a seeded hash of its name alone: adding groups moves none."""
+    """The fold of a group, a seeded hash of its name: adding groups does not move the others."""
     return int(fraction(group, seed, "fold") * folds)
 
 
 def fold_records(config: CrossvalConfig, fold: int, out: Path) -> dict:
-    """Write the fold's own record folder, or find it there; return its manifest.
+    """Write the record folder of a fold, unless it already exists; return its manifest.
 
-    Its val side is the fold, its train side all others, and it has no test side. Raises UserError
-    where no group falls on one of them.
+    Its val side is this fold, its train side the other folds, and it has no test side. Raises
+    UserError if one of the two sides would be empty.
     """
     source = read_manifest(config.records)
-    dealt = {
+    settings = {
         "fold": fold,
         "folds": config.folds,
         "seed": config.fold_seed,
         "test_side": config.fold_test_side,
         "records_sha256": source["records_sha256"],
     }
-    if not (out / MANIFEST).is_file() or read_manifest(out).get("fold") != dealt:
+    if not (out / MANIFEST).is_file() or read_manifest(out).get("fold") != settings:
         with atomic_folder(out, ours=MANIFEST) as folder:
-            manifest = source | _write_sides(folder, _every_record(config, source), config, fold)
-            manifest |= {"fold": dealt, "records_sha256": records_hash(manifest)}
+            manifest = source | _write_sides(folder, _source_records(config, source), config, fold)
+            manifest |= {"fold": settings, "records_sha256": records_hash(manifest)}
             manifest.pop("split_sha256", None)  # a fold has no split.csv
             write_json(folder / MANIFEST, manifest)
     return read_manifest(out)
 
 
-def _every_record(config: CrossvalConfig, manifest: dict) -> Iterator[Record]:
+def _source_records(config: CrossvalConfig, manifest: dict) -> Iterator[Record]:
     for side in ("train", "val", *(("test",) if config.fold_test_side else ())):
         yield from read_records(config.records, manifest, side)
 
 
-def _write_sides(folder: Path, every: Iterator[Record], config: CrossvalConfig, fold: int) -> dict:
-    """The shards of both sides, and what the manifest says about them."""
+def _write_sides(
+    folder: Path, records: Iterator[Record], config: CrossvalConfig, fold: int
+) -> dict:
+    """Write the shards of both sides; return the manifest entries that describe them."""
     writers = {side: ShardWriter(folder, side, RECORDS_PER_SHARD) for side in ("train", "val")}
     groups = {side: set() for side in writers}
     complete, shape = dict.fromkeys(writers, 0), ShapeStatistics()
-    for record in every:
+    for record in records:
         is_val = fold_of(record.group, config.fold_seed, config.folds) == fold
         side = "val" if is_val else "train"
         writers[side].write(encode(record))
@@ -126,25 +132,23 @@ def _write_sides(folder: Path, every: Iterator[Record], config: CrossvalConfig, 
     for side, found in groups.items():
         if not found:
             raise UserError(
-                f"{config.records}: no group falls on fold {fold}'s {side} side; give fewer"
-                " --folds, another --fold-seed, or more groups"
+                f"{config.records}: the {side} side of fold {fold} has no group; use fewer --folds,"
+                " another --fold-seed, or more groups"
             )
-    sides = {}
-    for side, writer in writers.items():
-        shards = writer.close()
-        records = sum(shard["records"] for shard in shards)
-        sides[side] = {
-            "records": records,
-            "complete": complete[side],
-            "groups": len(groups[side]),
-            "shards": shards,
-        }
     return {
-        "sides": sides,
+        "sides": {
+            side: _side_entry(writer.close(), complete[side], len(groups[side]))
+            for side, writer in writers.items()
+        },
         "groups_on_two_sides": len(groups["train"] & groups["val"]),
         "mean_shape": shape.mean(),
         "shape_spread": shape.spread(),
     }
+
+
+def _side_entry(shards: list[dict], complete: int, groups: int) -> dict:
+    records = sum(shard["records"] for shard in shards)
+    return {"records": records, "complete": complete, "groups": groups, "shards": shards}
 
 
 def _fold_training(config: CrossvalConfig, records: Path, run: Path) -> TrainConfig:
@@ -152,7 +156,7 @@ def _fold_training(config: CrossvalConfig, records: Path, run: Path) -> TrainCon
 
 
 def _fold_scores(records: Path, manifest: dict, run: Path) -> dict:
-    """Scores of the newest checkpoint: the best one was chosen by the fold it is scored on."""
+    """Scores of the latest checkpoint; the best one was selected on the fold that is scored."""
     crops = load_crops(records, manifest, "val")
     prefix = checkpoint_prefix(run, "latest")
     with restored_session(read_settings(run), manifest, prefix) as session:
@@ -172,7 +176,7 @@ def _row(fold: int, manifest: dict, result: dict) -> dict:
 
 
 def fold_table(rows: list[dict]) -> str:
-    """A line a fold, then mean and standard deviation (of a sample) over the folds."""
+    """One line per fold, then the mean and the sample standard deviation of the NME over folds."""
     lines = ["fold  train    val  groups     NME  median  failures"]
     lines += [
         f"{row['fold']:>4}{row['train_faces']:>7,}{row['val_faces']:>7,}{row['val_groups']:>8,}"
@@ -208,7 +212,7 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)
     default = CrossvalConfig(**vars(recipe_of_command_line()))
     config = tyro.cli(
-        CrossvalConfig, prog="python -m senet_kp.crossval", description=__doc__, default=default
+        CrossvalConfig, prog="senet-kp crossval", description=__doc__, default=default
     )
     return crossval(config)
 

@@ -1,4 +1,4 @@
-"""What can be scored, opened by its path: a model file, a training run, a dlib predictor."""
+"""Opens every kind of model that can be scored: model files, training runs, dlib predictors."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from tqdm import tqdm
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import AUTO, engine_of, engine_version, open_backend
 from senet_kp.inference.model_card import SAVED_MODEL, card_beside, kind_of, read_card
+from senet_kp.scoring.config import Backend
 from senet_kp.scoring.contamination import trained_records
 from senet_kp.tfrecords.errors import ModelError
 from senet_kp.tfrecords.files import sha256_of_file
@@ -21,11 +22,11 @@ from senet_kp.tfrecords.files import sha256_of_file
 class Model:
     """A model that is ready to run.
 
-    run:          crop [S, S, 3] uint8 RGB to box-relative landmarks [N, 2]
-    conditions:   what every score of it must say: engine, model, versions, ...
-    card:         how it was made; None where that is not known
-    detector_box: from dlib's box to its face box, the fields of a BoxTransform; None if unknown
-    trained_on:   SHA-256 of the records it learned from: the sides; empty if unknown
+    run:          function of a crop [S, S, 3] uint8 RGB; returns box-relative landmarks [N, 2]
+    conditions:   what is stated with each of its scores: engine, model file, package versions, ...
+    card:         how the model was made; None if unknown
+    detector_box: the fields of the BoxTransform from dlib's box to its face box; None if unknown
+    trained_on:   {SHA-256 of the records it was trained on: their sides}; empty if unknown
     """
 
     path: Path
@@ -36,22 +37,26 @@ class Model:
     trained_on: dict[str, tuple[str, ...]]
 
     def predict(self, images) -> np.ndarray:
-        """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError for what is no number."""
+        """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError if not all are finite."""
         bar = tqdm(images, unit="face", desc=self.path.name, disable=None)
         points = np.array([self.run(image) for image in bar])
         if not np.isfinite(points).all():
-            raise ModelError(f"{self.path}: answers with values that are not finite")
+            raise ModelError(
+                f"{self.path}: its landmarks are not finite (NaN or infinite); train or export the"
+                " model again"
+            )
         return points
 
 
 @contextmanager
-def open_model(path: Path, records: Path, manifest: dict, backend: str = AUTO):
+def open_model(path: Path, records: Path, manifest: dict, backend: Backend = AUTO):
     """The Model at a path, for the faces of a record folder.
 
-    A folder is a training run, whose best checkpoint runs in TensorFlow, unless it is a SavedModel;
-    a `.dat` is a dlib shape predictor; anything else a frozen graph, or what was exported from one,
-    with its card, run by `backend`. Raises ModelError where there is none or it was made for
-    another face box or scheme, and InputError where a run was trained on other records.
+    The path is one of: the folder of a training run, whose best checkpoint runs in TensorFlow; a
+    dlib shape predictor (`.dat`); or a frozen graph or a file exported from one (a SavedModel is a
+    folder), which needs its model card and runs in `backend`. Raises ModelError if the model is
+    missing or was made for another face box or landmark scheme, and InputError if a run was trained
+    on other records.
     """
     if path.is_dir() and kind_of(path) != SAVED_MODEL:
         with _training_run(path, records, manifest) as model:
@@ -62,10 +67,13 @@ def open_model(path: Path, records: Path, manifest: dict, backend: str = AUTO):
         yield _model_file(path, manifest, backend)
 
 
-def _model_file(path: Path, manifest: dict, backend: str) -> Model:
+def _model_file(path: Path, manifest: dict, backend: Backend) -> Model:
     card = read_card(path)
     if (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
-        raise ModelError(f"{path}: made for another face box or scheme than the records'")
+        raise ModelError(
+            f"{path}: made for another face box or landmark scheme than the records; score it on"
+            " records that were prepared with the same settings"
+        )
     trained_on = trained_records(card.get("training", {}).get("settings"))
     engine = engine_of(path, backend)
     run = open_backend(path, engine)
@@ -81,7 +89,7 @@ def _model_file(path: Path, manifest: dict, backend: str) -> Model:
 
 @contextmanager
 def _training_run(path: Path, records: Path, manifest: dict):
-    from senet_kp.train import checkpoints  # TensorFlow only where it is needed
+    from senet_kp.train import checkpoints  # imports TensorFlow, which model files may not need
 
     settings = checkpoints.read_settings(path)
     checkpoints.require_same_records(path, settings, records, manifest)

@@ -1,24 +1,32 @@
-"""The frozen graph as an ONNX file, a SavedModel and TFLite files.
+"""The file formats that a frozen graph can be exported to.
 
-All keep the graph's input and output: INPUT_NODE float32 [1, S, S, 3], RGB, 0..255, and OUTPUT_NODE
-float32 [1, 2N]. Each writer takes the path to write (a folder for the SavedModel), the frozen
-graph's path and crops [n, S, S, 3] uint8 of the train side, and returns what the card is to add.
+EXPORTS lists the files, and `senet-kp export` makes them. A new format is a writer here and one
+more entry. All files keep the input and output of the graph: INPUT_NODE float32 [1, S, S, 3], RGB,
+0..255, and OUTPUT_NODE float32 [1, 2N]. A writer takes the path to write (of a new folder for the
+SavedModel), the path of the frozen graph, and crops [n, S, S, 3] uint8 RGB of the train side; it
+returns additional entries for the model card.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from senet_kp.export.parity import FLOAT16_PX, INT8_PX, LIMIT_PX
 from senet_kp.inference.backends import require_package
 from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE
 from senet_kp.nets.tf1 import quiet, tf
+from senet_kp.tfrecords.files import atomic_folder, atomic_path
 
-# OpenCV 5.0 and ONNX Runtime read 11 to 18 and give the same points; 13 is read by older ones too.
+# OpenCV 5.0 and ONNX Runtime give the same result for opsets 11 to 18; old versions read 13, too.
 OPSET = 13
 
 
 def write_onnx(path: Path, graph: Path, crops) -> dict:
-    """By tf2onnx. The input stays channels-last, so that one preparation serves every format."""
+    """Write an ONNX file with tf2onnx; its input is channels-last (NHWC), as in all formats."""
     onnx = require_package("onnx", "onnx", path)
     tf2onnx = require_package("tf2onnx", "tf2onnx", path)
     names = {f"{name}:0": name for name in (INPUT_NODE, OUTPUT_NODE)}
@@ -40,7 +48,7 @@ def write_onnx(path: Path, graph: Path, crops) -> dict:
 
 
 def write_saved_model(path: Path, graph: Path, crops) -> dict:
-    """With the one signature "serving_default"."""
+    """Write a SavedModel with one signature, "serving_default"."""
     names = (INPUT_NODE, OUTPUT_NODE)
     with tf.Graph().as_default(), tf.Session() as session:
         image, landmarks = tf.import_graph_def(
@@ -52,12 +60,12 @@ def write_saved_model(path: Path, graph: Path, crops) -> dict:
 
 
 def write_float32(path: Path, graph: Path, crops) -> dict:
-    """The graph as it is."""
+    """Write a TFLite file with float32 weights."""
     return _write_tflite(path, _converter(graph).convert)
 
 
 def write_float16(path: Path, graph: Path, crops) -> dict:
-    """Half-precision weights; what runs it on a CPU widens them and calculates in float32."""
+    """Write a TFLite file with float16 weights; on a CPU the arithmetic remains float32."""
     converter = _converter(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
@@ -65,17 +73,18 @@ def write_float16(path: Path, graph: Path, crops) -> dict:
 
 
 def write_int8(path: Path, graph: Path, crops) -> dict:
-    """Weights and activations in eight bits, but for the head; float32 goes in and comes out.
+    """Write a TFLite file with int8 weights and activations, except for the float32 head.
 
-    The head's exponentials span more than 256 steps can: senet68 in int8 throughout puts points
-    63 px off on average, with 16-bit activations 4 px, with float activations and int8 weights
-    0.8 px, and 0.09 px as it is done here. Making its maps in float32 as well gained nothing.
+    Input and output are float32. The exponentials of the head exceed the range of 256 levels: the
+    landmarks of senet68 are off by 63 px on average if everything is int8, by 4 px with 16-bit
+    activations, by 0.8 px with float activations and int8 weights, and by 0.09 px with this writer.
+    Computing the head's maps in float32 as well brought no improvement.
     """
     converter = _converter(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([np.float32(crop)[None]] for crop in crops)
     with quiet():
-        # Its name is of no matter: TensorFlow's one public way to leave some layers as they are.
+        # Despite its name, it is TensorFlow's only public way to exclude layers from quantisation.
         quantiser = tf.lite.experimental.QuantizationDebugger(converter=converter)
         kept = _head(quantiser.calibrated_model)
         quantiser.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
@@ -85,8 +94,11 @@ def write_int8(path: Path, graph: Path, crops) -> dict:
 
 
 def _head(graph: bytes) -> list[str]:
-    """What the operations of a TFLite graph's head give, by name: from the exponential of the maps
-    on, or, where there are no maps, from the last dense layer on."""
+    """The names of the tensors that the head of a TFLite graph computes.
+
+    The head starts at the exponential of the maps or, in a network without maps, at the last dense
+    layer.
+    """
     interpreter = tf.lite.Interpreter(
         model_content=graph,
         experimental_op_resolver_type=(
@@ -117,3 +129,38 @@ def _made_by() -> dict:
 
 def _definition(graph: Path):
     return tf.GraphDef.FromString(graph.read_bytes())
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported file.
+
+    format:      its kind, by which --formats selects it and a backend recognises it
+    ending:      the part of its name after the stem of the frozen graph's name
+    write:       the writer, as described above
+    limit_px:    largest accepted distance of a landmark from the frozen graph's, in input pixels
+    folder_file: for a folder, the file that identifies it as a result of this export
+    """
+
+    format: str
+    ending: str
+    write: Callable
+    limit_px: float = LIMIT_PX
+    folder_file: str | None = None
+
+    def writing(self, path: Path) -> AbstractContextManager[Path]:
+        """A context with a temporary path, which is renamed to `path` unless there is an error."""
+        if self.folder_file:
+            return atomic_folder(path, self.folder_file)
+        return atomic_path(path, path.suffix)
+
+
+EXPORTS = (
+    Export("onnx", ".onnx", write_onnx),
+    Export("tflite", "-float32.tflite", write_float32),
+    Export("tflite", "-float16.tflite", write_float16, FLOAT16_PX),
+    Export("tflite", "-int8.tflite", write_int8, INT8_PX),
+    Export("saved_model", "-saved-model", write_saved_model, folder_file="saved_model.pb"),
+)
+FORMATS = tuple(dict.fromkeys(export.format for export in EXPORTS))
+Format = Literal[FORMATS]

@@ -1,0 +1,342 @@
+"""The sections of the report's page, as HTML.
+
+Every function takes the numbers of the report. It returns None if they contain nothing to show.
+"""
+
+from functools import partial
+
+from senet_kp.report import figures
+from senet_kp.report.markup import (
+    Html,
+    chart,
+    facts,
+    joined,
+    legend,
+    model_name,
+    number,
+    paragraph,
+    percent,
+    table,
+    tag,
+    text,
+    with_interval,
+)
+from senet_kp.scoring.scores import METRICS
+
+signed = partial(percent, sign=True)
+
+
+def summary(numbers: dict) -> Html:
+    """The scores of every model on all faces, and what is needed to read them."""
+    rows = [[name, *_metric_cells(model["scores"]["all"])] for name, model in _models(numbers)]
+    notes = [_explanation(numbers["conditions"])]
+    notes += [note for model in numbers["models"] if (note := _overlap_note(model))]
+    return joined(
+        paragraph(_faces_scored(numbers["conditions"]), class_="soft"),
+        table("Scores of every model", ["model", *_metric_headings()], rows),
+        *(paragraph(note, class_="soft") for note in notes),
+    )
+
+
+def subsets(numbers: dict) -> Html:
+    first = numbers["models"][0]
+    names = [name for name in first["scores"] if name != "all"]
+    tables = [_parts_table(numbers, "scores", names, "subset")]
+    if first["tags"]:
+        tables.append(_parts_table(numbers, "tags", list(first["tags"]), "attribute"))
+    return joined(*tables)
+
+
+def cumulative_errors(numbers: dict) -> Html:
+    caption = (
+        "For every NME, the percentage of faces whose NME is at most as large. The dotted line is"
+        " the failure threshold."
+    )
+    return joined(
+        _legend(numbers),
+        chart(figures.ced_chart(numbers), "Cumulative error distribution", caption),
+    )
+
+
+def comparison(numbers: dict) -> Html | None:
+    if not numbers["comparisons"]:
+        return None
+    rows = [
+        [
+            model_name(pair["other"], index),
+            f"{pair['faces']:,}",
+            with_interval(pair["difference"], signed, to=" to "),
+            with_interval(pair["better"], partial(percent, digits=1)),
+        ]
+        for index, pair in enumerate(numbers["comparisons"], 1)
+    ]
+    first = numbers["models"][0]["name"]
+    note = (
+        f"Compares {first} with each other model on the same faces. A negative difference means"
+        f" that {first} has the smaller error. If the interval does not contain zero, the"
+        " difference is statistically significant."
+    )
+    head = [
+        "compared with",
+        "faces",
+        "difference of the mean NMEs, percentage points",
+        "faces with a smaller error, %",
+    ]
+    return joined(paragraph(note), table("Paired comparison", head, rows))
+
+
+def landmarks(numbers: dict) -> Html:
+    models = numbers["models"]
+    names = [name for name, _ in _models(numbers)]
+    charts = (
+        chart(
+            figures.mean_face_chart(numbers, index),
+            f"Mean error of every landmark, {models[index]['name']}",
+            name,
+        )
+        for index, name in enumerate(names)
+    )
+    rows = [
+        [region, *(with_interval(model["regions"][region], percent) for model in models)]
+        for region in models[0]["regions"]
+    ]
+    return joined(
+        paragraph("The radius of each circle on the mean face is the mean error of that landmark."),
+        tag("div", joined(*charts), class_="charts"),
+        table("NME by region", ["NME, %", *names], rows),
+    )
+
+
+def yaw(numbers: dict) -> Html:
+    first, faces = numbers["models"][0], numbers["conditions"]["faces"]
+    note = (
+        f"The yaw of {first['yaw_estimated_from_points']:,} of the {faces:,} faces is not annotated"
+        " and was estimated from their annotated landmarks."
+    )
+    outside = [
+        f"{count:,} {name.replace('_', ' ')}"
+        for name, count in first["yaw_in_no_bin"].items()
+        if count
+    ]
+    if outside:
+        note += f" Faces in no bin: {', '.join(outside)}."
+    return joined(
+        _parts_table(numbers, "yaw_bins", list(first["yaw_bins"]), "|yaw|, degrees"),
+        *([_yaw_bins_mean(numbers)] if first["yaw_bins_mean"] else []),
+        paragraph(note, class_="soft"),
+    )
+
+
+def box_sensitivity(numbers: dict) -> Html:
+    boxes = numbers["models"][0]["boxes"]
+    note = (
+        f"Measured on {boxes['faces']:,} randomly drawn faces. The face box is shifted or scaled"
+        f" within the stored picture, which is {boxes['context']:g} times as wide as the box;"
+        " beyond its border, the border pixels are repeated. The error of the landmarks found in"
+        " the displaced box is computed as before."
+    )
+    shift = chart(
+        figures.shift_chart(numbers),
+        "Error against the shift of the box",
+        "Solid line: horizontal shift, positive to the right. Dashed line: vertical shift, positive"
+        " downwards.",
+    )
+    scale = chart(
+        figures.scale_chart(numbers),
+        "Error against the scale of the box",
+        "At a scale of 1 the box is as large as in training; above 1 it is larger.",
+    )
+    charts = tag("div", joined(shift, scale), class_="charts")
+    return joined(paragraph(note), _legend(numbers), charts)
+
+
+def detector(numbers: dict) -> Html:
+    measured = [(name, model["detected"]) for name, model in _models(numbers)]
+    notes = [paragraph(joined(name, found["note"])) for name, found in measured if "note" in found]
+    by_model = [(name, found["parts"]) for name, found in measured if "parts" in found]
+    if not by_model:
+        return joined(*notes)
+    transform = next(found["transform"] for _, found in measured if "parts" in found)
+    procedure = (
+        "The original pictures are processed as in the demo: dlib detects the faces, each detected"
+        " box is converted to a face box as the model card specifies, and the network runs twice,"
+        " first on this box and then on the box around the landmarks it found. A face counts as"
+        " found if a converted box overlaps its true face box. The errors are those of the faces"
+        " that were found."
+    )
+    return joined(
+        paragraph(procedure),
+        _detector_table(by_model),
+        *notes,
+        paragraph(_box_spread(transform), class_="soft"),
+    )
+
+
+def gallery(numbers: dict, pictures: dict) -> Html:
+    name = numbers["models"][0]["name"]
+    note = (
+        f"The faces on which {name} has its smallest, median and largest errors, each of a"
+        " different photo or person. Green: annotated landmarks; red: predicted landmarks. The NME"
+        " is below each face."
+    )
+    parts = []
+    for kind, faces in numbers["gallery"].items():
+        shown = (_drawn_face(face, pictures) for face in faces)
+        parts += [tag("h3", kind.capitalize()), tag("div", joined(*shown), class_="faces")]
+    return joined(paragraph(note), *parts)
+
+
+def training(numbers: dict) -> Html | None:
+    curve = numbers["training"]
+    if curve is None:
+        return None
+    caption = "Loss of single steps on a logarithmic scale."
+    charts = [chart(figures.loss_chart(numbers), "Training loss", caption)]
+    val_nmes = [value for value in curve["val_nme"] if value is not None]
+    if val_nmes:
+        caption = f"Mean NME on the validation side; the minimum is {percent(min(val_nmes))} %."
+        charts.append(chart(figures.val_chart(numbers), "Validation error", caption))
+    return joined(
+        paragraph(f"The training run {curve['run']}, {curve['step'][-1]:,.0f} steps."),
+        tag("div", joined(*charts), class_="charts"),
+    )
+
+
+def models(numbers: dict) -> Html:
+    parts = []
+    for name, model in _models(numbers):
+        values = model["conditions"] | {"overlap": model["overlap"]}
+        parts += [tag("h3", name), facts(f"Conditions of {model['name']}", values)]
+        if model["card"]:
+            card = facts(f"Model card of {model['name']}", model["card"])
+            parts.append(tag("details", joined(tag("summary", "model card"), card)))
+    return joined(*parts)
+
+
+def conditions(numbers: dict) -> Html:
+    return joined(
+        paragraph("These conditions apply to all numbers above, unless stated otherwise."),
+        facts("Conditions", numbers["conditions"]),
+    )
+
+
+def _models(numbers: dict) -> list[tuple[Html, dict]]:
+    """The name of each model as HTML, with its numbers."""
+    return [
+        (model_name(model["name"], index), model) for index, model in enumerate(numbers["models"])
+    ]
+
+
+def _legend(numbers: dict) -> Html:
+    return legend([model["name"] for model in numbers["models"]])
+
+
+def _faces_scored(conditions: dict) -> str:
+    return (
+        f"{conditions['faces']:,} faces of {conditions['groups']:,} photos or persons, from the"
+        f" {conditions['side']} side of the records {conditions['records_sha256'][:12]}. Source of"
+        f" the face boxes: {conditions['box_source']}. Source of the annotated landmarks:"
+        f" {conditions['label_source']}."
+    )
+
+
+def _explanation(conditions: dict) -> str:
+    threshold = f"{100 * conditions['threshold']:g} %"
+    return (
+        "The NME (normalised mean error) of a face is the mean distance between its predicted and"
+        f" its annotated landmarks, divided by the {conditions['normaliser']} length of the face."
+        f" The failure rate is the percentage of faces whose NME exceeds {threshold}. The AUC is"
+        " the area under the curve of the cumulative error distribution up to an NME of"
+        f" {threshold}, divided by {threshold}; its maximum is 1. The small numbers are"
+        f" {conditions['interval']['level']:.0%} confidence intervals, estimated by resampling"
+        " photos and persons instead of single faces, because frames of one person are not"
+        " independent."
+    )
+
+
+def _overlap_note(model: dict) -> str | None:
+    """A note on a model that was trained, or may have been trained, on some of the faces."""
+    overlap = model["overlap"]
+    if overlap["faces"]:
+        return f"{model['name']} was trained on {overlap['faces']:,} of these faces."
+    if overlap["not_compared_with"]:
+        return (
+            f"The records that {model['name']} was trained on were not available to this report"
+            " (--trained-on) and may contain some of these faces."
+        )
+    return None
+
+
+def _metric_headings() -> list[str]:
+    return [f"{metric.label}, %" if metric.percent else metric.label for metric in METRICS]
+
+
+def _metric_cells(scores: dict) -> list[Html]:
+    return [
+        with_interval(
+            scores[metric.key],
+            partial(percent if metric.percent else number, digits=metric.decimals),
+        )
+        for metric in METRICS
+    ]
+
+
+def _parts_table(numbers: dict, key: str, names: list[str], what: str) -> Html:
+    """The scores of every part of the faces, with a row for each part and model."""
+    rows = [
+        [part, name, f"{scores['faces']:,}", f"{scores['groups']:,}", *_metric_cells(scores)]
+        for part in names
+        for name, model in _models(numbers)
+        for scores in [model[key][part]]
+    ]
+    head = [what, "model", "faces", "groups", *_metric_headings()]
+    return table(f"Scores by {what}", head, rows, names=2)
+
+
+def _yaw_bins_mean(numbers: dict) -> Html:
+    rows = [
+        [name, with_interval(model["yaw_bins_mean"], percent)] for name, model in _models(numbers)
+    ]
+    return table("Balanced mean of the yaw bins", ["model", "mean of the bins' NMEs, %"], rows)
+
+
+def _detector_table(by_model: list[tuple[Html, dict]]) -> Html:
+    difference = partial(signed, digits=1)
+    rows = [
+        [
+            subset,
+            name,
+            f"{part['found']:,} of {part['faces']:,}",
+            with_interval(part["nme_detected"], percent),
+            with_interval(part["nme_truth"], percent),
+            with_interval(part["relative_difference"], difference, to=" to "),
+        ]
+        for subset in by_model[0][1]
+        for name, parts in by_model
+        for part in [parts[subset]]
+    ]
+    head = [
+        "subset",
+        "model",
+        "faces found",
+        "NME with dlib's box, %",
+        "NME with the true box, %",
+        "relative difference, %",
+    ]
+    return table("Scores with dlib's face detector", head, rows, names=2)
+
+
+def _box_spread(transform: dict) -> str:
+    x, y, size = transform["spread"]
+    return (
+        f"On the {transform['found']:,} training pictures where data preparation measured it, the"
+        f" standard deviation of dlib's box was {x:.1%} of its width horizontally, {y:.1%}"
+        f" vertically and {size:.1%} in size. The curves of the sensitivity to the face box show"
+        " the effect of such displacements."
+    )
+
+
+def _drawn_face(face: dict, pictures: dict) -> Html:
+    image = Html(f'<img src="{pictures[face["index"]]}" alt="{text(face["name"])}">')
+    caption = tag("figcaption", f"{percent(face['nme'])} %, {face['name']}")
+    return tag("figure", joined(image, caption))
