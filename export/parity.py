@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from senet_kp.inference.backends import BACKENDS, OpenCVBackend, TensorFlowBackend, open_backend
+from senet_kp.inference.backends import (
+    NETWORK_BACKENDS,
+    OpenCVBackend,
+    TensorFlowBackend,
+    open_backend,
+)
 from senet_kp.input.crops import Crops
 from senet_kp.tfrecords.errors import CheckError, ModelError
 
@@ -38,7 +43,7 @@ def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> di
     `name` is what the file will be called. Raises CheckError as above, and where no engine runs it.
     """
     result = {}
-    for engine in BACKENDS:
+    for engine in NETWORK_BACKENDS:
         try:
             points = points_on(open_backend(path, engine), crops)
         except ModelError as error:

@@ -14,7 +14,7 @@ from conftest import run_module
 from senet_kp.export import convert as convert_module
 from senet_kp.export.convert import EXPORTS, ConvertConfig, convert, remarks, table
 from senet_kp.export.parity import INT8_PX, LIMIT_PX
-from senet_kp.inference.backends import BACKENDS, engine_of, open_backend
+from senet_kp.inference.backends import NETWORK_BACKENDS, engine_of, open_backend
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.input.crops import load_crops
@@ -127,7 +127,7 @@ def test_a_file_is_run_by_the_first_engine_that_can(folder):
         "senet-int8.tflite": "tflite",
         "senet-saved-model": "tensorflow",
     }
-    assert {name for engines in RUNS.values() for name in engines} == {*BACKENDS}
+    assert {name for engines in RUNS.values() for name in engines} == {*NETWORK_BACKENDS}
     with pytest.raises(UserError, match="no backend 'torch', only auto, opencv"):
         engine_of(folder / "senet.pb", "torch")
 
@@ -197,7 +197,7 @@ def test_files_and_engines_that_do_not_fit(folder, tmp_path, monkeypatch):
 
 def test_a_file_without_its_card_is_refused(folder, tmp_path):
     shutil.copy(folder / "senet-int8.tflite", tmp_path)
-    with pytest.raises(ModelError, match="no model card beside it lists it"):
+    with pytest.raises(ModelError, match="no model card in its folder lists this file"):
         read_card(tmp_path / "senet-int8.tflite")
     shutil.copy(folder / "senet.json", tmp_path / "renamed.json")
     assert read_card(tmp_path / "senet-int8.tflite")["scheme"]["name"] == "ibug68"
