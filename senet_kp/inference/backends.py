@@ -73,7 +73,7 @@ class TensorFlowBackend:
     PACKAGES = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph, name="the graph", kind: str = "pb", threads: int = 0):
-        tf1 = require_package("senet_kp.nets.tf1", "tensorflow", name)
+        tf1 = _require_tensorflow(name)
         tf = tf1.tf
         self._session = tf.Session(graph=tf.Graph(), config=tf1.session_config(threads))
         try:
@@ -120,7 +120,7 @@ class TFLiteBackend:
     PACKAGES = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "tflite", threads: int = 0):
-        tf1 = require_package("senet_kp.nets.tf1", "tensorflow", name)
+        tf1 = _require_tensorflow(name)
         try:
             with tf1.quiet():
                 self._interpreter = tf1.tf.lite.Interpreter(
@@ -217,6 +217,16 @@ def require_package(module: str, package: str, name):
         return import_module(module)
     except ImportError:
         raise ModelError(f"{name}: needs the package {package}, which is not installed") from None
+
+
+def _require_tensorflow(name):
+    """The module senet_kp.nets.tf1 with TensorFlow loaded; ModelError if it is not installed."""
+    try:
+        tf1 = import_module("senet_kp.nets.tf1")
+        _ = tf1.tf.Session  # tf1 loads TensorFlow at the latest when an attribute is used
+    except ImportError:
+        raise ModelError(f"{name}: needs the package tensorflow, which is not installed") from None
+    return tf1
 
 
 def reason_of(error) -> str:
