@@ -1,4 +1,4 @@
-"""Find faces, place their landmarks, draw them: `python demo.py photo.jpg`."""
+"""Launcher of `senet-kp demo` in a checkout: `python demo.py photo.jpg`."""
 
 import sys
 

@@ -30,15 +30,13 @@ from benchmarks.trials import network_size
 from senet_kp.export.parity import points_on
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import BACKENDS, open_backend
-from senet_kp.inference.dlib_shape import DlibShapeBackend
-from senet_kp.inference.model_card import kind_of, read_card
+from senet_kp.inference.model_card import find_card, kind_of
 from senet_kp.input.crops import load_crops
 from senet_kp.scoring.scores import list_conditions, scores
 from senet_kp.tfrecords.errors import ModelError, exit_code_of
 from senet_kp.tfrecords.files import size_of
 from senet_kp.tfrecords.shards import read_manifest
 
-DLIB, DLIB_SUFFIX = "dlib", ".dat"
 THREADS = (1, 2)
 BLOCK = 20  # faces in a row, so that the weights are in the caches as in real use
 START = """
@@ -46,12 +44,8 @@ import json, sys
 import numpy as np
 from senet_kp.train.memory import peak_memory_mb
 path, engine, size_px = sys.argv[1:]
-if engine == "dlib":
-    from senet_kp.inference.dlib_shape import DlibShapeBackend
-    run = DlibShapeBackend(path)
-else:
-    from senet_kp.inference.backends import open_backend
-    run = open_backend(path, engine, 1)
+from senet_kp.inference.backends import open_backend
+run = open_backend(path, engine, 1)
 run(np.zeros((int(size_px), int(size_px), 3), np.uint8))
 print(json.dumps(peak_memory_mb()))
 """
@@ -77,9 +71,13 @@ def bench(config: Config) -> dict:
     """Score and time every model in every engine; raises ModelError if no engine runs a model."""
     manifest = read_manifest(config.records)
     crops = load_crops(config.records, manifest, "test")
-    pairs = [(path, engine) for path in config.models for engine in engines_of(path)]
+    size_px = manifest["box"]["size_px"]
+    pairs = [(path, engine) for path in config.models for engine in engines_of(path, size_px)]
     runs = {
-        (*pair, n): opened(*pair, n) for pair in pairs for n in THREADS if n == 1 or pair[1] != DLIB
+        (path, engine, n): open_backend(path, engine, n)
+        for path, engine in pairs
+        for n in THREADS
+        if n == 1 or engine != "dlib"  # dlib runs on one thread
     }
     facts = {path: _facts(path, manifest) for path in config.models}
     rows = {
@@ -89,7 +87,7 @@ def bench(config: Config) -> dict:
     for pair in pairs:
         points = points_on(runs[(*pair, 1)], crops)
         rows[pair]["nme"] = scores(points, crops, scheme_of(manifest))["nme"]
-        rows[pair] |= _starts(*pair, manifest["box"]["size_px"], config.starts)
+        rows[pair] |= _starts(*pair, size_px, config.starts)
     for (path, engine, threads), ms in _latencies_ms(runs, crops.images, config.blocks).items():
         rows[path, engine][f"ms_{threads}"] = ms
     peak = {n: _matmul_gflop_per_s(n) for n in THREADS}
@@ -100,7 +98,7 @@ def bench(config: Config) -> dict:
         "conditions": conditions(
             faces_timed=BLOCK * config.blocks,
             faces_scored=len(crops),
-            size_px=manifest["box"]["size_px"],
+            size_px=size_px,
             normaliser="inter-ocular",
             starts=config.starts,
         )
@@ -110,15 +108,13 @@ def bench(config: Config) -> dict:
     }
 
 
-def engines_of(path: Path) -> list[str]:
-    """The engines that run a model file; raises ModelError for none."""
-    if path.suffix == DLIB_SUFFIX:
-        return [DLIB]
+def engines_of(path: Path, size_px: int) -> list[str]:
+    """The engines that run a model file on crops of this size; raises ModelError if none does."""
     able, reasons = [], []
     for name, engine in BACKENDS.items():
         if kind_of(path) in engine.READS:
             try:
-                open_backend(path, name)(np.zeros(read_card(path)["input"]["shape"][1:], np.uint8))
+                open_backend(path, name)(np.zeros((size_px, size_px, 3), np.uint8))
                 able.append(name)
             except ModelError as error:
                 reasons.append(str(error))
@@ -127,16 +123,11 @@ def engines_of(path: Path) -> list[str]:
     return able
 
 
-def opened(path: Path, engine: str, threads: int):
-    """A model that is ready to run on so many threads: crop to landmarks."""
-    return DlibShapeBackend(path) if engine == DLIB else open_backend(path, engine, threads)
-
-
 def _facts(path: Path, manifest: dict) -> dict:
-    """A file's bytes; weights and millions of operations of a network."""
+    """The size of a file in bytes; of a network also its weights and millions of operations."""
     facts = {"bytes": size_of(path)}
-    if path.suffix != DLIB_SUFFIX:
-        facts["weights"], facts["mflop"] = network_size(read_card(path)["network"], manifest)
+    if network := (find_card(path) or {}).get("network"):
+        facts["weights"], facts["mflop"] = network_size(network, manifest)
     return facts
 
 

@@ -17,6 +17,7 @@ import tyro
 
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.inference.dlib_shape import crop_rectangle, enlarged, import_dlib, to_parts
+from senet_kp.inference.model_card import card_path
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, score_table
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
@@ -75,9 +76,9 @@ class BaselineConfig:
 
 
 def train_baseline(config: BaselineConfig) -> dict:
-    """Train, write the predictor and its .json; return what the .json holds."""
+    """Train, write the predictor and its model card, a .json file; return the card."""
     if config.out.suffix != ".dat":
-        raise UserError(f"{config.out}: --out ends in .dat, the name that the evaluation goes by")
+        raise UserError(f"{config.out}: --out has to end in .dat, the suffix of dlib's predictors")
     manifest = read_manifest(config.records)
     scheme = scheme_of(manifest)
     sides = trained_sides(config.train_on_val)
@@ -94,22 +95,22 @@ def train_baseline(config: BaselineConfig) -> dict:
         raise UserError(f"dlib refuses these --trees settings: {error}") from None
     with atomic_path(config.out) as temporary:
         predictor.save(str(temporary))
-    result = {
+    card = {
         "config": asdict(config),
         "records_sha256": manifest["records_sha256"],
         "train_on_val": config.train_on_val,
-        # What whoever runs it needs to know, as in a network's card.
         **{key: manifest[key] for key in ("box", "detector_box", "scheme", "mean_shape")},
         "faces": faces,
         "faces_left_out": left_out,
-        "scores": {
-            side: evaluate(EvaluateConfig(model=config.out, records=config.records, side=side))[0]
-            for side in ("val", "test")
-            if manifest["sides"][side]["records"] and side not in sides
-        },
     }
-    write_json(config.out.with_suffix(".json"), result)
-    return result
+    write_json(card_path(config.out), card)  # the evaluation reads it
+    card["scores"] = {
+        side: evaluate(EvaluateConfig(model=config.out, records=config.records, side=side))[0]
+        for side in ("val", "test")
+        if manifest["sides"][side]["records"] and side not in sides
+    }
+    write_json(card_path(config.out), card)
+    return card
 
 
 def training_set(sides: list[Crops], scheme: LandmarkScheme, mirror: bool) -> tuple[list, list]:

@@ -15,7 +15,8 @@ from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Reject
 from senet_kp.face.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
 from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.inference.dlib_detector import MIN_IOU, FaceDetector, iou
+from senet_kp.inference.box_transform import MIN_IOU, iou
+from senet_kp.inference.dlib_detector import DlibDetector
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
 from senet_kp.tfrecords.schema import Record, encode
 
@@ -138,8 +139,8 @@ def detected_pair(source: FaceSource, rule: CropRule):
 
 
 @functools.cache
-def _detector() -> FaceDetector:
-    return FaceDetector()  # one a process: loading it takes half a second
+def _detector() -> DlibDetector:
+    return DlibDetector()  # one a process: loading it takes half a second
 
 
 def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:

@@ -11,9 +11,9 @@ import numpy as np
 
 from senet_kp.face.known_schemes import SCHEMES
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.inference.dlib_detector import FaceDetector
-from senet_kp.inference.dlib_shape import import_dlib
-from senet_kp.inference.model_card import card_beside
+from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.inference.dlib_shape import import_dlib, load_predictor
+from senet_kp.inference.model_card import find_card
 from senet_kp.inference.predictor import Face, LandmarkPredictor
 from senet_kp.tfrecords.errors import ModelError, UserError
 
@@ -46,12 +46,8 @@ class DlibLabeller:
     """
 
     def __init__(self, model: Path):
-        self._dlib, self._detector = import_dlib(), FaceDetector()
-        try:
-            self._predictor = self._dlib.shape_predictor(str(model))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"{model}: no dlib shape predictor ({reason})") from None
+        self._dlib, self._detector = import_dlib(), DlibDetector()
+        self._predictor = load_predictor(model)
         count = len(self.place(np.zeros((64, 64, 3), np.uint8), (0, 0, 64, 64)))
         self.scheme = _scheme_of(count, model)
 
@@ -69,16 +65,13 @@ class DlibLabeller:
 
 
 def open_labeller(model: Path, detector: Path | None = None):
-    """The labeller in a `.dat` file of dlib or in a frozen graph; raises ModelError for none.
+    """A labeller for a model file, with its card, or for a dlib shape predictor without one.
 
-    A `.dat` with a training's card beside it was trained on face boxes, not on dlib's. detector:
-    YuNet's file; with None dlib finds the faces, and must where a model takes dlib's own boxes:
-    UserError.
+    A shape predictor without the card of a training is taken to be trained on dlib's own boxes.
+    detector: YuNet's file; None for dlib's detector. Raises ModelError if the model cannot be used,
+    and UserError for a detector with a model that takes dlib's boxes.
     """
-    if not model.is_file():
-        raise ModelError(f"{model}: no such model file")
-    on_dlibs_boxes = model.suffix == ".dat" and "records_sha256" not in (card_beside(model) or {})
-    if not on_dlibs_boxes:
+    if find_card(model) is not None:
         return CardLabeller(model, detector)
     if detector:
         raise UserError(f"--detector: {model} takes dlib's own boxes; leave it out")

@@ -29,7 +29,7 @@ from senet_kp.data_prep.data_sets import DataSet, scan_all
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
 from senet_kp.data_prep.recognise import with_formats
-from senet_kp.inference.dlib_detector import measure_transform
+from senet_kp.inference.box_transform import measure_transform
 from senet_kp.tfrecords.errors import InputError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,

@@ -306,10 +306,13 @@ def test_unsuitable_predictors_are_refused(dat, views, tmp_path):
         open_labeller(seven)
     own = shutil.copy(dat, tmp_path / "dlib68.dat")
     (tmp_path / "dlib68.json").write_text('{"records_sha256": "0"}')
-    with pytest.raises(ModelError, match="dlib68.json beside it does not say its box and scheme"):
+    with pytest.raises(ModelError, match="dlib68.json: not a model card: it has no box, scheme"):
         open_labeller(own)
     (tmp_path / "broken.dat").write_bytes(b"no predictor")
-    for name, words in (("broken.dat", "no dlib shape predictor"), ("gone.dat", "no such")):
+    for name, words in (
+        ("broken.dat", "dlib cannot read it as a shape predictor"),
+        ("gone.dat", "no such"),
+    ):
         with pytest.raises(ModelError, match=f"{name}: {words}"):
             open_labeller(tmp_path / name)
     with pytest.raises(UserError, match="--detector: .*dlib's own boxes"):

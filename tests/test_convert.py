@@ -198,7 +198,7 @@ def test_files_and_engines_that_do_not_fit(folder, tmp_path, monkeypatch):
 
 def test_a_file_without_its_card_is_refused(folder, tmp_path):
     shutil.copy(folder / "senet-int8.tflite", tmp_path)
-    with pytest.raises(ModelError, match="no model card beside it lists it"):
+    with pytest.raises(ModelError, match="no model card in its folder lists this file"):
         read_card(tmp_path / "senet-int8.tflite")
     shutil.copy(folder / "senet.json", tmp_path / "renamed.json")
     assert read_card(tmp_path / "senet-int8.tflite")["scheme"]["name"] == "ibug68"

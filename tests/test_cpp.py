@@ -10,9 +10,9 @@ import pytest
 from conftest import REAL_DATA, ROOT, assert_one_line_error
 
 from senet_kp.data_prep.sample_faces.identity import render_identity
-from senet_kp.demo.command import PRETRAINED
 from senet_kp.face.facebox import face_box
 from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.inference.pretrained import PRETRAINED
 
 PHOTO = REAL_DATA / "300W_pts" / "134212_1.jpg"
 PHOTO_BOX = [684.7184, 150.3575, 281.519, 281.519]  # reduced by 2 before it is sampled

@@ -12,7 +12,7 @@ from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute, to_relat
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import BadPicture, read_picture
 from senet_kp.face.pose import estimate_pose_deg
-from senet_kp.inference.dlib_detector import iou
+from senet_kp.inference.box_transform import iou
 from senet_kp.inference.predictor import LandmarkPredictor, landmarks_near
 from senet_kp.tfrecords.errors import ModelError, UserError
 
@@ -277,7 +277,7 @@ def test_missing_and_unreadable_inputs(model, tmp_path):
 
 def test_camera_that_is_not_there(model, tmp_path):
     result = demo("97", "--model", model, "--out", tmp_path)
-    assert_one_line_error(result, 3, "97", "no frame to be had from this camera")
+    assert_one_line_error(result, 3, "97", "no frame could be read from this camera")
 
 
 @pytest.mark.parametrize(

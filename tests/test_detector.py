@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet_kp.data_prep.sample_faces.identity import render_identity
-from senet_kp.inference.dlib_detector import BoxTransform, FaceDetector, iou, measure_transform
+from senet_kp.inference.box_transform import BoxTransform, iou, measure_transform
+from senet_kp.inference.dlib_detector import DlibDetector
 
 
 def test_iou_by_hand():
@@ -44,7 +45,7 @@ def test_the_same_face_is_found_in_a_picture_of_any_size(longest_px):
     picture = np.ascontiguousarray(view.image[..., ::-1])
     scale = longest_px / max(picture.shape[:2])
     resized = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    boxes = FaceDetector().detect(resized)
+    boxes = DlibDetector().detect(resized)
     assert len(boxes) == 1
     low, high = view.points_2d.min(0) * scale, view.points_2d.max(0) * scale
     assert iou(boxes[0][0], [*low, *(high - low)]) > 0.5
@@ -64,7 +65,7 @@ def test_dlibs_detector_is_the_same_from_the_cache(tmp_path, monkeypatch, cache)
     picture = np.ascontiguousarray(render_identity(3, 0, 1)[0].image[..., ::-1])
     rectangles, scores, _ = dlib.get_frontal_face_detector().run(picture, 0, 0.0)
     for _ in ("unpacked", "cached"):
-        ((box, score),) = FaceDetector().detect(picture)
+        ((box, score),) = DlibDetector().detect(picture)
         assert score == scores[0]
         assert box[2:].tolist() == [rectangles[0].width(), rectangles[0].height()]
     assert (cache == "no place") != file.is_file()

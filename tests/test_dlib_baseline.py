@@ -12,8 +12,8 @@ from senet_kp.data_prep.labellers import open_labeller
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.inference.backends import DlibBackend
 from senet_kp.inference.dlib_shape import (
-    DlibShapeBackend,
     crop_rectangle,
     enlarged,
     from_parts,
@@ -74,7 +74,7 @@ def test_it_beats_the_mean_face(baseline, records):
     out, result = baseline
     manifest = read_manifest(records)
     crops = load_crops(records, manifest, "test")
-    predict = DlibShapeBackend(out)
+    predict = DlibBackend(out)
     assert predict(crops.images[0]).shape == (68, 2)
 
     def error(predicted):
@@ -97,7 +97,7 @@ def test_it_labels_pictures_by_the_face_boxes_of_its_card(baseline):
     points = face_points((300, 260), 200)
     picture, box = make_picture(points, (520, 600)), face_box(points, BoxRule())
     placed = labeller.place(picture, box)
-    expected = to_absolute(DlibShapeBackend(out)(crop(picture, box, 128)), box)
+    expected = to_absolute(DlibBackend(out)(crop(picture, box, 128)), box)
     np.testing.assert_array_equal(placed, expected)
     assert np.linalg.norm(placed - points, axis=1).mean() < 10 and labeller.scheme == IBUG68
 
@@ -147,7 +147,7 @@ def test_unreadable_predictors_are_named(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ModelError, match="broken.dat"):
-        DlibShapeBackend(path)
+        DlibBackend(path)
 
 
 def test_the_command_line(records, tmp_path):

@@ -10,7 +10,6 @@ from conftest import REAL_DATA, ROOT, run_module
 from senet_kp.data_prep.formats import lp300w
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.data_prep.split import side_of
-from senet_kp.demo.command import PRETRAINED
 from senet_kp.export.parity import LIMIT_PX
 from senet_kp.face.facebox import crop, face_box, to_relative
 from senet_kp.face.known_schemes import IBUG68
@@ -19,6 +18,7 @@ from senet_kp.face.pictures import read_picture
 from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.inference.pretrained import PRETRAINED
 
 
 @pytest.fixture(scope="module")

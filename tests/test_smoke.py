@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import run_module
 
-from senet_kp.inference.dlib_detector import iou
+from senet_kp.inference.box_transform import iou
 from senet_kp.tfrecords.shards import read_manifest
 
 

@@ -202,7 +202,9 @@ def test_labels_with_a_detector_of_the_users(photo, tmp_path):
     assert distance < 0.08 * np.linalg.norm(truth[36] - truth[45])
 
 
-@pytest.mark.parametrize("content, reason", [(None, "no such"), (b"nothing", "not take it for")])
+@pytest.mark.parametrize(
+    "content, reason", [(None, "no such"), (b"nothing", "cannot run this file as the YuNet")]
+)
 def test_what_is_no_detector_is_named(photo, tmp_path, content, reason):
     detector = tmp_path / "detector.onnx"
     if content:
@@ -223,7 +225,7 @@ def test_another_network_is_named(photo, tmp_path):
     path = tmp_path / "other.onnx"
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
     onnx.save(model, str(path))
-    with pytest.raises(ModelError, match="not take it for YuNet"):
+    with pytest.raises(ModelError, match="cannot run this file as the YuNet"):
         YuNetDetector(path, IBUG68, MEAN, BoxRule()).face_boxes(np.zeros((64, 64, 3), np.uint8))
 
 

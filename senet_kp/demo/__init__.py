@@ -1,1 +1,1 @@
-"""The command that finds faces, predicts their landmarks and draws them."""
+"""The demo: finds the faces in pictures, videos and camera images and draws their landmarks."""

@@ -3,14 +3,46 @@
 import cv2
 import numpy as np
 
+from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 
 GREEN, RED, YELLOW, BLUE = (60, 220, 90), (250, 70, 60), (250, 210, 60), (70, 130, 250)  # RGB
 _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in units of 1/16 px, so that points keep fractions
 
 
-def draw_landmarks(picture, landmarks, scheme: LandmarkScheme, colour=GREEN, lines=True):
-    """Draw landmarks [N, 2] (pixels, 0-based) with the scheme's lines into an RGB picture."""
+def draw_landmarks(
+    picture, landmarks, scheme: LandmarkScheme = IBUG68, colour=GREEN, lines=True
+) -> np.ndarray:
+    """Draw landmarks, and the lines between them, into a picture.
+
+    Parameters
+    ----------
+    picture : ndarray [H, W, 3] uint8 RGB, contiguous
+        The picture. It is changed; give `picture.copy()` to keep the original.
+    landmarks : array [N, 2]
+        x and y in pixels, the centre of the top-left pixel being (0, 0). They are drawn with
+        sub-pixel accuracy, and larger on larger faces.
+    scheme : LandmarkScheme, default the 68-point scheme
+        Gives the lines; `LandmarkPredictor.scheme` is the scheme of a model.
+    colour : (red, green, blue), each 0..255, default green
+        Colour of the landmarks; the lines are darker.
+    lines : bool, default True
+        Whether to draw the lines.
+
+    Returns
+    -------
+    ndarray [H, W, 3] uint8 RGB
+        The same picture.
+
+    Raises
+    ------
+    cv2.error
+        If the picture is not a contiguous array of this shape and type.
+
+    Examples
+    --------
+    >>> drawn = draw_landmarks(picture.copy(), face.landmarks, predictor.scheme)
+    """
     points = np.round(np.asarray(landmarks) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     extent = np.ptp(np.asarray(landmarks), axis=0).max()
     thickness = max(1, round(extent / 250))

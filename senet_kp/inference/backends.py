@@ -1,60 +1,79 @@
-"""Engines that run a model file, one face at a time.
+"""Backends: the inference engines that run a model file, one face at a time.
 
-All take a crop [S, S, 3] uint8 RGB and give box-relative landmarks [N, 2] float32. Each says in
-READS which kinds of files it runs: the frozen graph and what export/convert.py makes of it. Only
-OpenCV is always there; what another engine needs is imported when one is made.
+Every backend is a callable that takes a crop of the face box, [S, S, 3] uint8 RGB, and returns
+landmarks [N, 2], float32 or float64, relative to that box. Its class attribute READS lists the
+kinds of model files (`model_card.KINDS`) that it runs. Only OpenCV is always installed; the package
+of another engine is imported when its backend is created.
 """
 
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from senet_kp.inference.model_card import INPUT_NODE, KINDS, OUTPUT_NODE, SAVED_MODEL, kind_of
+from senet_kp.inference.dlib_shape import crop_rectangle, enlarged, from_parts, load_predictor
+from senet_kp.inference.model_card import (
+    DLIB_PREDICTOR,
+    INPUT_NODE,
+    KINDS,
+    OUTPUT_NODE,
+    SAVED_MODEL,
+    kind_of,
+)
 from senet_kp.tfrecords.errors import ModelError, UserError
 
-AUTO = "auto"  # the first engine that reads the file
+AUTO = "auto"
+Backend = Literal["auto", "opencv", "tensorflow", "onnxruntime", "tflite", "dlib"]
+"""What a caller can choose: the name of a backend, or auto for the first that reads the file."""
 
 
 class OpenCVBackend:
-    """cv2.dnn; needs nothing but OpenCV."""
+    """A frozen graph or an ONNX file in cv2.dnn."""
 
-    READS = {"pb": "readNetFromTensorflow", "onnx": "readNetFromONNX"}  # its TFLite knows no exp()
-    COMES_FROM = {"opencv": "cv2"}
+    # The reader for each kind. OpenCV's TFLite reader does not know the operator exp().
+    READS = {"pb": "readNetFromTensorflow", "onnx": "readNetFromONNX"}
+    PACKAGES = {"opencv": "cv2"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "pb", threads: int = 0):
         if not hasattr(cv2.dnn, self.READS[kind]):
             raise ModelError(
-                f"{name}: OpenCV {cv2.__version__} does not read {KINDS[kind]} any more; install"
-                " 'opencv-python-headless<5.1', or take another backend or another file"
+                f"{name}: OpenCV {cv2.__version__} can no longer read {KINDS[kind]}; install"
+                " 'opencv-python-headless<5.1', or use another backend or another model file"
             )
         try:
             self._net = getattr(cv2.dnn, self.READS[kind])(np.frombuffer(graph, np.uint8))
         except cv2.error as error:
             raise _unreadable(name, "OpenCV", kind, error) from None
         if threads:
-            cv2.setNumThreads(threads)  # of the whole process: OpenCV has no others
-        self._planes = kind == "pb"  # OpenCV turns TensorFlow's channels-last graphs round
+            cv2.setNumThreads(threads)  # OpenCV has one setting for the whole process
+        # OpenCV converts TensorFlow's channels-last (NHWC) graphs to channels-first (NCHW).
+        self._channels_first = kind == "pb"
         self._name = name
 
     def __call__(self, crop) -> np.ndarray:
-        image = cv2.dnn.blobFromImage(crop) if self._planes else np.float32(crop)[None]
+        image = cv2.dnn.blobFromImage(crop) if self._channels_first else np.float32(crop)[None]
         try:
             self._net.setInput(image, INPUT_NODE)
             return self._net.forward(OUTPUT_NODE).reshape(-1, 2)
-        except cv2.error as error:  # some of what it cannot do shows here only
-            raise ModelError(f"{self._name}: OpenCV cannot run it ({reason_of(error)})") from None
+        except cv2.error as error:  # some unsupported operators fail here, not when loading
+            raise ModelError(
+                f"{self._name}: OpenCV cannot run this model ({reason_of(error)})"
+            ) from None
 
 
 class TensorFlowBackend:
-    """A frozen graph or a SavedModel in TensorFlow. `graph` is the file's bytes, or the folder."""
+    """A frozen graph or a SavedModel in TensorFlow.
+
+    graph: the bytes of a frozen graph, or the path of a SavedModel's folder.
+    """
 
     READS = ("pb", SAVED_MODEL)
-    COMES_FROM = {"tensorflow": "tensorflow"}
+    PACKAGES = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph, name="the graph", kind: str = "pb", threads: int = 0):
-        tf1 = require_package("senet_kp.nets.tf1", "tensorflow", name)
+        tf1 = _require_tensorflow(name)
         tf = tf1.tf
         self._session = tf.Session(graph=tf.Graph(), config=tf1.session_config(threads))
         try:
@@ -64,7 +83,7 @@ class TensorFlowBackend:
                 else:
                     tf.import_graph_def(tf.GraphDef.FromString(graph), name="")
             self._fetch = self._session.graph.get_tensor_by_name(f"{OUTPUT_NODE}:0")
-        except Exception as error:  # protobuf's and TensorFlow's kinds have no common base
+        except Exception as error:  # protobuf's and TensorFlow's errors have no common base class
             raise _unreadable(name, "TensorFlow", kind, error) from None
 
     def __call__(self, crop) -> np.ndarray:
@@ -73,10 +92,10 @@ class TensorFlowBackend:
 
 
 class OnnxRuntimeBackend:
-    """ONNX Runtime on the CPU."""
+    """An ONNX file in ONNX Runtime, on the CPU."""
 
     READS = ("onnx",)
-    COMES_FROM = {"onnxruntime": "onnxruntime"}
+    PACKAGES = {"onnxruntime": "onnxruntime"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "onnx", threads: int = 0):
         onnxruntime = require_package("onnxruntime", "onnxruntime", name)
@@ -86,7 +105,7 @@ class OnnxRuntimeBackend:
             self._session = onnxruntime.InferenceSession(
                 graph, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its kinds have no common base
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise _unreadable(name, "ONNX Runtime", kind, error) from None
 
     def __call__(self, crop) -> np.ndarray:
@@ -95,13 +114,13 @@ class OnnxRuntimeBackend:
 
 
 class TFLiteBackend:
-    """The TFLite interpreter that comes with TensorFlow."""
+    """A TFLite file in the interpreter that is part of TensorFlow."""
 
     READS = ("tflite",)
-    COMES_FROM = {"tensorflow": "tensorflow"}
+    PACKAGES = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "tflite", threads: int = 0):
-        tf1 = require_package("senet_kp.nets.tf1", "tensorflow", name)
+        tf1 = _require_tensorflow(name)
         try:
             with tf1.quiet():
                 self._interpreter = tf1.tf.lite.Interpreter(
@@ -119,25 +138,46 @@ class TFLiteBackend:
         return self._interpreter.get_tensor(self._out).reshape(-1, 2)
 
 
-# In the order in which they are taken where none is named.
+class DlibBackend:
+    """A dlib shape predictor that benchmarks.dlib_baseline trained on face boxes.
+
+    path: the predictor's file. dlib runs on one thread, whatever `threads` is.
+    """
+
+    READS = (DLIB_PREDICTOR,)
+    PACKAGES = {"dlib": "dlib"}
+
+    def __init__(self, path, name=None, kind: str = DLIB_PREDICTOR, threads: int = 0):
+        require_package("dlib", "dlib-bin", name or path)
+        self._predictor = load_predictor(path)
+
+    def __call__(self, crop) -> np.ndarray:
+        size_px = len(crop)
+        detection = self._predictor(enlarged(crop), crop_rectangle(size_px))
+        return from_parts(detection.parts(), size_px)
+
+
+# AUTO takes the first of these that reads the file.
 BACKENDS = {
     "opencv": OpenCVBackend,
     "tensorflow": TensorFlowBackend,
     "onnxruntime": OnnxRuntimeBackend,
     "tflite": TFLiteBackend,
+    "dlib": DlibBackend,
 }
+"""The backends that run a network: a frozen graph or a file that was exported from one."""
 
 
 def require_backend(name: str):
-    """Raise UserError where there is no such engine."""
+    """Raise UserError if there is no backend of this name."""
     if name not in (AUTO, *BACKENDS):
         raise UserError(f"no backend {name!r}, only {', '.join((AUTO, *BACKENDS))}")
 
 
-def engine_of(model, backend: str = AUTO) -> str:
-    """The engine that is to run a model file: the one that is named, or the first that can.
+def engine_of(model, backend: Backend = AUTO) -> str:
+    """The name of the backend that will run a model file.
 
-    Raises UserError where there is no such engine, ModelError where it runs no such files.
+    Raises UserError if there is no such backend, ModelError if it does not read this kind of file.
     """
     require_backend(backend)
     kind = kind_of(model)
@@ -149,34 +189,50 @@ def engine_of(model, backend: str = AUTO) -> str:
     return backend
 
 
-def open_backend(model, backend: str = AUTO, threads: int = 0):
-    """A model file in an engine: crop [S, S, 3] uint8 RGB to landmarks [N, 2].
+def open_backend(model, backend: Backend = AUTO, threads: int = 0):
+    """Load a model file: a callable from a crop [S, S, 3] uint8 RGB to landmarks [N, 2].
 
-    threads: how many it may use, 0 for as many as it likes; OpenCV's are those of the process.
-    Raises what `engine_of` does, and ModelError for a file that the engine cannot read and for an
-    engine that is not installed.
+    threads: how many threads the engine may use, 0 for its own default. OpenCV's number of threads
+    is a setting of the whole process; dlib uses one. Raises the errors of `engine_of`, and
+    ModelError if the engine is not installed or cannot read the file.
     """
     engine, kind = BACKENDS[engine_of(model, backend)], kind_of(model)
-    graph = Path(model) if kind == SAVED_MODEL else Path(model).read_bytes()
-    return engine(graph, model, kind, threads)
+    by_path = kind in (SAVED_MODEL, DLIB_PREDICTOR)
+    return engine(Path(model) if by_path else Path(model).read_bytes(), model, kind, threads)
 
 
 def engine_version(backend: str) -> dict[str, str]:
-    """{package: version} of what an engine comes from, once it is in use."""
-    packages = BACKENDS[backend].COMES_FROM.items()
+    """{package: version} of the packages that a backend runs on; they have to be installed."""
+    packages = BACKENDS[backend].PACKAGES.items()
     return {package: import_module(module).__version__ for package, module in packages}
 
 
 def require_package(module: str, package: str, name):
-    """The imported module; raises ModelError, for the model file `name`, where it is missing."""
+    """Import and return a module that the model file `name` needs.
+
+    Raises ModelError, which names the package to install, if the module is missing.
+    """
     try:
         return import_module(module)
     except ImportError:
         raise ModelError(f"{name}: needs the package {package}, which is not installed") from None
 
 
+def _require_tensorflow(name):
+    """The module senet_kp.nets.tf1 with TensorFlow loaded; ModelError if it is not installed."""
+    try:
+        tf1 = import_module("senet_kp.nets.tf1")
+        _ = tf1.tf.Session  # tf1 loads TensorFlow at the latest when an attribute is used
+    except ImportError:
+        raise ModelError(f"{name}: needs the package tensorflow, which is not installed") from None
+    return tf1
+
+
 def reason_of(error) -> str:
-    """What an engine says, as one line that is not too long; OpenCV's without place and code."""
+    """An engine's error message on one line of at most 200 characters.
+
+    Of OpenCV's errors, without the source file and the error code.
+    """
     return " ".join(str(getattr(error, "err", "") or error).split())[:200]
 
 

@@ -1,8 +1,9 @@
-"""The model card: what stands beside a `.pb` and says how to use it.
+"""The model card: a JSON file with everything that is needed to run a model file.
 
-`senet.pb` has its card in `senet.json`, which also lists, as "exports", the files of other formats
-that were made of it. Whatever runs them takes names, sizes, box rule and scheme from there, so that
-nothing can contradict what the network was trained with.
+The card of `senet.pb` is `senet.json` in the same folder. It gives the input and output, the rule
+of the face box, the landmark scheme and how the network was trained; programs take these from the
+card, so that they cannot contradict the training. Files that were exported from the graph share
+its card, which lists them under "exports". A dlib shape predictor `x.dat` has its card in `x.json`.
 """
 
 import contextlib
@@ -16,17 +17,20 @@ from senet_kp.tfrecords.files import sha256_of
 INPUT_NODE = "image"  # float32 [1, S, S, 3], RGB, 0..255
 OUTPUT_NODE = "landmarks"  # float32 [1, 2N], x0, y0, x1, ..., relative to the face box
 CARD_VERSION = 2
-SAVED_MODEL = "saved_model"
+SAVED_MODEL, DLIB_PREDICTOR = "saved_model", "dat"
 KINDS = {
     "pb": "a frozen graph",
     "onnx": "an ONNX file",
     "tflite": "a TFLite file",
     SAVED_MODEL: "a SavedModel",
+    DLIB_PREDICTOR: "a dlib shape predictor",
 }
+NETWORK_KEYS = ("card", "input", "output", "box", "scheme", "sha256")
+DLIB_KEYS = ("box", "scheme", "records_sha256")
 
 
 def kind_of(model) -> str:
-    """Which of KINDS a model file (or a SavedModel's folder) is."""
+    """The key in KINDS of a model file, or of a SavedModel's folder; "pb" for unknown suffixes."""
     model = Path(model)
     if (model / "saved_model.pb").is_file():
         return SAVED_MODEL
@@ -35,53 +39,62 @@ def kind_of(model) -> str:
 
 
 def card_path(model) -> Path:
-    """Where the card of a frozen graph is."""
+    """The path of the card of a frozen graph or a dlib shape predictor."""
     return Path(model).with_suffix(".json")
 
 
 def read_card(model) -> dict:
-    """The card of a model file; raises ModelError where either is missing or they do not fit.
+    """Read the card of a model file and check that it describes this very file.
 
-    What export/convert.py made of a frozen graph has the graph's card, which lists it: there
-    "bytes" and "sha256" are the file's own.
+    Parameters
+    ----------
+    model : str or Path
+        A frozen graph (.pb), a file exported from one (.onnx, .tflite), the folder of a
+        SavedModel, or a dlib shape predictor (.dat) trained by benchmarks.dlib_baseline.
+
+    Returns
+    -------
+    dict
+        The card. It always has "box" (the fields of the face-box rule), "scheme" (the landmark
+        scheme) and "sha256" (of the model file). For an exported file, "bytes" and "sha256" are
+        its own and the rest is the card of its frozen graph.
+
+    Raises
+    ------
+    ModelError
+        If the model file or its card is missing, the card is damaged or of another version, or
+        the card describes another file.
+
+    Examples
+    --------
+    >>> from senet_kp import PRETRAINED, read_card
+    >>> read_card(PRETRAINED)["scheme"]["landmarks"]
+    68
     """
     model = Path(model)
-    if not model.is_file() and kind_of(model) != SAVED_MODEL:
-        raise ModelError(f"{model}: no such model file; 'make freeze' makes one")
+    _require_model(model)
+    if kind_of(model) == DLIB_PREDICTOR:
+        return _dlib_card(model)
     if kind_of(model) == "pb":
-        path, card = card_path(model), _parsed(card_path(model), model)
+        path, card = card_path(model), _network_card(card_path(model), model)
     else:
-        path, card = _listing(model)
+        path, card = _card_listing(model)
     if sha256_of(model) != card["sha256"]:
         raise ModelError(f"{model}: altered, or not the file that {path} describes")
     return card
 
 
-def _parsed(path: Path, model: Path) -> dict:
-    """A card; raises ModelError for what is none, or one of another version."""
-    try:
-        card = json.loads(path.read_text())
-        missing = {"card", "input", "output", "box", "scheme", "sha256"} - card.keys()
-    except FileNotFoundError:
-        raise ModelError(f"{path}: the model card is missing; it belongs beside {model}") from None
-    except (ValueError, AttributeError, OSError) as error:
-        raise ModelError(f"{path}: not a model card ({error})") from None
-    if missing:
-        raise ModelError(f"{path}: not a model card, {', '.join(sorted(missing))} missing")
-    if card["card"] != CARD_VERSION:
-        raise ModelError(f"{path}: a card of another version of this project")
-    return card
+def find_card(model) -> dict | None:
+    """`read_card`, or None for a dlib shape predictor without the card of a training.
 
-
-def _listing(model: Path) -> tuple[Path, dict]:
-    """The card in a model file's folder that lists it under "exports", as this file's."""
-    for path in sorted(model.absolute().parent.glob("*.json")):
-        with contextlib.suppress(ModelError):
-            card = _parsed(path, model)
-            for entry in card.get("exports", ()):
-                if entry["file"] == model.name:
-                    return path, card | {key: entry[key] for key in ("bytes", "sha256")}
-    raise ModelError(f"{model}: no model card beside it lists it; 'make export' makes both")
+    Every other kind of model needs its card. A shape predictor may come from another project; then
+    it has no JSON file with a "records_sha256" in its folder.
+    """
+    model = Path(model)
+    _require_model(model)
+    if kind_of(model) == DLIB_PREDICTOR and not _has_training(card_path(model)):
+        return None
+    return read_card(model)
 
 
 def box_rule(card: dict) -> BoxRule:
@@ -89,10 +102,59 @@ def box_rule(card: dict) -> BoxRule:
     return BoxRule(**card["box"])
 
 
-def card_beside(path: Path) -> dict | None:
-    """What a dlib predictor's training left beside it; None where there is nothing of the kind."""
+def _require_model(model: Path):
+    if not model.is_file() and kind_of(model) != SAVED_MODEL:
+        raise ModelError(f"{model}: no such model file; 'make freeze' makes a frozen graph")
+
+
+def _network_card(path: Path, model: Path) -> dict:
+    card = _parsed(path, model, NETWORK_KEYS)
+    if card["card"] != CARD_VERSION:
+        raise ModelError(
+            f"{path}: the model card has version {card['card']}, this release reads version"
+            f" {CARD_VERSION}; freeze the model again"
+        )
+    return card
+
+
+def _dlib_card(model: Path) -> dict:
+    """The card of benchmarks.dlib_baseline, with a network's names for hash and training."""
+    card = _parsed(card_path(model), model, DLIB_KEYS)
+    settings = {key: card[key] for key in ("records_sha256", "train_on_val") if key in card}
+    return card | {"sha256": sha256_of(model), "training": {"settings": settings}}
+
+
+def _has_training(path: Path) -> bool:
     try:
-        card = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError):
-        return None
-    return card if isinstance(card, dict) else None
+        return "records_sha256" in json.loads(path.read_text())
+    except (OSError, ValueError, TypeError):  # no file, not JSON, a JSON number
+        return False
+
+
+def _parsed(path: Path, model: Path, keys) -> dict:
+    """The card in a file; raises ModelError if the file is missing or lacks one of the keys."""
+    try:
+        card = json.loads(path.read_text())
+        missing = set(keys) - card.keys()
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: the model card is missing; it has to be in the same folder as {model}"
+        ) from None
+    except (ValueError, AttributeError, OSError) as error:
+        raise ModelError(f"{path}: not a model card ({error})") from None
+    if missing:
+        raise ModelError(f"{path}: not a model card: it has no {', '.join(sorted(missing))}")
+    return card
+
+
+def _card_listing(model: Path) -> tuple[Path, dict]:
+    """The card in the folder of an exported file that lists this file, and the card's path."""
+    for path in sorted(model.absolute().parent.glob("*.json")):
+        with contextlib.suppress(ModelError):
+            card = _network_card(path, model)
+            for entry in card.get("exports", ()):
+                if entry["file"] == model.name:
+                    return path, card | {key: entry[key] for key in ("bytes", "sha256")}
+    raise ModelError(
+        f"{model}: no model card in its folder lists this file; 'make export' writes both"
+    )

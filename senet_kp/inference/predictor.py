@@ -1,29 +1,49 @@
-"""Landmarks on pictures, in code: `LandmarkPredictor("senet.pb").predict("photo.jpg")`."""
+"""Landmarks of the faces in a picture: `LandmarkPredictor().predict("photo.jpg")`."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.face.pictures import read_picture
 from senet_kp.face.scheme import scheme_of
-from senet_kp.inference.backends import AUTO, open_backend, require_backend
-from senet_kp.inference.dlib_detector import MIN_IOU, BoxTransform, FaceDetector, iou
-from senet_kp.inference.model_card import box_rule, card_beside, read_card
+from senet_kp.inference.backends import AUTO, Backend, open_backend
+from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
+from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.inference.model_card import box_rule, read_card
+from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.inference.yunet import YuNetDetector
 from senet_kp.tfrecords.errors import ModelError, UserError
 
-PASSES = 2  # val NME of an earlier graph, dlib's boxes: 4.08 % after one look, 3.92 after 2 and 3
+# Validation NME of an earlier graph with dlib's boxes: 4.08 % after one pass, 3.92 % after two and
+# after three.
+PASSES = 2
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face in pixels of the picture, 0-based with the first pixel's centre at 0.
+    """One face of a picture, as `LandmarkPredictor.predict` returns it.
 
-    box [x, y, w, h]: the square that the network saw. score: the detector's, None for a box that
-    was given. landmarks [N, 2].
+    Coordinates are pixels of the picture, x to the right and y downwards; the centre of the
+    top-left pixel is (0, 0).
+
+    Attributes
+    ----------
+    box : ndarray [4], float64
+        The square [x, y, width, height] that the network saw in its last pass, (x, y) being its
+        top-left corner. It may extend beyond the picture.
+    score : float or None
+        The face detector's confidence: above 0 from dlib, 0.7..1 from YuNet. None if the caller
+        gave the box.
+    landmarks : ndarray [N, 2], float64
+        x and y of every landmark, in the order of the model's landmark scheme. Landmarks may lie
+        outside the picture.
+
+    Examples
+    --------
+    >>> face = LandmarkPredictor().predict("photo.jpg")[0]
+    >>> x, y = face.landmarks[30]  # the tip of the nose in the 68-point scheme
     """
 
     box: np.ndarray
@@ -32,18 +52,18 @@ class Face:
 
 
 def landmarks_in(picture, box, run, rule: BoxRule) -> np.ndarray:
-    """Landmarks [N, 2], pixels, that a backend `run` finds in a face box [x, y, w, h]."""
+    """Landmarks [N, 2] in pixels, found by a backend `run` in a face box [x, y, w, h]."""
     return to_absolute(run(crop(picture, box, rule.size_px, rule.padding)), box)
 
 
 def landmarks_near(
     picture, box, run, rule: BoxRule, passes: int = PASSES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The face box and the landmarks of a face that a detector's box is near to.
+    """Refine an approximate face box: the face box [x, y, w, h] and the landmarks [N, 2] in pixels.
 
-    Coarse to fine: the landmarks found in `box` say where the face box really lies, and are found
-    again in that one. Where the two boxes have little in common, the earlier answer stands, and
-    where face boxes are not made from landmarks.
+    Each further pass draws the face box around the landmarks of the pass before it, and finds the
+    landmarks again in that box. It stops early if the new box overlaps the previous one by less
+    than MIN_IOU, and there is only one pass if the rule does not draw face boxes around landmarks.
     """
     box = np.asarray(box, np.float64)
     landmarks = landmarks_in(picture, box, run, rule)
@@ -56,41 +76,127 @@ def landmarks_near(
 
 
 class LandmarkPredictor:
-    """A model file, its card, and a face detector that is loaded when it is first needed.
+    """Finds the faces in pictures and predicts their landmarks.
 
-    A `.dat` of benchmarks.dlib_baseline, which has a card of its own beside it, does as well.
-    passes: how often the network looks at a face that was found. detector: YuNet's ONNX file; with
-    None dlib finds the faces. Raises ModelError for a model that cannot be used.
+    Parameters
+    ----------
+    model : str or Path, default PRETRAINED
+        A frozen graph (.pb) or a file exported from one (.onnx, .tflite, the folder of a
+        SavedModel), or a dlib shape predictor (.dat) trained by benchmarks.dlib_baseline. Its
+        model card has to be in the same folder. The default is the shipped graph with 68
+        landmarks, for non-commercial research only.
+    backend : {"auto", "opencv", "tensorflow", "onnxruntime", "tflite", "dlib"}, default "auto"
+        The engine that runs the model; "auto" takes the first of these that reads the file.
+    passes : int, default 2
+        How often the network looks at a detected face. Each pass after the first uses the face
+        box of the landmarks of the pass before it. Given boxes are looked at once.
+    detector : str, Path or None, default None
+        YuNet's ONNX file, to find faces with YuNet. If None, dlib finds them. The detector is
+        loaded by the first call that needs it.
+
+    Attributes
+    ----------
+    card : dict
+        The model card, see `read_card`.
+    scheme : LandmarkScheme
+        Name, count, mirror pairs, regions and lines of the landmarks.
+    rule : BoxRule
+        How face boxes are drawn, and the input size of the network in pixels.
+    passes : int
+        The parameter of that name.
+
+    Raises
+    ------
+    ModelError
+        If the model or its card is missing or damaged, or the backend is not installed or cannot
+        run the model.
+    UserError
+        If there is no such backend, or passes is below 1.
+
+    Examples
+    --------
+    >>> predictor = LandmarkPredictor()
+    >>> for face in predictor.predict("photo.jpg"):
+    ...     print(face.box, face.score, face.landmarks.shape)
     """
 
-    def __init__(self, model, backend: str = AUTO, passes: int = PASSES, detector=None):
-        require_backend(backend)
+    def __init__(self, model=PRETRAINED, backend: Backend = AUTO, passes=PASSES, detector=None):
         if passes < 1:
-            raise UserError("the network looks at least once: passes is at least 1")
+            raise UserError(f"passes is {passes}, but has to be at least 1")
         self.passes, self._detector_file = passes, detector
-        is_dlib = Path(model).suffix == ".dat"
-        self.card = _dlib_card(Path(model)) if is_dlib else read_card(model)
+        self.card = read_card(model)
         self.scheme = scheme_of(self.card)
         self.rule = box_rule(self.card)
-        if is_dlib:
-            from senet_kp.inference.dlib_shape import (
-                DlibShapeBackend,  # as the detector: where it is needed
-            )
+        self._run = open_backend(model, backend)
 
-            self._run = DlibShapeBackend(model)
-        else:
-            self._run = open_backend(model, backend)
+    def predict(self, picture, boxes=None) -> list[Face]:
+        """The faces in a picture.
+
+        Parameters
+        ----------
+        picture : str, Path, or ndarray [H, W, 3] uint8 RGB
+            A picture file, or its pixels. OpenCV reads files as BGR: give `picture[:, :, ::-1]`.
+        boxes : sequence of [x, y, width, height] in pixels, or None
+            Face boxes by the model card's rule, to predict without a detector. If None, the
+            detector finds the faces.
+
+        Returns
+        -------
+        list of Face
+            One for each given box, in the same order; or the detected faces, best score first.
+            Empty if no face is found.
+
+        Raises
+        ------
+        BadPicture
+            If the picture file cannot be read.
+        ValueError
+            If an array has another shape or type.
+        ModelError
+            If the model cannot be run, or the detector cannot be used with this model.
+        UserError
+            If dlib is needed and not installed.
+
+        Examples
+        --------
+        >>> predictor.predict("photo.jpg", boxes=[[120, 80, 256, 256]])
+        """
+        picture = _rgb_picture(picture)
+        if boxes is None:
+            return [self._in_detected_box(picture, *found) for found in self.face_boxes(picture)]
+        return [self._in_given_box(picture, np.asarray(box, np.float64)) for box in boxes]
 
     def face_boxes(self, picture) -> list[tuple[np.ndarray, float]]:
-        """The detector's first guess at the face boxes [x, y, w, h] of an RGB picture, and its
-        scores, best first."""
-        return self._detect(picture)
+        """The face boxes that the detector finds in a picture, before any landmark is predicted.
+
+        Parameters
+        ----------
+        picture : str, Path, or ndarray [H, W, 3] uint8 RGB
+            As in `predict`.
+
+        Returns
+        -------
+        list of (box, score)
+            Boxes [x, y, width, height] in pixels, ndarray [4], and the detector's scores, best
+            first. Empty if no face is found.
+
+        Raises
+        ------
+        BadPicture, ValueError, ModelError, UserError
+            As in `predict`.
+
+        Examples
+        --------
+        >>> boxes = [box for box, score in predictor.face_boxes("photo.jpg") if score > 0.5]
+        """
+        return self._detect(_rgb_picture(picture))
 
     @cached_property
     def _detect(self):
+        """A function from a picture to face boxes and scores; loads the detector."""
         if self._detector_file is not None:
             return self._yunet().face_boxes
-        detector, transform = FaceDetector(), self._transform()
+        detector, transform = DlibDetector(), self._transform()
         return lambda picture: [
             (transform.apply(box), score) for box, score in detector.detect(picture)
         ]
@@ -98,46 +204,36 @@ class LandmarkPredictor:
     def _transform(self) -> BoxTransform:
         if not self.card.get("detector_box"):
             raise ModelError(
-                "the model card does not say how dlib's boxes lie to the face box, because dlib"
-                " found no face in the training pictures; give boxes with --boxes"
+                "the model card has no detector_box, the transform from dlib's boxes to face"
+                " boxes, because dlib found no face in the training pictures; give face boxes"
+                " (--boxes) or use YuNet (--detector)"
             )
         return BoxTransform(**self.card["detector_box"])
 
     def _yunet(self) -> YuNetDetector:
         if "mean_shape" not in self.card:
             raise ModelError(
-                "the model card has no mean_shape, which YuNet's points are laid on; freeze the"
-                " model again, or give boxes with --boxes"
+                "the model card has no mean_shape, which YuNet's face boxes are made from; freeze"
+                " the model again, or give face boxes (--boxes)"
             )
         shape = self.card["mean_shape"]
         return YuNetDetector(self._detector_file, self.scheme, shape, self.rule)
 
-    def predict(self, picture, boxes=None) -> list[Face]:
-        """The faces of a picture: a path, or [H, W, 3] uint8 RGB.
-
-        `boxes` are face boxes [x, y, w, h] by the card's box rule; without them the detector finds
-        the faces. An empty list where there is none. Raises BadPicture for an unusable file.
-        """
-        if not isinstance(picture, np.ndarray):
-            picture = read_picture(picture)
-        if boxes is None:
-            return [self._found(picture, *found) for found in self.face_boxes(picture)]
-        return [self._given(picture, np.asarray(box, np.float64)) for box in boxes]
-
-    def _found(self, picture, box, score) -> Face:
+    def _in_detected_box(self, picture, box, score) -> Face:
         box, landmarks = landmarks_near(picture, box, self._run, self.rule, self.passes)
         return Face(box, score, landmarks)
 
-    def _given(self, picture, box) -> Face:
+    def _in_given_box(self, picture, box) -> Face:
         return Face(box, None, landmarks_in(picture, box, self._run, self.rule))
 
 
-def _dlib_card(model: Path) -> dict:
-    """What stands beside a dlib predictor that was trained on face boxes; raises ModelError."""
-    card = card_beside(model) or {}
-    if missing := [key for key in ("box", "scheme") if key not in card]:
-        raise ModelError(
-            f"{model}: {model.with_suffix('.json').name} beside it does not say its"
-            f" {' and '.join(missing)}; train it again with benchmarks.dlib_baseline"
+def _rgb_picture(picture) -> np.ndarray:
+    """A picture as contiguous [H, W, 3] uint8 RGB, read from its file if it is a path."""
+    if not isinstance(picture, np.ndarray):
+        return read_picture(picture)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"a picture has to be an array [H, W, 3] of uint8 in RGB order, not {picture.dtype}"
+            f" {list(picture.shape)}"
         )
-    return card
+    return np.ascontiguousarray(picture)

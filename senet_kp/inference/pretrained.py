@@ -1,8 +1,9 @@
-"""The frozen graph that comes with the project."""
+"""The frozen graph that is shipped with the project."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
-# Only the folder is asked for: nothing of senet_kp.export is imported.
+# find_spec locates the folder without importing senet_kp.export.
 PRETRAINED = Path(find_spec("senet_kp.export").origin).parent / "pretrained" / "senet68.pb"
-"""Path of the frozen graph; its model card lies beside it."""
+"""Path of the shipped frozen graph, in a checkout and in an installed wheel; its model card is
+senet68.json in the same folder. It may be used for non-commercial research only."""

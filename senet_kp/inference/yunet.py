@@ -1,8 +1,8 @@
-"""Finding faces with YuNet, whose ONNX file the user brings and OpenCV runs.
+"""Face detection with YuNet, which OpenCV runs; the user provides YuNet's ONNX file.
 
-YuNet (Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023) gives five points
-with every face: eyes, nose, corners of the mouth. Where those are in the mean face is known, so
-that the way from them to the face box needs no measuring.
+YuNet (Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023) returns five points
+with every face: the eyes, the nose and the corners of the mouth. The mean face of the training set
+is aligned to them, and its face box is used, so that no transform has to be measured.
 """
 
 from pathlib import Path
@@ -13,64 +13,70 @@ import numpy as np
 from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.backends import reason_of
-from senet_kp.inference.dlib_detector import MAX_ENLARGEMENT, reduced
+from senet_kp.inference.pyramid import MAX_ENLARGEMENT, detect_in_pyramid
 from senet_kp.tfrecords.errors import ModelError
 
-# Longest side of the copies that are searched until a face is found. YuNet knows faces of 10 to
-# 300 px: one that fills a copy of 640 px is found in that of 320.
+# Longest side of the copies that are searched until a face is found. YuNet finds faces of 10 to
+# 300 px: a face that fills a copy of 640 px is found in the copy of 320.
 SEARCH_SIDES_PX = (640, 320, 1280)
 MIN_SCORE = 0.7
-ANCHORS = [[4, 5], [6, 7], [10, 11], [12, 13]]  # columns of x and y: eyes, corners of the mouth
-SCORE = 14  # and the last column
+# Columns of a detection: x and y of the eyes and of the corners of the mouth, and the score.
+ANCHOR_COLUMNS = [[4, 5], [6, 7], [10, 11], [12, 13]]
+SCORE_COLUMN = 14
 
 
 class YuNetDetector:
-    """YuNet from the user's file, for a scheme with eyes and a mean face [N, 2] in its face box.
+    """YuNet with the face boxes of one model.
 
-    Raises ModelError for a file that OpenCV does not take for one.
+    model: YuNet's ONNX file. scheme, mean_shape [N, 2] (relative to the face box) and rule: those
+    of the landmark network's model card. Raises ModelError if the file does not exist or OpenCV
+    cannot run it as YuNet.
     """
 
     def __init__(self, model, scheme: LandmarkScheme, mean_shape, rule: BoxRule):
         if not Path(model).is_file():
-            raise ModelError(f"{model}: no such detector file; YuNet's is a .onnx")
+            raise ModelError(
+                f"{model}: no such detector file; it should be YuNet's .onnx"
+                " (face_detection_yunet of OpenCV's model zoo)"
+            )
         try:
             self._net = cv2.FaceDetectorYN.create(str(model), "", (32, 32), MIN_SCORE)
         except cv2.error as error:
-            raise _no_yunet(model, error) from None
+            raise _not_yunet(model, error) from None
         self._model, self._rule = model, rule
         self._mean = np.asarray(mean_shape, np.float64)
         self._anchors = anchors_in(scheme, self._mean)
 
     def face_boxes(self, picture) -> list[tuple[np.ndarray, float]]:
-        """Face boxes [x, y, side, side] in pixels and scores, in an RGB picture, best first."""
+        """The faces in a picture [H, W, 3] uint8 RGB, best first.
+
+        Each is a face box [x, y, side, side] in pixels and a score of 0.7..1.
+        """
         longest = max(picture.shape[:2])
         reductions = [max(longest / side, 1 / MAX_ENLARGEMENT) for side in SEARCH_SIDES_PX]
-        for reduction in dict.fromkeys(reductions):  # of a small picture they are all the same
-            if found := self._search(picture, reduction):
-                return found
-        return []
+        return detect_in_pyramid(self._detect_in_copy, picture, reductions)
 
-    def _search(self, picture, reduction: float):
-        copy = cv2.cvtColor(reduced(picture, reduction), cv2.COLOR_RGB2BGR)
+    def _detect_in_copy(self, copy, reduction: float):
+        copy = cv2.cvtColor(copy, cv2.COLOR_RGB2BGR)
         self._net.setInputSize(copy.shape[1::-1])
         try:
             _, rows = self._net.detect(copy)
-        except cv2.error as error:  # a network that is none of these shows here only
-            raise _no_yunet(self._model, error) from None
-        rows = [] if rows is None else sorted(rows, key=lambda row: -row[SCORE])
-        return [(self._face_box(row, reduction), float(row[SCORE])) for row in rows]
+        except cv2.error as error:  # for some files OpenCV fails here, not when it loads them
+            raise _not_yunet(self._model, error) from None
+        rows = [] if rows is None else sorted(rows, key=lambda row: -row[SCORE_COLUMN])
+        return [(self._face_box(row, reduction), float(row[SCORE_COLUMN])) for row in rows]
 
     def _face_box(self, row, reduction: float) -> np.ndarray:
-        """The mean face's box when its eyes and mouth lie on those that were found."""
-        # Points count pixels from the corner of the copy, as boxes do.
-        found = (np.float64(row[ANCHORS]) * reduction - 0.5)[: len(self._anchors)]
-        return mean_face_box(self._mean, self._anchors, found, self._rule)
+        """The face box of the mean face, aligned to the eyes and mouth of a detection."""
+        # YuNet's coordinates are 0 at the outer edge of the copy's first pixel, ours at its centre.
+        detected = (np.float64(row[ANCHOR_COLUMNS]) * reduction - 0.5)[: len(self._anchors)]
+        return mean_face_box(self._mean, self._anchors, detected, self._rule)
 
 
 def anchors_in(scheme: LandmarkScheme, shape) -> np.ndarray:
-    """Where a shape [N, 2] has its eyes and, if the scheme knows a mouth, the mouth's corners.
+    """The anchors of a shape [N, 2]: the eyes' centres and, if the scheme has a mouth, its corners.
 
-    [2 or 4, 2], the picture's left ones first.
+    [4, 2], or [2, 2] without a mouth; of each pair the one on the left of the picture first.
     """
     anchors = [shape[list(eye)].mean(axis=0) for eye in scheme.eyes]
     if mouth := scheme.regions.get("mouth"):
@@ -79,10 +85,14 @@ def anchors_in(scheme: LandmarkScheme, shape) -> np.ndarray:
     return np.array(anchors)
 
 
-def mean_face_box(mean_shape, anchors, found, rule: BoxRule) -> np.ndarray:
-    """The face box [x, y, side, side] of the mean shape, turned, scaled and moved so that its
-    anchors [k, 2] lie on those found [k, 2], pixels, in least squares."""
-    source, target = (np.asarray(points) @ (1, 1j) for points in (anchors, found))
+def mean_face_box(mean_shape, anchors, detected, rule: BoxRule) -> np.ndarray:
+    """The face box [x, y, side, side], in pixels, of a mean face that is aligned to a detection.
+
+    A rotation, scaling and translation takes the mean face's anchors [k, 2] to the detected ones
+    [k, 2] in the least-squares sense, and is applied to the mean_shape [N, 2].
+    """
+    # As complex numbers, rotation and scaling are one multiplication.
+    source, target = (np.asarray(points) @ (1, 1j) for points in (anchors, detected))
     centred = source - source.mean()
     turn = np.vdot(centred, target) / np.vdot(centred, centred).real
     move = target.mean() - turn * source.mean()
@@ -93,6 +103,8 @@ def mean_face_box(mean_shape, anchors, found, rule: BoxRule) -> np.ndarray:
     return np.array([centre.real - side / 2, centre.imag - side / 2, side, side])
 
 
-def _no_yunet(model, error: cv2.error) -> ModelError:
-    version, reason = cv2.__version__, reason_of(error)
-    return ModelError(f"{model}: OpenCV {version} does not take it for YuNet ({reason})")
+def _not_yunet(model, error: cv2.error) -> ModelError:
+    return ModelError(
+        f"{model}: OpenCV {cv2.__version__} cannot run this file as the YuNet face detector"
+        f" ({reason_of(error)})"
+    )

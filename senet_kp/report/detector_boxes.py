@@ -9,7 +9,8 @@ from senet_kp.face.facebox import BoxRule, affine_box, to_relative
 from senet_kp.face.metrics import Normaliser, nme, normalised_errors
 from senet_kp.face.pictures import SUFFIXES, read_picture
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.inference.dlib_detector import MIN_IOU, BoxTransform, FaceDetector, iou
+from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
+from senet_kp.inference.dlib_detector import DlibDetector
 from senet_kp.inference.predictor import landmarks_near
 from senet_kp.input.crops import Crops
 from senet_kp.report.bootstrap import estimates
@@ -46,7 +47,7 @@ def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
 
 def detect(paths: list[Path]) -> list[list[np.ndarray]]:
     """The boxes [x, y, w, h], in pixels, that dlib finds in each picture."""
-    detector = FaceDetector()
+    detector = DlibDetector()
     bar = tqdm(paths, unit="picture", desc="dlib", disable=None)
     return [[box for box, _ in detector.detect(read_picture(path))] for path in bar]
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from senet_kp.face.metrics import Normaliser
-from senet_kp.inference.backends import AUTO, BACKENDS
+from senet_kp.inference.backends import AUTO, Backend
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.tfrecords.shards import SIDES
 
 Side = Literal[SIDES]
-Backend = Literal[(AUTO, *BACKENDS)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.scheme import scheme_of
-from senet_kp.inference.backends import AUTO, engine_of, engine_version, open_backend
-from senet_kp.inference.model_card import SAVED_MODEL, card_beside, kind_of, read_card
-from senet_kp.scoring.config import Backend
+from senet_kp.inference.backends import AUTO, Backend, engine_of, engine_version, open_backend
+from senet_kp.inference.model_card import SAVED_MODEL, find_card, kind_of
 from senet_kp.scoring.contamination import trained_records
 from senet_kp.tfrecords.errors import ModelError
 from senet_kp.tfrecords.files import sha256_of_file
@@ -53,38 +52,46 @@ def open_model(path: Path, records: Path, manifest: dict, backend: Backend = AUT
     """The Model at a path, for the faces of a record folder.
 
     The path is one of: the folder of a training run, whose best checkpoint runs in TensorFlow; a
-    dlib shape predictor (`.dat`); or a frozen graph or a file exported from one (a SavedModel is a
-    folder), which needs its model card and runs in `backend`. Raises ModelError if the model is
-    missing or was made for another face box or landmark scheme, and InputError if a run was trained
-    on other records.
+    frozen graph or a file exported from one (a SavedModel is a folder), which needs its model card;
+    or a dlib shape predictor (`.dat`), whose model card may be missing. A file runs in `backend`.
+    Raises ModelError if the model is missing or was made for another face box or landmark scheme,
+    and InputError if a run was trained on other records.
     """
     if path.is_dir() and kind_of(path) != SAVED_MODEL:
         with _training_run(path, records, manifest) as model:
             yield model
-    elif path.suffix == ".dat":
-        yield _dlib_predictor(path, manifest)
     else:
         yield _model_file(path, manifest, backend)
 
 
 def _model_file(path: Path, manifest: dict, backend: Backend) -> Model:
-    card = read_card(path)
-    if (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
+    card = find_card(path)  # None for a dlib shape predictor of another project
+    if card and (card["box"], scheme_of(card)) != (manifest["box"], scheme_of(manifest)):
         raise ModelError(
             f"{path}: made for another face box or landmark scheme than the records; score it on"
             " records that were prepared with the same settings"
         )
-    trained_on = trained_records(card.get("training", {}).get("settings"))
+    trained_on = trained_records(card.get("training", {}).get("settings") if card else None)
     engine = engine_of(path, backend)
     run = open_backend(path, engine)
+    if not card:
+        _require_landmarks(path, run, manifest)
     conditions = {
         "engine": engine,
         "model": str(path),
-        "model_sha256": card["sha256"],
+        "model_sha256": card["sha256"] if card else sha256_of_file(path),
         "trained_on_these_records": manifest["records_sha256"] in trained_on,
         "versions": _versions() | engine_version(engine),
     }
-    return Model(path, run, conditions, card, card.get("detector_box"), trained_on)
+    detector_box = (card or manifest).get("detector_box")
+    return Model(path, run, conditions, card, detector_box, trained_on)
+
+
+def _require_landmarks(path: Path, run: Callable, manifest: dict):
+    """Raise ModelError if a model without a card predicts another number of landmarks."""
+    size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
+    if len(run(np.zeros((size_px, size_px, 3), np.uint8))) != count:
+        raise ModelError(f"{path}: does not predict the {count} landmarks of the records")
 
 
 @contextmanager
@@ -107,30 +114,6 @@ def _training_run(path: Path, records: Path, manifest: dict):
 
         trained_on = trained_records(settings)
         yield Model(path, run, conditions, settings, manifest["detector_box"], trained_on)
-
-
-def _dlib_predictor(path: Path, manifest: dict) -> Model:
-    if not path.is_file():
-        raise ModelError(f"{path}: no such model file")
-    from senet_kp.inference.dlib_shape import (  # dlib only where it is needed
-        DlibShapeBackend,
-        import_dlib,
-    )
-
-    run = DlibShapeBackend(path)
-    size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
-    if len(run(np.zeros((size_px, size_px, 3), np.uint8))) != count:
-        raise ModelError(f"{path}: does not predict the {count} landmarks of the records")
-    card = card_beside(path)
-    trained_on = trained_records(card)
-    conditions = {
-        "engine": "dlib",
-        "model": str(path),
-        "model_sha256": sha256_of_file(path),
-        "trained_on_these_records": manifest["records_sha256"] in trained_on,
-        "versions": _versions() | {"dlib": import_dlib().__version__},
-    }
-    return Model(path, run, conditions, card, manifest["detector_box"], trained_on)
 
 
 def _versions() -> dict[str, str]:

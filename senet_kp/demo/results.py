@@ -1,0 +1,107 @@
+"""What the demo writes: JSON lines, drawn pictures and videos, and a window."""
+
+import contextlib
+import json
+import os
+import sys
+
+import cv2
+import numpy as np
+
+from senet_kp.face.draw import draw_axes, draw_box, draw_landmarks
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pose import angles_deg, head_rotation
+from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.inference.predictor import Face
+from senet_kp.tfrecords.files import atomic_path
+
+
+@contextlib.contextmanager
+def json_lines(target: str | None):
+    """Yield a function that writes a dictionary as one line of JSON.
+
+    target: a file, which appears when the block ends without an error; "-" for standard output;
+    None to write nothing.
+    """
+    if target is None:
+        yield lambda value: None
+    elif target == "-":
+        yield lambda value: print(json.dumps(value), flush=True)
+    else:
+        with atomic_path(target) as temporary, open(temporary, "w") as file:
+            yield lambda value: file.write(json.dumps(value) + "\n")
+
+
+def describe(source: str, frame: int | None, picture, faces: list[Face], pose: bool) -> dict:
+    """One line of the JSON output: coordinates in pixels, rounded to 0.001.
+
+    frame: the number of a video's frame, from 0; None for a picture. pose: whether each face has
+    pitch, yaw and roll as well.
+    """
+    return {
+        "source": source,
+        "frame": frame,
+        "width": picture.shape[1],
+        "height": picture.shape[0],
+        "faces": [
+            {
+                "box": np.round(face.box, 3).tolist(),
+                "score": None if face.score is None else round(face.score, 4),
+                "landmarks": np.round(face.landmarks, 3).tolist(),
+                **({"pose": _pose_deg(face)} if pose else {}),
+            }
+            for face in faces
+        ],
+    }
+
+
+def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, pose: bool):
+    """Draw boxes and landmarks, and with `pose` the heads' axes, into the picture itself."""
+    for face in faces:
+        draw_box(picture, face.box)
+        draw_landmarks(picture, face.landmarks, scheme)
+        if pose and (rotation := _rotation(face)) is not None:
+            draw_axes(picture, face.landmarks, rotation)
+    return picture
+
+
+@contextlib.contextmanager
+def video_file(target, fps: float, size: tuple[int, int]):
+    """Yield a function that appends a picture [H, W, 3] uint8 RGB to an MP4 file.
+
+    size: (width, height). The file appears when the block ends without an error.
+    """
+    with atomic_path(target, ".mp4") as temporary:
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+        yield lambda picture: writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        writer.release()
+
+
+def no_window_reason() -> str | None:
+    """Why no window can be shown, or None. Without this check Qt would abort the process."""
+    gui = [line for line in cv2.getBuildInformation().splitlines() if "GUI:" in line]
+    if not gui or "NONE" in gui[0]:
+        return "this OpenCV is built without windows (install opencv-python instead of -headless)"
+    if sys.platform == "linux" and not (os.getenv("DISPLAY") or os.getenv("WAYLAND_DISPLAY")):
+        return "there is no display"
+    return None
+
+
+def show(picture, wait_ms: int) -> int:
+    """Show a picture in a window; return the code of the key that was pressed, or -1.
+
+    wait_ms: how long to wait for a key, 0 for ever.
+    """
+    cv2.imshow("landmarks", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return cv2.waitKey(wait_ms)
+
+
+def _rotation(face: Face):
+    """The rotation [3, 3] of a head with the 68 landmarks; None if it cannot be estimated."""
+    return head_rotation(face.landmarks, np.ones(len(face.landmarks)), IBUG68)
+
+
+def _pose_deg(face: Face) -> list[float] | None:
+    """Pitch, yaw and roll in degrees, rounded to 0.01; None if they cannot be estimated."""
+    rotation = _rotation(face)
+    return None if rotation is None else np.round(angles_deg(rotation), 2).tolist()

@@ -1,0 +1,92 @@
+"""What the demo reads: pictures, folders of pictures, videos, cameras, and a file of face boxes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from senet_kp.face.pictures import pictures_in
+from senet_kp.tfrecords.errors import InputError, UserError
+
+VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+
+
+def expand_folders(sources: list[str]):
+    """Yield the sources, each folder replaced by the pictures directly in it.
+
+    Raises InputError for a folder without pictures.
+    """
+    for source in sources:
+        if Path(source).is_dir():
+            yield from map(str, pictures_in(source))
+        else:
+            yield source
+
+
+def is_video(source: str) -> bool:
+    """Whether a source is a video file, by its suffix, or a camera number."""
+    return Path(source).suffix.lower() in VIDEO_SUFFIXES or is_camera(source)
+
+
+def is_camera(source: str) -> bool:
+    """Whether a source is a camera number: digits that are not the name of a file."""
+    return source.isdecimal() and not Path(source).exists()
+
+
+class VideoReader:
+    """The frames of a video file or a camera, each [H, W, 3] uint8 RGB; can be iterated once.
+
+    name: stem of the file, or camera and its number. fps: frames per second, 25 if the source does
+    not give it. size: (width, height) in pixels. Raises InputError if no frame can be read.
+    """
+
+    def __init__(self, source: str):
+        camera = is_camera(source)
+        self._capture = cv2.VideoCapture(int(source) if camera else source)
+        ok, self._first = self._capture.read()
+        if not ok:
+            kind = "camera" if camera else "video"
+            raise InputError(f"{source}: no frame could be read from this {kind}")
+        self.name = f"camera{source}" if camera else Path(source).stem
+        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+        self.size = self._first.shape[1::-1]
+
+    def __iter__(self):
+        ok, frame = True, self._first
+        while ok:
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            ok, frame = self._capture.read()
+
+
+def read_boxes(path: str) -> dict[str, list]:
+    """The face boxes {file name: [[x, y, w, h], ...]} in a JSON file.
+
+    Raises UserError if the file cannot be read or has another form, or a box is not a square.
+    """
+    try:
+        boxes = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"--boxes {path}: not readable ({error})") from None
+    if not isinstance(boxes, dict):
+        raise UserError(f'--boxes {path}: not of the form {{"name.jpg": [[x, y, w, h], ...]}}')
+    for name, given in boxes.items():
+        if not (isinstance(given, list) and all(map(_is_square, given))):
+            raise UserError(
+                f"--boxes {path}: the value of {name} has to be a list of squares [x, y, w, h]"
+                " with w = h > 0"
+            )
+    return boxes
+
+
+def boxes_of(source: str, boxes: dict[str, list]) -> list:
+    """The face boxes of a source, by its path or its file name; an empty list if it has none."""
+    return boxes.get(source, boxes.get(Path(source).name, []))
+
+
+def _is_square(box) -> bool:
+    """Whether this is [x, y, w, h] with w > 0 and w == h up to rounding."""
+    if not (isinstance(box, list) and len(box) == 4):
+        return False
+    numbers = all(isinstance(value, (int, float)) and np.isfinite(value) for value in box)
+    return numbers and box[2] > 0 and abs(box[2] - box[3]) <= 1e-3 * box[2]
