@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from zipfile import ZipFile
 
-from cyclonedx.model import AttachedText, HashType, Property
+from cyclonedx.model import AttachedText, HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.license import DisjunctiveLicense
@@ -44,7 +44,7 @@ def bill_of_materials(wheel: Path, lock: Path = LOCK) -> Bom:
         version=version,
         bom_ref=f"{name}=={version}",
         licenses=[DisjunctiveLicense(id="MIT")],
-        hashes=[HashType.from_composite_str(f"sha256:{digest}")],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
     parts = [graph_component(wheel, version), *map(package_component, pinned_packages(lock))]
     bom = Bom(components=parts, serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest))
@@ -70,7 +70,7 @@ def graph_component(wheel: Path, version: str) -> Component:
         version=version,
         bom_ref=GRAPH,
         licenses=[DisjunctiveLicense(name="model card", text=AttachedText(content=card["terms"]))],
-        hashes=[HashType.from_composite_str(f"sha256:{digest}")],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
 
 
