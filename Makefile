@@ -16,142 +16,165 @@ PS     ?= 1
 NAME   ?=
 FORMATS ?= onnx,tflite,saved_model
 
-# FLAGS go to the stage that was asked for, not to those that run before it.
+DIST   ?= dist
+
+# FLAGS are passed to the stage named on the command line, not to the stages that run before it.
 OWN_FLAGS = $(if $(filter $@,$(MAKECMDGOALS)),$(FLAGS))
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
+KP     := $(VENV)/bin/senet-kp
 LOCK   := requirements/$(if $(CUDA),cuda,cpu).txt
 READY  := $(VENV)/ready-$(if $(CUDA),cuda,cpu)
 SOURCE := $(if $(DATA),$(DATA),$(OUT)/sample)
 RECORDS := $(OUT)/tfrecords
 MODEL  := $(OUT)/senet.pb
-# Later stages take the run that `make train` left, or make a short one of their own.
+# Later stages use the run of `make train` if there is one, and else train a short run of their own.
 SHORT  := $(OUT)/short-run
 RUN    ?= $(if $(wildcard $(OUT)/run/latest/checkpoint),$(OUT)/run,$(SHORT))
-# 1,600 steps, about five minutes on two cores. For senet_classic schedule and batch norm are in a
-# hurry to match, without dropout and L2, which pay it only in runs ten times as long.
+# 1,600 steps take about five minutes on two cores. senet_classic gets a faster learning-rate schedule
+# and batch norm to match, and neither dropout nor L2, which help it only in runs ten times as long.
 SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
 
-.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock bench bench-prep bench-inference bench-training clean
+.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock wheel docker bench bench-prep bench-inference bench-training clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
-	@echo "          FORMAT=auto|300w-lp|p1|pts|imglab|csv|kaggle|wflw|aflw2000-3d"
-	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 PYTHON=python3.12 FLAGS='--more flags of the stage'"
+	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 PYTHON=python3.12 FLAGS='--other options of the stage'"
+	@echo "          FORMAT=auto, or the layout of DATA:"
+	@$(PY) -m data_prep.formats 2>/dev/null | awk -F '\t' '{printf "            %-14s %s\n", $$1, $$2}' | \
+	  grep . || echo "            (\`make setup\` first; then \`make help\` lists them)"
 
-setup: $(READY)  ## the environment: .venv with exact versions
+setup: $(READY)  ## create .venv with exact package versions and the senet-kp command
 
-$(READY): $(LOCK)
+$(READY): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null || \
 	  { echo "error: $(PYTHON) is missing or not Python 3.10 to 3.13; name one with PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "error: $(PYTHON) lacks venv; install it (Debian: python3-venv)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-index --no-deps --no-build-isolation -e .
 	@touch $@
 
-sample: setup  ## render the built-in sample set in the layout of 300W-LP
-	$(PY) -m data_prep.sample_faces --out $(OUT)/sample
+sample: setup  ## render the built-in sample data set, in the layout of 300W-LP
+	$(KP) sample --out $(OUT)/sample
 
-data: setup  ## fetch NAME=300w-lp|aflw2000-3d|p1 into data/
-	$(PY) -m data_prep.download $(NAME) --out data $(OWN_FLAGS)
+data: setup  ## download NAME=300w-lp|aflw2000-3d|p1 into data/
+	$(KP) fetch $(NAME) --out data $(OWN_FLAGS)
 
-tfrecords: setup $(if $(DATA),,sample)  ## crop the faces, write train, val and test records
-	$(PY) -m data_prep.prepare --data $(SOURCE) --format $(FORMAT) --out $(RECORDS) $(OWN_FLAGS)
+tfrecords: setup $(if $(DATA),,sample)  ## crop the faces and write train, val and test records
+	$(KP) prepare --data $(SOURCE) --format $(FORMAT) --out $(RECORDS) $(OWN_FLAGS)
 
-# With DATA= the records are checked against it; without, those that are there will do.
+# With DATA= existing records are checked against it; without DATA= they are used as they are.
 $(RECORDS)/manifest.json: $(if $(DATA),tfrecords)
 	$(if $(DATA),,$(MAKE) tfrecords FLAGS=)
 
-preview: setup $(RECORDS)/manifest.json  ## draw training pictures as augmentation makes them
-	$(PY) -m senet_kp.preview --records $(RECORDS) --out $(OUT)/preview.png $(OWN_FLAGS)
+preview: setup $(RECORDS)/manifest.json  ## draw augmented training pictures
+	$(KP) preview --records $(RECORDS) --out $(OUT)/preview.png $(OWN_FLAGS)
 
-train: setup $(RECORDS)/manifest.json  ## train, or go on with a training that was stopped
-	$(PY) -m senet_kp.train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
+train: setup $(RECORDS)/manifest.json  ## train, or resume a training run that was stopped
+	$(KP) train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
-train-cluster: setup $(RECORDS)/manifest.json  ## the same by WORKERS=2 processes and PS=1 parameter server
-	$(PY) -m senet_kp.local_cluster --workers $(WORKERS) --ps $(PS) --records $(RECORDS) \
+train-cluster: setup $(RECORDS)/manifest.json  ## train with WORKERS=2 processes and PS=1 parameter server
+	$(KP) local-cluster --workers $(WORKERS) --ps $(PS) --records $(RECORDS) \
 	  --run $(OUT)/run --net $(NET) $(if $(STEPS),--steps $(STEPS)) \
 	  $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
-# The short training is gone on with like any other, and is quick to say that it is done.
+# A short run is resumed like any other; once it is complete, this takes a few seconds.
 $(SHORT)/latest/checkpoint: short-run ;
 short-run: setup $(RECORDS)/manifest.json
-	$(PY) -m senet_kp.train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) $(SHORT_$(NET)) \
+	$(KP) train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) $(SHORT_$(NET)) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES))
 
-freeze: setup $(RUN)/latest/checkpoint  ## checkpoint to senet.pb and its model card, checked
-	$(PY) -m export.freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(OWN_FLAGS)
+freeze: setup $(RUN)/latest/checkpoint  ## turn the checkpoint into senet.pb with its model card, and check it
+	$(KP) freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(OWN_FLAGS)
 
 $(MODEL): $(RUN)/latest/checkpoint
 	$(MAKE) freeze FLAGS=
 
 comma := ,
-export: setup $(MODEL)  ## senet.pb to FORMATS=onnx,tflite,saved_model beside it, checked
-	$(PY) -m export.convert --model $(MODEL) --records $(RECORDS) \
+export: setup $(MODEL)  ## convert senet.pb to FORMATS=onnx,tflite,saved_model, and check them
+	$(KP) export --model $(MODEL) --records $(RECORDS) \
 	  --formats $(subst $(comma), ,$(FORMATS)) $(OWN_FLAGS)
 
-eval: setup $(MODEL)  ## score senet.pb on the test side
-	$(PY) -m senet_kp.evaluate --model $(MODEL) --records $(RECORDS) $(OWN_FLAGS)
+eval: setup $(MODEL)  ## score senet.pb on the test split
+	$(KP) evaluate --model $(MODEL) --records $(RECORDS) $(OWN_FLAGS)
 
-# Without the pictures the report leaves out what dlib's boxes cost, and says so.
-report: setup $(MODEL)  ## measure senet.pb in full, beside MODELS='other.pb run/': out/report.html
-	$(PY) -m senet_kp.report --models $(MODEL) $(MODELS) --records $(RECORDS) \
+# Without the pictures the report has no scores with dlib's face boxes, and says so.
+report: setup $(MODEL)  ## compare senet.pb with MODELS='other.pb run/' in out/report.html
+	$(KP) report --models $(MODEL) $(MODELS) --records $(RECORDS) \
 	  $(if $(wildcard $(SOURCE)),--data $(SOURCE)) --run $(RUN) --out $(OUT)/report.html $(OWN_FLAGS)
 
-# Without IMAGE= the first pictures of three groups on the test side, which no training has seen,
-# from the first data set.
+# Without IMAGE= the demo uses the first picture of each of three groups in the test split of the
+# first data set; no training run has seen them.
 PHOTOS = LC_ALL=C sort -t, -k1,1 $(RECORDS)/split.csv | awk -F, '$$3 ~ /^test/ && !seen[$$2]++ {print $$1}'
-demo: setup $(MODEL)  ## find the faces in IMAGE=photo, draw their landmarks
+demo: setup $(MODEL)  ## find the faces in IMAGE=photo and draw their landmarks
 	@$(MAKE) --no-print-directory eval FLAGS=
 	@folder="$(firstword $(SOURCE))"; test -d "$$folder" || folder=$$(dirname "$$folder"); \
 	if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
 	  set -- $$($(PHOTOS) | while read -r name; do ls "$$folder/$$name" 2>/dev/null; done | head -n 3); fi; \
-	$(PY) demo.py "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS)
-	@echo "drawn pictures: $(OUT)/demo/, their points $(OUT)/demo/landmarks.jsonl"
-	@echo "frozen graph:   $(MODEL), its card $(MODEL:.pb=.json)"
+	$(KP) demo "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS)
+	@echo "drawn pictures: $(OUT)/demo/, landmarks: $(OUT)/demo/landmarks.jsonl"
+	@echo "frozen graph:   $(MODEL), model card: $(MODEL:.pb=.json)"
 	@echo "scores:         $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
 
-# Built against the system's OpenCV, not the environment's, which has no C++ headers.
-cpp:  ## the C++ program of examples/cpp: out/cpp/landmarks
+# Uses the system's OpenCV, because the one in .venv has no C++ headers.
+cpp:  ## build the C++ program of examples/cpp: out/cpp/landmarks
 	@command -v cmake >/dev/null || \
 	  { echo "error: cmake is missing (Debian: cmake g++ libopencv-dev)" >&2; exit 2; }
 	cmake -S examples/cpp -B $(OUT)/cpp
 	cmake --build $(OUT)/cpp
 
-compare: setup $(RECORDS)/manifest.json  ## train every system on the same pictures, table and plot
+compare: setup $(RECORDS)/manifest.json  ## train every network on the same pictures; a table and a plot
 	$(PY) -m benchmarks.compare --records $(RECORDS) --out $(OUT)/compare $(OWN_FLAGS)
 
-test: setup  ## the tests, two at a time
+test: setup  ## run the tests in two processes
 	$(PY) -m pytest -n 2 --dist loadfile
 
-lint: setup  ## ruff
+lint: setup  ## check style and formatting with ruff
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
-bench:  ## the benchmarks that need no more than data
+bench:  ## run the benchmarks that need only data
 	@$(MAKE) --no-print-directory bench-prep
 
-bench-prep: setup $(if $(DATA),,sample)  ## pictures a second by processes, against a bare loop
+bench-prep: setup $(if $(DATA),,sample)  ## measure pictures per second of preparation, by number of processes
 	$(PY) -m benchmarks.bench_prepare --data $(firstword $(SOURCE)) $(OWN_FLAGS)
 
-bench-inference: setup $(MODEL)  ## milliseconds of senet.pb and MODELS= in every engine
+bench-inference: setup $(MODEL)  ## measure milliseconds per face of senet.pb and MODELS=, by backend
 	$(PY) -m benchmarks.bench_inference $(MODEL) $(MODELS) --records $(RECORDS) $(OWN_FLAGS)
 
-bench-training: setup $(RECORDS)/manifest.json  ## pictures a second of every network's training
+bench-training: setup $(RECORDS)/manifest.json  ## measure pictures per second of training, by network
 	$(PY) -m benchmarks.bench_training --records $(RECORDS) $(OWN_FLAGS)
 
-lock: setup  ## renew requirements/*.txt from pyproject.toml
-	$(PY) -m pip install --quiet uv
-	for kind in cpu cuda; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal \
-	  --python-version 3.10 --generate-hashes --no-header --no-annotate --extra $$kind \
-	  --extra cluster --extra dev --extra export \
-	  pyproject.toml -o requirements/$$kind.txt || exit 1; done
+# Built from a copy of what git tracks (uncommitted changes included), with the date of the last
+# commit and the same file modes everywhere, so that two builds of one commit are equal.
+wheel: setup  ## build dist/*.whl and its bill of materials, dist/*.cdx.json
+	rm -rf $(DIST)
+	@set -e; umask 022; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	changed=$$(git stash create); \
+	git -c tar.umask=022 archive "$${changed:-HEAD}" | tar -x -C "$$copy"; \
+	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
+	$(PY) -m pip wheel --disable-pip-version-check --quiet --no-index --no-deps --no-build-isolation \
+	  --wheel-dir $(DIST) "$$copy"; \
+	$(PY) -m senet_kp.export.bill_of_materials $(DIST)/*.whl
 
-clean:  ## remove what the stages wrote in out/
+docker:  ## build the container image senet-kp, which runs `senet-kp demo` and needs no GPU
+	docker build --tag senet-kp .
+
+# Versions that still fit stay; FLAGS=--upgrade takes the newest ones.
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+  --no-header --no-annotate $(OWN_FLAGS) pyproject.toml
+lock: setup  ## update requirements/*.txt from pyproject.toml
+	$(PY) -m pip install --quiet uv
+	$(COMPILE) --extra train --extra cluster --extra dev --extra export -o requirements/cpu.txt
+	$(COMPILE) --extra cuda --extra cluster --extra dev --extra export -o requirements/cuda.txt
+	$(COMPILE) --constraint requirements/cpu.txt -o requirements/base.txt
+
+clean:  ## remove out/, the results of all stages
 	rm -rf $(OUT)
