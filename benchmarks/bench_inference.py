@@ -69,7 +69,7 @@ class Config:
     starts: int = 5
     """timed starts"""
     write: bool = False
-    """keep the result in benchmarks/results/inference.json, the table in the README; rows of files
+    """keep the result in benchmarks/results/inference.json, the table in the docs; rows of files
     that are not named stay as they are there"""
 
 
@@ -197,7 +197,7 @@ def table(result: dict) -> str:
         "2 threads (p95)",
         "weights",
         "MFLOP",
-        "of the product",
+        "share of matmul peak",
         "size",
         "start",
         "memory",

@@ -57,7 +57,7 @@ class Config:
     threads: int = os.cpu_count() or 1
     """threads of one op, and ops at a time"""
     write: bool = False
-    """keep the result in benchmarks/results/training.json, the table in the README; rows of
+    """keep the result in benchmarks/results/training.json, the table in the docs; rows of
     networks and batch sizes that are left out stay as they are there"""
 
 
@@ -186,7 +186,6 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
 def table(result: dict) -> str:
     """The measurements as a table of Markdown."""
-    product = result["product_gflop_per_s"]["median"]
     columns = [
         "network",
         "batch",
@@ -194,7 +193,7 @@ def table(result: dict) -> str:
         "pictures/s (slowest, fastest)",
         "waiting",
         "GFLOP/s",
-        f"of {product:.0f}",
+        "share of matmul peak",
         "peak memory",
     ]
     rows = [
