@@ -63,7 +63,7 @@ class Config:
     starts: int = 5
     """timed cold starts"""
     write: bool = False
-    """keep the result in benchmarks/results/inference.json, the table in the README; rows of files
+    """keep the result in benchmarks/results/inference.json, the table in the docs; rows of files
     that are not named stay as they are there"""
 
 
@@ -188,7 +188,7 @@ def table(result: dict) -> str:
         "2 threads (p95)",
         "weights",
         "MFLOP",
-        "of the product",
+        "share of matmul peak",
         "size",
         "start",
         "memory",

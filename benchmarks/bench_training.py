@@ -58,7 +58,7 @@ class Config:
     threads: int = os.cpu_count() or 1
     """threads of one op, and number of ops that run at a time"""
     write: bool = False
-    """keep the result in benchmarks/results/training.json, the table in the README; rows of
+    """keep the result in benchmarks/results/training.json, the table in the docs; rows of
     networks and batch sizes that are left out stay as they are there"""
 
 
@@ -188,7 +188,6 @@ def with_older_rows(result: dict, older: dict) -> dict:
 
 def table(result: dict) -> str:
     """The measurements as a table of Markdown."""
-    product = result["product_gflop_per_s"]["median"]
     columns = [
         "network",
         "batch",
@@ -196,7 +195,7 @@ def table(result: dict) -> str:
         "pictures/s (slowest, fastest)",
         "waiting",
         "GFLOP/s",
-        f"of {product:.0f}",
+        "share of matmul peak",
         "peak memory",
     ]
     rows = [

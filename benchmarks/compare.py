@@ -3,7 +3,7 @@
 Train every network, and dlib's shape predictor, on the train split of the same records for the same
 number of pictures, score them on the test split, and time them in turn: faces on one thread, steps
 of training on all. What is trained already is kept; a training that was stopped goes on. With
---write the table goes into the README, numbers and plot into benchmarks/results/; rows of systems
+--write the table goes into the docs, numbers and plot into benchmarks/results/; rows of systems
 that --systems leaves out stay as they are there.
 """
 

@@ -13,9 +13,9 @@ import numpy as np
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.tfrecords.files import write_bytes, write_json
 
+ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
-EARLIER = "\n\\* measured in an earlier run; times of different hours compare less well.\n"
+EARLIER = "\n\\* measured in an earlier run; times from different runs are less comparable.\n"
 # <!-- file:key.of.a.value -->1,234.5 %
 NUMBER = re.compile(r"(<!-- ([a-z0-9_-]+):([A-Za-z0-9_.-]+) -->)([0-9](?:[0-9.,]*[0-9])?)( ?%)?")
 
@@ -100,43 +100,69 @@ def read_result(name: str, results: Path = RESULTS) -> dict:
     return json.loads((results / f"{name}.json").read_text())
 
 
+def pages(root: Path = ROOT) -> list[Path]:
+    """The documentation: README.md and every page of docs/."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
 def report(name: str, result: dict, write: bool):
-    """Print a result; when asked, keep it as benchmarks/results/<name>.json, and in the README."""
+    """Print a result. With `write`, also store it and update the numbers in the documentation."""
     for key, value in result.items():
         print(f"{key:>28}: {value}")
     if write:
-        _keep(name, result, README.read_text())
+        _keep(name, result)
 
 
 def report_table(name: str, result: dict, table: str, write: bool):
-    """The same with a table, which has its own place in the README."""
+    """Print a result's table. With `write`, also store the result and update the documentation."""
     print(table, end="")
     if write:
-        _keep(name, result, with_table(README.read_text(), name, table))
+        _keep(name, result, table)
 
 
-def _keep(name: str, result: dict, readme: str):
+def _keep(name: str, result: dict, table: str | None = None):
+    """Write benchmarks/results/<name>.json and rewrite the pages whose text depends on it."""
     write_json(RESULTS / f"{name}.json", result)
-    write_bytes(README, with_numbers(readme).encode())
-    print(f"written to {RESULTS / name}.json and {README}")
+    print(f"written to {RESULTS / name}.json")
+    for page in pages():
+        old = page.read_text()
+        new = with_numbers(old if table is None else with_table(old, name, table), RESULTS)
+        if new != old:
+            write_bytes(page, new.encode())
+            print(f"updated {page}")
 
 
-def with_numbers(readme: str, results: Path = RESULTS) -> str:
-    """The README with every number that names its file and key as that file has it."""
+def with_numbers(page: str, results: Path = RESULTS) -> str:
+    """The text of a page in which every number that names its file and key has its current value.
+
+    `<!-- file:key.of.a.value -->` names the number behind it. The number of decimals stays.
+    """
 
     def current(found: re.Match) -> str:
         marker, file, key, shown, percent = found.groups(default="")
-        value = read_result(file, results)
-        for part in key.split("."):
-            value = value[int(part)] if isinstance(value, list) else value[part]
+        value = value_of(read_result(file, results), key)
         decimals = len(shown.partition(".")[2])
         return f"{marker}{value * (100 if percent else 1):,.{decimals}f}{percent}"
 
-    return NUMBER.sub(current, readme)
+    return NUMBER.sub(current, page)
 
 
-def with_table(readme: str, name: str, table: str) -> str:
-    """The README with what stands between <!-- name:begin --> and <!-- name:end --> replaced."""
+def value_of(result: dict, key: str):
+    """The value at a dotted path such as `rows.0.nme` in a result."""
+    value = result
+    for part in key.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return value
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """The text of a page in which `table` stands between its two markers.
+
+    The markers are `<!-- name:begin -->` and `<!-- name:end -->`. A page without them is returned
+    unchanged.
+    """
     begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-    before, rest = readme.split(begin)
+    if begin not in page:
+        return page
+    before, rest = page.split(begin)
     return before + begin + table + end + rest.split(end)[1]

@@ -28,7 +28,7 @@ class Config:
     runs: int = 300
     """number of timed runs"""
     write: bool = False
-    """keep the result in benchmarks/results/layers.json, the table in the README"""
+    """keep the result in benchmarks/results/layers.json, the table in the docs"""
 
 
 def profile(config: Config) -> dict:

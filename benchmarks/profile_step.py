@@ -39,7 +39,7 @@ class Config:
     out: Path = Path("out/step-trace.json")
     """file for the trace of the last step"""
     write: bool = False
-    """keep the result in benchmarks/results/step.json, the table in the README"""
+    """keep the result in benchmarks/results/step.json, the table in the docs"""
 
 
 def profile(config: Config) -> dict:

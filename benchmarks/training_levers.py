@@ -45,7 +45,7 @@ class Config:
     repeats: int = 3
     """rounds of all levers"""
     write: bool = False
-    """keep the result in benchmarks/results/levers.json, the table in the README"""
+    """keep the result in benchmarks/results/levers.json, the table in the docs"""
 
 
 def bench(config: Config) -> dict:

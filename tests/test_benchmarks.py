@@ -1,20 +1,28 @@
-"""The benchmarks' tables, and that the README's are those that the commands wrote."""
+"""The benchmarks' tables, and that those in the documentation are what the commands wrote."""
 
 import json
 
 import pytest
-from conftest import ROOT
 
 from benchmarks import (
     bench_inference,
     bench_training,
     compare,
+    measure,
     profile_layers,
     profile_step,
     scale,
     training_levers,
 )
-from benchmarks.measure import RESULTS, with_numbers, with_table
+from benchmarks.measure import (
+    RESULTS,
+    pages,
+    read_result,
+    report,
+    report_table,
+    with_numbers,
+    with_table,
+)
 from benchmarks.training_step import WITHOUT, StepConfig, timed_steps, training_step
 from senet_kp.input import augment
 from senet_kp.nets.gradients import NAME
@@ -32,10 +40,11 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_readmes_tables_are_what_the_commands_wrote(name):
-    result = json.loads((RESULTS / f"{name}.json").read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert with_table(readme, name, TABLES[name](result)) == readme
+def test_tables_in_the_documentation_are_what_the_commands_wrote(name):
+    texts = [page.read_text() for page in pages()]
+    holding = [text for text in texts if f"<!-- {name}:begin -->" in text]
+    assert len(holding) == 1
+    assert with_table(holding[0], name, TABLES[name](read_result(name))) == holding[0]
 
 
 def test_rows_that_are_not_measured_again_stay_and_say_so():
@@ -74,8 +83,33 @@ def test_numbers_are_refreshed_in_the_form_that_they_have(tmp_path):
         " <!-- a:share -->3%"
     )
     assert with_numbers(old, tmp_path) == new
-    readme = (ROOT / "README.md").read_text()
-    assert with_numbers(readme) == readme
+    for page in pages():
+        text = page.read_text()
+        assert with_numbers(text) == text
+
+
+def test_a_result_is_written_to_every_page_that_shows_it(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    texts = {
+        "README.md": "<!-- a:ms -->1.0 ms",
+        "docs/one.md": "<!-- a:begin -->\nold\n<!-- a:end -->\nin <!-- a:ms -->1 ms",
+        "docs/two.md": "nothing of it",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(measure, "pages", lambda: pages(tmp_path))
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+
+    report_table("a", {"ms": 2.5}, "new\n", write=False)
+    assert {name: (tmp_path / name).read_text() for name in texts} == texts
+    report_table("a", {"ms": 2.5}, "new\n", write=True)
+    assert read_result("a", tmp_path) == {"ms": 2.5}
+    assert (tmp_path / "README.md").read_text() == "<!-- a:ms -->2.5 ms"
+    one = "<!-- a:begin -->\nnew\n<!-- a:end -->\nin <!-- a:ms -->2 ms"
+    assert (tmp_path / "docs/one.md").read_text() == one
+    report("a", {"ms": 4}, write=True)
+    assert (tmp_path / "README.md").read_text() == "<!-- a:ms -->4.0 ms"
+    assert (tmp_path / "docs/two.md").read_text() == texts["docs/two.md"]
 
 
 def test_layers_are_counted_and_add_up():
