@@ -138,7 +138,7 @@ def test_another_file_system_gets_the_same_files(data, expected, tmp_path, monke
     assert not list((tmp_path / "sets").rglob("*.tfrecord"))
     (tmp_path / "sets" / "mine").mkdir()
     (tmp_path / "sets" / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="mine: holds something else"):
+    with pytest.raises(UserError, match="mine: the folder holds something else"):
         by_beam(data, "elsewhere://sets/mine", [])
     assert contents(tmp_path / "sets" / "mine") == {"notes.txt": b"mine"}
 

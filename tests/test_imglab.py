@@ -297,7 +297,7 @@ def test_faces_that_cannot_be_used_are_left_out_and_counted(tmp_path, capsys):
     "options, words",
     [
         ({"out": Path("faces.json")}, "ends in .xml"),
-        ({"side": "test"}, "of a folder of records"),
+        ({"side": "test"}, "needs a folder of records"),
         ({"format": "coco"}, "--format is auto or"),
         ({"scheme": "nine"}, "no landmark scheme"),
     ],
