@@ -93,8 +93,9 @@ def test_every_method_and_attribute_is_described():
 
 
 def test_signatures_are_the_real_ones():
-    for call in re.findall(r"```python\n((?:predictor\.)?\w+)\(([^\n]*)\)\n```", PAGE):
-        name, arguments = call
+    calls = re.findall(r"```python\n((?:predictor\.)?\w+)\(([^\n]*)\)\n```", PAGE)
+    assert len(calls) == 5
+    for name, arguments in calls:
         owner = LandmarkPredictor if name.startswith("predictor.") else senet_kp
         function = getattr(owner, name.removeprefix("predictor."))
         real = inspect.signature(function).parameters.values()

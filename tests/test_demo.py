@@ -331,6 +331,18 @@ def test_unknown_flags_exit_with_2(picture):
     assert demo().returncode == 2
 
 
+@pytest.mark.parametrize(
+    "command, usage, example",
+    [
+        (("demo.py",), "usage: demo.py", "python demo.py photo.jpg"),
+        (("-m", "senet_kp.demo.command"), "usage: senet-kp demo", "senet-kp demo photo.jpg"),
+    ],
+)
+def test_help_names_the_command_that_was_called(command, usage, example):
+    text = run_module(*command, "--help").stdout
+    assert text.startswith(usage) and f"    {example} " in text
+
+
 def test_show_without_a_window_system_says_so_and_goes_on(model, picture, boxes, tmp_path):
     result = demo(picture, "--model", model, "--boxes", boxes, "--out", tmp_path, "--show")
     assert result.returncode == 0 and "--show: " in result.stderr

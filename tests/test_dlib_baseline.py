@@ -12,16 +12,20 @@ from senet_kp.data_prep.labellers import open_labeller
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.metrics import nme, normalised_errors
-from senet_kp.inference.backends import DlibBackend
+from senet_kp.inference.backends import DlibBackend, engine_of, open_backend
 from senet_kp.inference.dlib_shape import (
     crop_rectangle,
     enlarged,
     from_parts,
     to_parts,
 )
+from senet_kp.inference.model_card import find_card, read_card
+from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.input.crops import load_crops
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
 from senet_kp.tfrecords.errors import CheckError, InputError, ModelError
+from senet_kp.tfrecords.files import sha256_of_file
 from senet_kp.tfrecords.shards import read_manifest
 
 TINY = TreeConfig(cascade_depth=6, num_trees_per_cascade_level=60, oversampling_amount=5)
@@ -100,6 +104,49 @@ def test_it_labels_pictures_by_the_face_boxes_of_its_card(baseline):
     expected = to_absolute(DlibBackend(out)(crop(picture, box, 128)), box)
     np.testing.assert_array_equal(placed, expected)
     assert np.linalg.norm(placed - points, axis=1).mean() < 10 and labeller.scheme == IBUG68
+
+
+def test_it_is_opened_by_the_backend_of_its_kind_and_by_no_other(baseline, train_crops):
+    out, _ = baseline
+    assert engine_of(out) == engine_of(out, "dlib") == "dlib"
+    crop = train_crops.images[0]
+    np.testing.assert_array_equal(open_backend(out)(crop), DlibBackend(out)(crop))
+    with pytest.raises(ModelError, match="opencv does not run a dlib shape predictor; dlib does"):
+        open_backend(out, "opencv")
+    with pytest.raises(ModelError, match="dlib does not run a frozen graph"):
+        open_backend(PRETRAINED, "dlib")
+
+
+def test_its_card_is_read_like_a_networks(baseline, records):
+    out, result = baseline
+    card = read_card(out)
+    assert card["scores"] == json.loads(json.dumps(result["scores"]))
+    assert card["sha256"] == sha256_of_file(out)
+    trained_on = {"records_sha256": read_manifest(records)["records_sha256"], "train_on_val": False}
+    assert card["training"] == {"settings": trained_on}
+    assert result["scores"]["test"]["trained_on_these_records"]
+    assert result["scores"]["test"]["model_sha256"] == card["sha256"]
+
+
+def test_it_predicts_like_a_network(baseline):
+    out, _ = baseline
+    points = face_points((300, 260), 200)
+    (face,) = LandmarkPredictor(out).predict(make_picture(points), [face_box(points, BoxRule())])
+    assert np.linalg.norm(face.landmarks - points, axis=1).mean() < 10
+
+
+def test_only_a_predictor_of_another_project_may_lack_its_card(baseline, tmp_path):
+    path = tmp_path / "other.dat"
+    path.write_bytes(baseline[0].read_bytes())
+    assert find_card(path) is None
+    for text in ("[]", "7", "{", '{"version": 1}'):
+        path.with_suffix(".json").write_text(text)
+        assert find_card(path) is None
+    with pytest.raises(ModelError, match="other.json: not a model card"):
+        LandmarkPredictor(path)
+    with pytest.raises(ModelError, match="gone.dat: no such model file"):
+        find_card(tmp_path / "gone.dat")
+    assert find_card(PRETRAINED) == read_card(PRETRAINED)
 
 
 def test_the_seed_decides(baseline, records, tmp_path):
