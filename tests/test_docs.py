@@ -120,8 +120,8 @@ def test_make_targets_and_variables_exist():
 @pytest.mark.parametrize("command", RUN)
 def test_commands_and_their_flags_exist(command):
     skip_without_stages(command)
-    target = TARGET.search(command)[1]
-    ours = command.split(" -- ")[0]  # what follows is Beam's
+    found = TARGET.search(command)
+    target, ours = found[1], command[found.start() :].split(" -- ")[0]  # what follows is Beam's
     text = help_of(target)
     assert "usage:" in text.lower(), target
     for flag in re.findall(r"(?<=\s)(--[a-z][a-z.-]*)", ours):
@@ -248,7 +248,7 @@ def quoted_messages():
 
 @pytest.mark.parametrize("message", quoted_messages())
 def test_quoted_messages_are_in_the_code(message):
-    parts = [part for part in message.lstrip(".: ").split("...") if re.search(r"\w", part)]
+    parts = [part for part in message.lstrip(".:; ").split("...") if re.search(r"\w", part)]
     pattern = re.compile(".*".join(map(re.escape, parts)))
     assert any(pattern.search(text) for text in strings())
 
