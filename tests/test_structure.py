@@ -1,7 +1,6 @@
-"""The rooms and the direction of their arrows, the README, and the size of what we write."""
+"""The rooms and the direction of their arrows."""
 
 import ast
-import json
 import re
 import subprocess
 import sys
@@ -35,8 +34,6 @@ FLOORS = {
 }
 TOP = ("tfrecords", "senet_kp", "data_prep", "export", "benchmarks")
 SOURCES = sorted(p for room in TOP for p in (ROOT / room).rglob("*.py")) + [ROOT / "demo.py"]
-README = (ROOT / "README.md").read_text()
-MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def module_of(path) -> str:
@@ -152,100 +149,3 @@ def test_node_names_stand_once():
         and getattr(node.targets[0], "id", "") in ("INPUT_NODE", "OUTPUT_NODE")
     ]
     assert len(found) == 2 and all(name.startswith("model_card.py") for name in found)
-
-
-# --- the README ---
-
-
-def commands():
-    """Command lines of the README's code blocks, without prompts and comments."""
-    for block in re.findall(r"```(?:sh|bash)\n(.*?)```", README, re.S):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line := line.split(" #")[0].strip():
-                yield line
-
-
-def test_make_targets_of_the_readme_exist():
-    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
-    named = set(re.findall(r"`?make ([a-z-]+)", "\n".join(commands()))) | set(
-        re.findall(r"`make ([a-z-]+)", README)
-    )
-    assert named and named <= targets
-    variables = set(re.findall(r"^([A-Z]+) *\??:?=", MAKEFILE, re.M))
-    used = {name for c in commands() if "make " in c for name in re.findall(r"\b([A-Z]+)=", c)}
-    assert used and used <= variables
-
-
-def python_commands():
-    found = [c for c in commands() if re.search(r"\bpython (-m [a-z_.]+|[a-z]+\.py)", c)]
-    assert found
-    return found
-
-
-@pytest.fixture(scope="session")
-def help_of():
-    texts = {}
-
-    def text(target):
-        if target not in texts:
-            command = [sys.executable, *target.split(), "--help"]
-            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-            texts[target] = result.stdout
-        return texts[target]
-
-    return text
-
-
-@pytest.mark.parametrize("command", python_commands())
-def test_flags_of_the_readme_exist(command, help_of):
-    target = re.search(r"\bpython (-m [a-z_.]+|[a-z]+\.py)", command)[1]
-    ours = command.split(" -- ")[0]  # what follows is Beam's
-    for flag in re.findall(r"(?<=\s)(--[a-z][a-z.-]*)", ours):
-        assert flag in help_of(target), f"{flag} of: {command}"
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "senet_kp.data_prep.prepare",
-        "senet_kp.data_prep.sample_faces",
-        "senet_kp.train.loop",
-        "senet_kp.scoring.evaluate",
-        "senet_kp.export.freeze",
-        "senet_kp.export.convert",
-        "senet_kp.input.preview",
-        "senet_kp.report",
-        "senet_kp.scoring.crossval",
-    ],
-)
-def test_help_shows_every_default(module, help_of):
-    text = help_of(f"-m {module}")
-    flags = re.findall(r"│ --", text)
-    assert len(flags) == len(re.findall(r"\((?:default:|required|repeatable)", text)) > 3
-
-
-def test_paths_of_the_readme_exist():
-    named = set(re.findall(r"`((?:[a-z_]+/)+[A-Za-z_0-9.]*|[a-z_]+\.(?:py|toml|md))`", README))
-    ours = {name for name in named if not name.startswith(("out/", "data/", "landmarks/"))}
-    assert len(ours) > 5
-    missing = [name for name in ours if not (ROOT / name).exists()]
-    assert not missing
-
-
-def readme_numbers():
-    """(file, key, shown) of every number that the README takes from benchmarks/results/."""
-    return re.findall(r"<!-- ([a-z0-9_-]+):([A-Za-z0-9_.-]+) -->([0-9.,]+(?: ?%)?)", README)
-
-
-def test_the_readme_takes_its_numbers_from_results():
-    assert len(readme_numbers()) >= 8
-
-
-@pytest.mark.parametrize("file, key, shown", readme_numbers())
-def test_numbers_of_the_readme_are_those_a_command_wrote(file, key, shown):
-    value = json.loads((ROOT / "benchmarks" / "results" / f"{file}.json").read_text())
-    for part in key.split("."):
-        value = value[int(part)] if isinstance(value, list) else value[part]
-    number = shown.rstrip(" %").replace(",", "")
-    decimals = len(number.partition(".")[2])
-    assert f"{value * (100 if '%' in shown else 1):.{decimals}f}" == number
