@@ -59,15 +59,16 @@ def central_crop(stored, size_px: int) -> np.ndarray:
 
 
 def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> Crops:
-    """The first `limit` faces of a side (they are stored in random order), or all of them.
+    """The first `limit` faces of a side (train, val or test), or all of them.
 
-    Raises InputError for a shard that is missing or damaged, as the other functions here do.
+    The faces are stored in random order. Raises InputError for a shard that is missing or damaged,
+    as the other functions here do.
     """
     return _crops(list(read_records(folder, manifest, side, limit)), manifest)
 
 
 def load_any_crops(folder, manifest: dict, limit: int) -> Crops:
-    """`limit` faces of the test side, completed from val and train if the test side has fewer."""
+    """`limit` faces of the test split, completed from val and train if the test split has fewer."""
     sides = (read_records(folder, manifest, side) for side in ("test", "val", "train"))
     return _crops(list(islice(chain.from_iterable(sides), limit)), manifest)
 

@@ -38,7 +38,7 @@ class PoseTargets:
 
 
 def require_poses(folder: Path, manifest: dict, sides: tuple[str, ...]):
-    """Raise UserError if the head pose is unknown for every record of these sides."""
+    """Raise UserError if the head pose is unknown for every record of these splits."""
     scheme = scheme_of(manifest)
     for side in sides:
         for record in read_records(folder, manifest, side):

@@ -1,6 +1,6 @@
 """senet-kp train --records out/tfrecords --run out/run
 
-Trains a network on the train side of a record folder and writes checkpoints, metrics and pictures
+Trains a network on the train split of a record folder and writes checkpoints, metrics and pictures
 to the run folder. The same command resumes a training from its newest checkpoint, whether it was
 stopped (Ctrl-C and SIGTERM save a checkpoint first) or killed. `tensorboard --logdir out/run` shows
 its progress.
@@ -140,7 +140,7 @@ class Training:
         self.log.restart_meter()
 
     def _validate(self, step: int) -> Validation:
-        """Measure the errors on the val side, then show them."""
+        """Measure the errors on the val split, then show them."""
         result = validate(self.session, self.ops.graph, self.val, self.scheme)
         self.log.validation(step, result)
         if result.predicted is not None:

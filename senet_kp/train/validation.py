@@ -1,4 +1,4 @@
-"""Measures the landmark and head-pose errors of a training on the val side of its records."""
+"""Measures the landmark and head-pose errors of a training on the val split of its records."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ COLLAPSED = 0.1  # below this spread, the network predicts nearly the same mean 
 class Validation:
     """The result of one validation; None where a value could not be measured."""
 
-    faces: int = 0  # faces of the val side
+    faces: int = 0  # faces of the val split
     scored_faces: int = 0  # those with both outer eye corners labelled, which the NME needs
     nme: float | None = None  # mean inter-ocular NME of the scored faces, 0.05 for 5 %
     spread: float | None = None  # how much predictions vary between faces, relative to the labels
@@ -31,7 +31,7 @@ class Validation:
 
 
 def validate(session, graph: TrainingGraph, val: Crops, scheme: LandmarkScheme) -> Validation:
-    """Measure the errors of the averaged weights on the faces of the val side."""
+    """Measure the errors of the averaged weights on the faces of the val split."""
     if not len(val):
         return Validation()
     predicted, rotations = predict(session, graph, val.images)
