@@ -171,9 +171,8 @@ def _box_change(random, spread, config):
 
 def _resampled(stored, matrix, offset, size_px: int):
     """Sample the stored picture bilinearly at the pixels of the augmented box."""
-    # The centre of output pixel i has the coordinate (i + 0.5) / size_px - 0.5 relative to the
-    # augmented box, that of stored pixel j has (j + 0.5 - stored_px / 2) / size_px relative to the
-    # stored box.
+    # Measured from the centre of its box in box widths, the centre of output pixel i is at
+    # (i + 0.5) / size_px - 0.5, and that of stored pixel j at (j + 0.5 - stored_px / 2) / size_px.
     centre_out, centre_in = size_px / 2 - 0.5, stored.shape[0] / 2 - 0.5
     shift = offset * size_px + centre_in - centre_out * matrix.sum(1)
     return cv2.warpAffine(
