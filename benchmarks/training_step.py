@@ -15,6 +15,7 @@ from senet_kp.nets.tf1 import session_config, slim, tf
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.config import recipe
 from senet_kp.train.graph import build_training_graph
+from senet_kp.train.setup import input_config
 
 NetName = Literal[tuple(NETWORKS)]
 # Context managers that switch off one optimisation while a step is built and run.
@@ -80,16 +81,7 @@ def timed_steps(step, seconds: float, warmup_steps: int = 2, warmup_s: float = 0
 
 
 def _real(settings, manifest: dict):
-    return training_batch(
-        settings.records,
-        manifest,
-        ("train",),
-        settings.batch_size,
-        0,
-        settings.seed,
-        settings.augment,
-        settings.threads,
-    )
+    return training_batch(input_config(settings), manifest)
 
 
 def _synthetic(settings, manifest: dict):

@@ -1,4 +1,4 @@
-"""Small trainings and what they left, for the tests of training."""
+"""Settings of small trainings, and readers of their results, for the tests of training."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Augmentation, and the order in which training sees its samples."""
+"""Data augmentation, and the order of the samples in training."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture
 from senet_kp.input import augment as augment_module
 from senet_kp.input.augment import AugmentConfig, Augmenter, augment
-from senet_kp.input.pipeline import training_batch
+from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.shards import read_manifest, read_records
 
@@ -23,7 +23,7 @@ SPREAD = (0.05, 0.05, 0.1)
 
 
 def sample(seed=0):
-    """A stored picture [192, 192, 3] with dots on its points, the points in the box, their mask."""
+    """A stored picture [192, 192, 3] with dots on its landmarks, box-relative landmarks, mask."""
     points = np.random.default_rng(seed).uniform(0.2, 0.8, (68, 2)).astype(np.float32)
     picture = make_picture(points * 128 + 32 - 0.5, (192, 192), seed)
     return picture, points, np.ones(68, np.float32)
@@ -62,14 +62,14 @@ def test_points_stay_on_their_dots(seed):
 
 
 def test_box_jitter_has_the_spread_of_the_detector():
-    """Shift and log scale of a face's middle and size over many draws, against the spread."""
+    """The shift of a face's centre and the log of its scale have the expected deviations."""
     stored, points, mask = sample()
     config = dataclasses.replace(NONE, box_jitter=0.5)
     seen = [run_augment((stored, points, mask), config, seed)[1] for seed in range(600)]
     log_size = np.log(
         [np.ptp(shape, axis=0).mean() / np.ptp(points, axis=0).mean() for shape in seen]
     )
-    # The mean point's way from the centre, measured in old boxes, moves by the shift alone.
+    # Measured in stored boxes, the mean landmark moves from the centre by the shift only.
     moved = np.array([0.5 - shape.mean(0) for shape in seen]) * np.exp(-log_size)[:, None]
     np.testing.assert_allclose(log_size.std(), 0.05, rtol=0.1)
     np.testing.assert_allclose(moved.std(0), [0.025, 0.025], rtol=0.15)
@@ -83,7 +83,7 @@ def test_scale_is_even_between_its_ends():
     assert sizes.min() == pytest.approx(0.8, abs=0.01)
     assert sizes.max() == pytest.approx(1.2, abs=0.01)
     np.testing.assert_allclose(sizes.mean(0), 1, atol=0.02)
-    assert sizes.std() == pytest.approx(0.4 / 12**0.5, rel=0.1)  # of an even spread
+    assert sizes.std() == pytest.approx(0.4 / 12**0.5, rel=0.1)  # of a uniform distribution
 
 
 @pytest.mark.parametrize(
@@ -116,23 +116,22 @@ def test_each_strength_changes_the_picture_and_nothing_else(name):
 
 
 def test_brightness_and_contrast_are_linear_and_one_table():
-    """A grey ramp through contrast and brightness: a straight line where it is not clipped."""
+    """Contrast and brightness map a grey ramp to a straight line where it is not clipped."""
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :192, None], 192, 0).repeat(3, 2)
     config = dataclasses.replace(NONE, contrast=0.2, brightness=0.1)
     image, _, _ = run_augment((ramp, *sample()[1:]), config)
     line = image[0, :, 0].astype(float)
     line = line[(line > 2) & (line < 253)]
-    assert len(line) > 60 and np.abs(np.diff(line, 2)).max() <= 2  # rounding alone
+    assert len(line) > 60 and np.abs(np.diff(line, 2)).max() <= 2  # rounding only
 
 
-# --- what training is given ---
+# --- training batches ---
 
 
 def batches(records, start, count, threads=2, seed=3, sides=("train",)):
     with tf.Graph().as_default():
-        batch, initialise = training_batch(
-            records, read_manifest(records), sides, 8, start, seed, AugmentConfig(), threads
-        )
+        inputs = InputConfig(records, sides, batch_size=8, seed=seed, threads=threads)
+        batch, initialise = training_batch(inputs, read_manifest(records), start)
         with tf.Session() as session:
             session.run(initialise)
             fetch = (batch.name, batch.image, batch.landmarks, batch.wait_s)
@@ -165,7 +164,7 @@ def test_every_epoch_holds_every_picture_once_in_another_order(records, sides):
 def test_preview_draws_a_sheet(records, tmp_path):
     out = tmp_path / "preview.png"
     flags = ["--records", records, "--out", out, "--faces", 2, "--versions", 3]
-    result = run_module("-m", "senet_kp.preview", *flags, "--augment.rotation-deg", "30")
+    result = run_module("-m", "senet_kp.input.preview", *flags, "--augment.rotation-deg", "30")
     assert result.returncode == 0 and str(out) in result.stdout, result.stderr
     sheet = read_picture(out)
     assert sheet.shape == (2 * 260 + 4, 4 * 260 + 4, 3)
@@ -174,8 +173,8 @@ def test_preview_draws_a_sheet(records, tmp_path):
     assert np.abs(faces[1].astype(int) - faces[2]).mean() > 5
 
 
-def test_a_picture_is_decoded_once_as_long_as_there_is_room(records, monkeypatch):
-    """And what comes out is the same with and without room."""
+def test_a_picture_is_decoded_once_while_the_cache_has_room(records, monkeypatch):
+    """The samples are the same with and without the cache."""
     decoded, decode = [], augment_module.decode_picture
     monkeypatch.setattr(
         augment_module, "decode_picture", lambda *of: decoded.append(of[1]) or decode(*of)

@@ -1,4 +1,4 @@
-"""Training on TensorFlow's distributed runtime: agreement, lost tasks, what is refused."""
+"""Distributed training: agreement with one process, lost tasks, and invalid configurations."""
 
 import dataclasses
 import json
@@ -14,15 +14,15 @@ import pytest
 from conftest import ROOT
 from runs import config, rows, variables
 
+from senet_kp.cluster.liveness import Watch, wait_until_reachable
 from senet_kp.cluster.local_cluster import free_ports
-from senet_kp.cluster.spec import Task, Watch, read_tf_config, wait_for
-from senet_kp.cluster.train_cluster import ClusterConfig, _work, train_on_cluster
+from senet_kp.cluster.spec import Task, read_tf_config
+from senet_kp.cluster.train_cluster import ClusterConfig, _join_generation, train_on_cluster
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.export.freeze import FreezeConfig, freeze
 from senet_kp.face.facebox import BoxRule
-from senet_kp.input.augment import AugmentConfig
-from senet_kp.input.pipeline import training_batch
+from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets import NETWORKS
 from senet_kp.nets.options import conv_scope
 from senet_kp.nets.tf1 import slim, tf
@@ -68,29 +68,32 @@ def test_chief_comes_first_and_is_worker_0_where_none_is_named():
     [
         (None, "TF_CONFIG is not set"),
         ("{", "TF_CONFIG is not JSON: Expecting"),
-        ("[]", "no object 'cluster'"),
-        ('{"cluster": {"ps": ["a:1"]}}', "no object 'task'"),
+        ("[]", "there is no object 'cluster'"),
+        ('{"cluster": {"ps": ["a:1"]}}', "there is no object 'task'"),
         (
             tf_config(JOBS | {"evaluator": ["e:5"]}),
-            "job 'evaluator'; there are only ps, chief, worker",
+            "'evaluator' is not a job; the jobs are ps, chief, worker",
         ),
-        (tf_config({"chief": ["b:2"]}), "no parameter server, 'ps'"),
-        (tf_config({"ps": ["a:1"]}), "nobody to train"),
-        (tf_config(JOBS | {"worker": []}), "'worker' is not a list of addresses"),
-        (tf_config(JOBS | {"worker": ["c"]}), "worker 0 is 'c', not host:port"),
+        (tf_config({"chief": ["b:2"]}), "a parameter server ('ps' task) is missing"),
+        (tf_config({"ps": ["a:1"]}), "a 'chief' or 'worker' task is missing"),
+        (tf_config(JOBS | {"worker": []}), "'worker' must be a list of addresses"),
+        (tf_config(JOBS | {"worker": ["c"]}), "the address of worker 0 is 'c', not host:port"),
         (tf_config(JOBS | {"worker": ["c:70000"]}), "not host:port"),
-        (tf_config(JOBS | {"worker": ["a:1"]}), "a:1 stands there twice"),
+        (tf_config(JOBS | {"worker": ["a:1"]}), "the address a:1 is listed twice"),
         (tf_config(JOBS | {"chief": ["b:2", "e:5"]}), "more than one chief"),
-        (tf_config(JOBS, "worker", 2), "type 'worker' and index 2, is none of its cluster"),
+        (
+            tf_config(JOBS, "worker", 2),
+            "the cluster does not list the task of type 'worker' and index 2",
+        ),
     ],
 )
-def test_what_is_wrong_with_tf_config_is_named_in_one_line(text, wrong):
+def test_a_mistake_in_tf_config_is_described_in_one_line(text, wrong):
     with pytest.raises(UserError, match=re.escape(wrong)) as caught:
         read_tf_config(text)
     assert "\n" not in str(caught.value)
 
 
-# --- tasks that are not there ---
+# --- tasks that cannot be reached ---
 
 
 def absent(job="worker", index=1):
@@ -100,16 +103,16 @@ def absent(job="worker", index=1):
 def test_a_task_that_does_not_start_is_named():
     task = absent()
     with pytest.raises(InputError, match=rf"worker 1 \({task.address}\) did not answer within 0"):
-        wait_for([task], 0)
+        wait_until_reachable([task], 0)
 
 
-def test_a_task_that_stopped_answering_is_named_and_then_given_up(capsys):
+def test_a_task_that_stops_answering_is_reported_until_patience_ends(capsys):
     task = absent()
-    with pytest.raises(InputError, match=r"did not answer for 0.4 s and is given up"):
+    with pytest.raises(InputError, match=r"did not answer for 0.4 s, so this task stops waiting"):
         watch = Watch([task], 0.4)
         while True:
-            watch.look()
-    assert f"waiting for {task}: no answer" in capsys.readouterr().out
+            watch.check()
+    assert f"waiting for {task}, which does not answer" in capsys.readouterr().out
 
 
 def test_a_chief_whose_cluster_does_not_start_ends(small, tmp_path):
@@ -118,16 +121,16 @@ def test_a_chief_whose_cluster_does_not_start_ends(small, tmp_path):
         train_on_cluster(settings, tasks_of_a_cluster()["chief"])
 
 
-# --- what the replicas do together ---
+# --- replicas that train together ---
 
 
 def test_the_shares_of_the_replicas_are_the_batch_step_by_step(small):
-    """From step 2 over the end of an epoch; one share starts by a tensor."""
+    """From step 2 to the next epoch; the start of one share is a tensor."""
     manifest = read_manifest(small)
 
     def batch(share, start):
         return training_batch(
-            small, manifest, ("train",), 4, start, 3, AugmentConfig(), 1, share=share
+            InputConfig(small, batch_size=4, seed=3, share=share), manifest, start
         )
 
     with tf.Graph().as_default(), tf.Session() as session:
@@ -157,7 +160,7 @@ def tasks_of_a_cluster():
 
 
 def train_in_threads(settings):
-    """Exit code, or error, of every task of a cluster of three inside this process."""
+    """Run a cluster of three tasks in this process; the exit code or error of each task."""
     clusters, results = tasks_of_a_cluster(), {}
 
     def part(job):
@@ -169,15 +172,15 @@ def train_in_threads(settings):
     threads = [threading.Thread(target=part, args=(job,)) for job in ("ps", "worker")]
     for thread in threads:
         thread.start()
-    part("chief")  # in the main thread, which alone may handle signals
+    part("chief")  # in the main thread, the only one that can handle signals
     for thread in threads:
         thread.join()
     return results
 
 
-def farthest(first, second, ending=""):
-    """The largest difference of the two runs' variables of that ending, relative to the largest
-    value of each."""
+def largest_difference(first, second, ending=""):
+    """The largest difference between the runs' variables whose names have this ending, relative
+    to the largest value of each variable."""
     a, b = variables(first), variables(second)
     assert a.keys() == b.keys() and a["global_step"] == b["global_step"]
     names = [name for name in a if name.endswith(ending) and np.abs(a[name]).max() > 0]
@@ -203,10 +206,10 @@ def alone_and_together(small, folder, **options):
     return folder / "alone", folder / "together"
 
 
-def test_two_workers_at_half_the_batch_do_what_one_does_at_the_whole(small, tmp_path):
-    """Without batch norm: weights, their averages and the optimiser's slots to 1e-5."""
+def test_two_replicas_with_half_the_batch_each_equal_one_process(small, tmp_path):
+    """Without batch norm, weights, their averages and the optimiser's slots agree to 1e-5."""
     alone, together = alone_and_together(small, tmp_path, net="plain_cnn", learning_rate=1e-5)
-    assert farthest(alone, together) < 1e-5
+    assert largest_difference(alone, together) < 1e-5
     assert (together / "config.json").read_text().replace("together", "alone") == (
         (alone / "config.json").read_text()
     )
@@ -214,27 +217,27 @@ def test_two_workers_at_half_the_batch_do_what_one_does_at_the_whole(small, tmp_
 
 
 def two_layers(image, outputs, is_training, options):
-    """A network with batch norm whose graph is quickly made."""
+    """A small network with batch norm."""
     with slim.arg_scope(conv_scope(is_training, options)):
         net = slim.conv2d(image / 255, 8, 3, 2, scope="first")
         net = slim.conv2d(net, 8, 3, 2, scope="second")
         return slim.fully_connected(tf.reduce_mean(net, [1, 2]), outputs, None, scope="points")
 
 
-def test_batch_norm_sees_half_a_batch_but_its_statistics_move_by_all_of_it(
+def test_batch_norm_uses_half_a_batch_but_its_statistics_use_the_whole(
     small, tmp_path, monkeypatch
 ):
-    """The first layer's mean is that of the whole batch; what lies behind it is normalised with
-    four pictures instead of eight, and misses how much the halves' means differ."""
+    """The first layer's moving mean is that of the whole batch. Later layers receive activations
+    that were normalised over four pictures instead of eight, and differ slightly."""
     monkeypatch.setitem(NETWORKS, "senet_classic", two_layers)
     alone, together = alone_and_together(small, tmp_path, learning_rate=1e-5)
-    assert farthest(alone, together, "first/BatchNorm/moving_mean") < 1e-5
-    assert 1e-5 < farthest(alone, together, "first/BatchNorm/moving_variance") < 0.1
-    assert 1e-5 < farthest(alone, together, "second/BatchNorm/moving_mean") < 0.1
-    assert farthest(alone, together, "weights") < 1e-3
+    assert largest_difference(alone, together, "first/BatchNorm/moving_mean") < 1e-5
+    assert 1e-5 < largest_difference(alone, together, "first/BatchNorm/moving_variance") < 0.1
+    assert 1e-5 < largest_difference(alone, together, "second/BatchNorm/moving_mean") < 0.1
+    assert largest_difference(alone, together, "weights") < 1e-3
 
 
-def test_gradients_that_are_not_finite_end_the_training_of_all(small, tmp_path, monkeypatch):
+def test_gradients_that_are_not_finite_end_the_training_of_all_tasks(small, tmp_path, monkeypatch):
     monkeypatch.setitem(NETWORKS, "senet_classic", two_layers)
     settings = cluster_config(small, tmp_path / "run", learning_rate=1e38, optimiser="momentum")
     results = train_in_threads(settings)
@@ -247,8 +250,10 @@ def test_gradients_that_are_not_finite_end_the_training_of_all(small, tmp_path, 
     assert not (tmp_path / "run" / "latest").exists()
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(small, tmp_path):
-    with pytest.raises(UserError, match="--batch-size 5 cannot be shared by 2 replicas"):
+def test_a_batch_size_that_cannot_be_divided_is_refused(small, tmp_path):
+    with pytest.raises(
+        UserError, match="--batch-size 5 cannot be divided equally among 2 replicas"
+    ):
         train_on_cluster(cluster_config(small, tmp_path, batch_size=5), tasks_of_a_cluster()["ps"])
 
 
@@ -257,22 +262,20 @@ def test_a_worker_with_other_settings_is_refused(small, tmp_path):
     chief["records_sha256"] = read_manifest(small)["records_sha256"]
     settings = cluster_config(small, tmp_path, seed=2)
     with pytest.raises(UserError, match=r"worker 0 .* than the chief: seed is 1, not 2$"):
-        _work(settings, tasks_of_a_cluster()["worker"], "", None, {"settings": chief})
+        _join_generation(settings, tasks_of_a_cluster()["worker"], "", None, {"settings": chief})
 
 
 # --- processes that are killed ---
 
 
-def test_a_killed_worker_joins_again_and_a_killed_chief_goes_on_from_its_checkpoint(
-    small, tmp_path
-):
+def test_a_killed_worker_rejoins_and_a_killed_chief_resumes_from_its_checkpoint(small, tmp_path):
     run = tmp_path / "run"
     process = subprocess.Popen(
         [
             sys.executable,
             "-u",
             "-m",
-            "senet_kp.local_cluster",
+            "senet_kp.cluster.local_cluster",
             "--restart",
             "--records",
             small,

@@ -19,7 +19,7 @@ from senet_kp.face.pictures import BadPicture, grey_picture
 from senet_kp.inference.backends import OpenCVBackend
 from senet_kp.input.augment import AugmentConfig
 from senet_kp.input.crops import load_crops
-from senet_kp.input.pipeline import training_batch
+from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets.tf1 import tf
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
 from senet_kp.tfrecords.errors import InputError, UserError
@@ -188,9 +188,8 @@ def test_the_mean_shape_is_of_the_faces_that_know_a_point(data, faces):
 def batches(faces, steps, start=0, missing="mask", batch_size=4):
     """Names, landmarks and masks of a pipeline's steps."""
     with tf.Graph().as_default(), tf.Session() as session:
-        batch, initialise = training_batch(
-            faces, read_manifest(faces), ("train",), batch_size, start, 0, STILL, 1, missing
-        )
+        inputs = InputConfig(faces, batch_size=batch_size, augment=STILL, missing=missing)
+        batch, initialise = training_batch(inputs, read_manifest(faces), start)
         session.run(initialise)
         fetches = (batch.name, batch.landmarks, batch.mask)
         return [session.run(fetches) for _ in range(steps)]

@@ -1,4 +1,4 @@
-"""The head pose as an auxiliary target: its targets, its loss, and what it leaves untouched."""
+"""The head pose as an auxiliary task: its targets, its loss, and what it does not change."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from senet_kp.face.pose import angle_between_deg, head_rotation, rotation_of
 from senet_kp.input import pose_targets
 from senet_kp.input.augment import AugmentConfig, Augmenter
 from senet_kp.input.crops import load_crops
-from senet_kp.input.pipeline import training_batch
+from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.input.pose_targets import PoseTargets, require_poses
 from senet_kp.nets import NETWORKS, POSED, build_network
 from senet_kp.nets.layers import FEATURES
@@ -35,7 +35,7 @@ MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": N
 
 
 def test_targets_are_the_poses_of_the_augmented_points():
-    """Over flips, turns and boxes that stray; stretching, which is no turn, left out."""
+    """With mirroring, rotation and box jitter; without stretching, which is not a rotation."""
     augmenter = Augmenter(MANIFEST, 5, AugmentConfig(stretch=0.0, rotation_deg=20.0))
     targets = PoseTargets(augmenter)
     jpeg = cv2.imencode(".jpg", np.zeros((192, 192, 3), np.uint8))[1].tobytes()
@@ -57,22 +57,21 @@ def test_a_batch_holds_the_rotations_and_is_otherwise_the_same(records):
     turns = angle_between_deg(posed[4], still)
     assert posed[4].shape == (8, 3, 3) and 1 < turns.max() < 90
     np.testing.assert_allclose(np.linalg.det(posed[4]), 1, atol=1e-5)
-    # What a turn in the picture's plane leaves: how far the head looks away from the viewer.
+    # An in-plane rotation does not change how far the head looks away from the camera.
     np.testing.assert_allclose(posed[4][:, 2, 2], [r[2, 2] for r in still], atol=1e-6)
 
 
 def _batch(records, manifest, poses):
     with tf.Graph().as_default(), tf.Session() as session:
-        batch, start = training_batch(
-            records, manifest, ("train",), 8, 0, 1, AugmentConfig(), 1, "mask", poses
-        )
+        inputs = InputConfig(records, batch_size=8, seed=1, poses=poses)
+        batch, start = training_batch(inputs, manifest)
         session.run(start)
         fetches = [batch.image, batch.landmarks, batch.mask, batch.name]
         return session.run([*fetches, batch.rotation] if poses else fetches)
 
 
 def test_without_any_pose_the_records_are_named(records, monkeypatch):
-    """Labels without a pose do with the 68 points, and only with those."""
+    """Without a labelled pose, it is estimated from the 68 landmarks, and from no other scheme."""
     manifest = read_manifest(records)
     faces = [
         dataclasses.replace(record, pose=UNKNOWN)
@@ -81,7 +80,9 @@ def test_without_any_pose_the_records_are_named(records, monkeypatch):
     monkeypatch.setattr(pose_targets, "read_records", lambda *_: faces)
     require_poses(records, manifest, ("train",))
     other = manifest | {"scheme": manifest["scheme"] | {"name": "others"}}
-    with pytest.raises(UserError, match="tfrecords: no face tells how its head is turned"):
+    with pytest.raises(
+        UserError, match="tfrecords: --pose-weight needs head poses, but no record has one"
+    ):
         require_poses(records, other, ("train",))
 
 
@@ -114,7 +115,7 @@ def test_others_name_those_that_can(net):
 
 @pytest.fixture(scope="module")
 def posed(run, records, tmp_path_factory):
-    """Two steps with the head on the weights of a run without one."""
+    """A run of two steps with the pose head, started from the weights of a run without it."""
     folder = tmp_path_factory.mktemp("posed") / "run"
     assert train(posed_config(records, folder, run)) == 0
     return folder
@@ -136,13 +137,13 @@ def test_a_run_with_the_head_says_how_far_its_poses_are_off(posed):
         if value.tag == "val/pose_deg"
     ]
     assert float(row["val_pose_deg"]) == pytest.approx(logged[0], abs=1e-3)
-    assert 1 < logged[0] < 40  # at first every head looks ahead; the labels' yaw is 0 or 20
+    assert 1 < logged[0] < 40  # initially every prediction is frontal; the labels' yaw is 0 or 20
 
 
 def test_it_starts_from_a_run_without_the_head_and_resumes_to_the_bit(
     posed, run, records, tmp_path
 ):
-    """After one step of the warm-up nothing has moved further than 1e-5, Adam's first rate."""
+    """The first step of the warm-up moves no weight by more than 1e-5, its learning rate."""
     part = tmp_path / "run"
     assert train(posed_config(records, part, run, max_minutes=1e-4)) == 0
     assert checkpoint_prefix(part, "latest").endswith("ckpt-1")

@@ -1,4 +1,4 @@
-"""Stopping, killing and resuming change nothing; what does not belong together is refused."""
+"""A stopped or killed training resumes bit-identically; settings that do not match are refused."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_stopped_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_pa
 
 
 def start_and_signal(records, run, number, after_step):
-    """Start the command, send it a signal once the step's line is there; its exit code."""
+    """Start training, send a signal after the line of a step; the exit code and the output."""
     process = subprocess.Popen(
         [sys.executable, "-u", *command(records, run, "--steps", "100000")],
         cwd=ROOT,
@@ -76,14 +76,14 @@ def test_ctrl_c_and_sigterm_save_and_stop(records, tmp_path, number):
     assert step >= 6 and rows(run)[-1]["step"] == str(step)
 
 
-def test_time_limit_saves_and_ends_well(records, tmp_path):
+def test_the_time_limit_saves_and_exits_with_0(records, tmp_path):
     run = tmp_path / "run"
     assert train(config(records, run, steps=100_000, max_minutes=1e-4)) == 0
     assert checkpoint_prefix(run, "latest").endswith("ckpt-1")
 
 
 def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records, tmp_path):
-    """The default recipe: cosine, weight average, L1; stopped in the middle of the warm-up."""
+    """The default recipe (cosine schedule, weight average, L1 loss), stopped during the warm-up."""
     whole, part = tmp_path / "whole", tmp_path / "part"
     options = {"net": "senet", "steps": 8, "warmup_steps": 6}
     assert train(config(records, whole, **options)) == 0
@@ -99,13 +99,13 @@ def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records,
     )
 
 
-def test_a_cosine_cannot_be_made_longer_afterwards(records, tmp_path):
+def test_a_cosine_schedule_cannot_be_extended_on_resume(records, tmp_path):
     assert train(config(records, tmp_path / "run", net="senet", steps=1)) == 0
     with pytest.raises(UserError, match="steps is 1, not 2"):
         train(config(records, tmp_path / "run", net="senet", steps=2))
 
 
-def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
+def test_init_from_loads_the_averaged_weights_and_starts_at_step_0(run, records, tmp_path):
     options = {
         "net": "senet",
         "steps": 1,
@@ -124,8 +124,8 @@ def test_init_from_takes_the_averages_and_starts_anew(run, records, tmp_path):
         train(config(records, tmp_path / "other", init_from=str(run)))
 
 
-def test_a_frozen_graph_is_trained_on_from_where_it_was(model, records, tmp_path):
-    """Batch norm is made again: with it the network answers as the graph does."""
+def test_training_from_a_frozen_graph_starts_with_its_predictions(model, records, tmp_path):
+    """Batch-norm folding is undone, and the network predicts the same as the frozen graph."""
     manifest = read_manifest(records)
     images = load_crops(records, manifest, "train").images
     values = unfolded_weights(model, images)
@@ -160,8 +160,8 @@ def test_a_graph_that_does_not_fit_is_refused(model, records, tmp_path):
         train(config(records, tmp_path / "other", net="senet", init_from=str(tmp_path / "gone.pb")))
 
 
-def test_plateau_remembers_over_a_stop(records, tmp_path):
-    """Patience 1 and a val NME that cannot get better: the rate falls at every validation."""
+def test_the_plateau_schedule_keeps_its_state_on_resume(records, tmp_path):
+    """With patience 1, every validation without a better val NME halves the learning rate."""
     run = tmp_path / "run"
     options = {
         "schedule": "plateau",

@@ -1,4 +1,4 @@
-"""Training: what it writes, and that stopping, killing and resuming change nothing."""
+"""Training: the files that it writes, what it learns, and the errors that it reports."""
 
 import dataclasses
 import json
@@ -21,8 +21,9 @@ from senet_kp.input.crops import load_crops
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import CheckError, OutputError
 from senet_kp.tfrecords.shards import read_manifest
-from senet_kp.train import loop as train_module
+from senet_kp.train import setup, validation
 from senet_kp.train.checkpoints import checkpoint_prefix
+from senet_kp.train.log import TrainingLog
 from senet_kp.train.loop import train
 
 
@@ -50,7 +51,7 @@ def test_run_folder_holds_what_it_should(run):
 
 
 def test_run_folder_shows_its_curves_and_its_predictions(run, records):
-    """Faces of 128 px at twice their size, four in a row, between gaps of 4 px."""
+    """Faces of 128 px are drawn at twice their size, four per row, with gaps of 4 px."""
     faces = min(read_manifest(records)["sides"]["val"]["records"], 8)
     rows_of_faces = -(-faces // 4)
     expected = (rows_of_faces * 260 + 4, 4 * 260 + 4, 3)
@@ -59,13 +60,13 @@ def test_run_folder_shows_its_curves_and_its_predictions(run, records):
     red, green = (
         (np.abs(sheet - np.int16(colour)).max(axis=2) < 30).sum() for colour in (RED, GREEN)
     )
-    assert red > 100 and green > 100  # points of both kinds
+    assert red > 100 and green > 100  # points of both colours
     assert read_picture(run / "curves.png").shape == (800, 700, 3)
 
 
 def test_learning_rate_is_exponential_in_the_step(uninterrupted):
     for row in rows(uninterrupted):
-        # The rate of step k is that of k - 1 steps done.
+        # The learning rate of step k is that of the schedule after k - 1 steps.
         expected = 1e-3 * 0.98 ** ((int(row["step"]) - 1) / 1000)
         assert float(row["learning_rate"]) == pytest.approx(expected, rel=1e-5)
 
@@ -76,7 +77,9 @@ def test_batch_norm_statistics_moved_with_every_step(uninterrupted):
     assert all(np.abs(value).max() > 1e-4 for value in moved.values())
 
 
-def test_trained_on_val_too_it_has_no_best_and_the_newest_is_taken(records, tmp_path, capsys):
+def test_training_on_val_too_keeps_no_best_checkpoint_and_uses_the_latest(
+    records, tmp_path, capsys
+):
     run = tmp_path / "run"
     assert train(config(records, run, steps=2, train_on_val=True)) == 0
     sides = json.loads((records / "manifest.json").read_text())["sides"]
@@ -100,11 +103,11 @@ def test_altered_shard_ends_the_training_in_one_line(records, tmp_path):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     result = run_module(*command(copy, tmp_path / "run", "--steps", "40"))
-    assert_one_line_error(result, 3, copy, "altered", "senet_kp.tfrecords.verify")
+    assert_one_line_error(result, 3, copy, "altered", "senet-kp verify")
 
 
 def test_non_finite_loss_stops_and_names_the_samples(records, tmp_path, monkeypatch):
-    real = train_module.training_batch
+    real = setup.training_batch
 
     def poisoned(*arguments):
         batch, initialise = real(*arguments)
@@ -113,45 +116,46 @@ def test_non_finite_loss_stops_and_names_the_samples(records, tmp_path, monkeypa
             batch, landmarks=batch.landmarks + bad[:, None, None]
         ), initialise
 
-    monkeypatch.setattr(train_module, "training_batch", poisoned)
+    monkeypatch.setattr(setup, "training_batch", poisoned)
     with pytest.raises(CheckError) as caught:
         train(config(records, tmp_path / "run"))
     text = str(caught.value)
-    assert text.startswith("step 1: the loss is nan, from AFW/AFW_") and text.count(".jpg") == 1
+    assert text.startswith("step 1: the loss is nan, caused by the samples AFW/AFW_")
+    assert text.count(".jpg") == 1
 
 
-def test_mean_face_collapse_is_warned_of(records, tmp_path, monkeypatch, capsys):
+def test_a_collapse_to_the_mean_face_is_reported(records, tmp_path, monkeypatch, capsys):
     def mean_face(session, graph, images):
         return np.full((len(images), 68, 2), 0.5), None
 
-    monkeypatch.setattr(train_module, "predict", mean_face)
+    monkeypatch.setattr(validation, "predict", mean_face)
     train(config(records, tmp_path / "run", steps=1))
-    assert "answers with the mean face" in capsys.readouterr().out
+    assert "predicts the mean face for every picture" in capsys.readouterr().out
 
 
 def test_wrong_flip_table_stops_before_step_1(records, tmp_path, monkeypatch):
     wrong = dataclasses.replace(IBUG68, flip=tuple(range(68)))
-    monkeypatch.setattr(train_module, "scheme_of", lambda manifest: wrong)
+    monkeypatch.setattr(setup, "scheme_of", lambda manifest: wrong)
     with pytest.raises(CheckError, match="does not mirror the mean shape"):
         train(config(records, tmp_path / "run"))
 
 
 def test_graph_does_not_grow_and_is_finalised(records, tmp_path, monkeypatch):
     sizes = []
-    real = train_module._log
+    real = TrainingLog.step
 
     def counting(*arguments):
         sizes.append(len(tf.get_default_graph().get_operations()))
         assert tf.get_default_graph().finalized
         real(*arguments)
 
-    monkeypatch.setattr(train_module, "_log", counting)
+    monkeypatch.setattr(TrainingLog, "step", counting)
     train(config(records, tmp_path / "run", steps=6, log_every_steps=1))
     assert len(sizes) == 6 and len(set(sizes)) == 1
 
 
 def test_memory_is_flat_over_500_steps(records, tmp_path, capsys):
-    """400 kept batches of two pictures would be 157 MB."""
+    """A leak of 400 batches of two pictures would be 157 MB."""
     settings = config(
         records,
         tmp_path / "run",
@@ -167,9 +171,9 @@ def test_memory_is_flat_over_500_steps(records, tmp_path, capsys):
     assert peaks[4] - peaks[0] < 40
 
 
-def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
-    """Without augmentation, dropout and L2, and with one batch of all pictures, the error falls
-    far below that of answering with the mean face."""
+def test_it_can_overfit_a_handful_of_pictures(tree, tmp_path):
+    """With all pictures in one batch and without augmentation, dropout and weight decay, the error
+    falls far below that of predicting the mean face."""
     out = tmp_path / "records"
     options = {"detector_pictures": 0, "test_share": 0.6, "box": BoxRule(size_px=64)}
     manifest = prepare(PrepareConfig(data=(tree,), out=out, **options))
@@ -211,17 +215,17 @@ def test_it_can_learn_a_handful_of_pictures_by_heart(tree, tmp_path):
         ["--dropout-keep", "0"],
     ],
 )
-def test_senseless_flags_exit_with_2(records, tmp_path, flags):
+def test_invalid_flags_exit_with_2(records, tmp_path, flags):
     result = run_module(*command(records, tmp_path / "run"), *flags)
     assert result.returncode == 2 and "Traceback" not in result.stderr
 
 
-def test_records_that_are_not_there_exit_with_3(tmp_path):
+def test_missing_records_exit_with_3(tmp_path):
     result = run_module(*command(tmp_path / "none", tmp_path / "run"))
     assert_one_line_error(result, 3, "make tfrecords")
 
 
-def test_checkpoint_that_cannot_be_written_is_named_and_older_ones_stay(
+def test_a_checkpoint_that_cannot_be_written_is_reported_and_older_ones_are_kept(
     records, uninterrupted, tmp_path, monkeypatch
 ):
     run = shutil.copytree(uninterrupted, tmp_path / "run")

@@ -1,11 +1,12 @@
-"""python -m senet_kp.local_cluster --workers 2 --ps 1 --records out/tfrecords --run out/run
+"""senet-kp local-cluster --workers 2 --ps 1 --records out/tfrecords --run out/run
 
-A training on several machines, on this one alone: a process for every task, each with its
-TF_CONFIG, on free ports of the loopback interface. All further flags go to senet_kp.train_cluster.
-Every line says which task it is from. Ctrl-C and SIGTERM let the chief save, and end everything;
-a second one ends everything at once. So does, without --restart, a task that was killed; the same
-command goes on from the newest checkpoint. Exit code: the chief's, or that of the first task that
-failed.
+Runs `senet-kp train-cluster` with several processes on this machine. Every task gets a process of
+its own, with its TF_CONFIG and a free port of the loopback interface. All flags other than those
+listed here are passed to `senet-kp train-cluster`. The output of the tasks is prefixed with their
+names. The first Ctrl-C or SIGTERM lets the chief save a checkpoint and then ends all processes; a
+second one ends them at once. If a task is killed, all processes end, unless --restart is given; the
+same command then resumes from the newest checkpoint. The exit code is that of the chief, or of the
+first task that failed.
 """
 
 import json
@@ -22,28 +23,28 @@ import tyro
 
 from senet_kp.tfrecords.errors import INTERRUPTED, UserError, exit_code_of
 
-LOOK_S = 0.2  # between two looks at the processes
-SAVE_S = 60.0  # for the chief to finish its step and to save
-END_S = 70.0  # for the others to see that the training has ended
-MOST_RESTARTS = 10
-CRASHED = 1  # exit code of a traceback: worth another start, unlike an error that was understood
+POLL_S = 0.2  # between two checks of the processes
+SAVE_S = 60.0  # time for the chief to finish its step and to save a checkpoint
+END_S = 70.0  # time for the other tasks to see that the training has ended
+MAX_RESTARTS = 10
+CRASHED = 1  # Python's exit code after a traceback; other codes are errors a restart cannot solve
 
 
 @dataclass(frozen=True)
 class LocalConfig:
     workers: int = 2
-    """training processes; the chief is one of them"""
+    """number of processes that train, including the chief"""
     ps: int = 1
-    """parameter servers"""
+    """number of parameter servers"""
     restart: bool = False
-    """start a task again that was killed"""
+    """restart tasks that were killed or crashed"""
 
 
 class LocalCluster:
-    """The processes of one cluster."""
+    """The processes of one cluster; `flags` are passed to `senet-kp train-cluster`."""
 
     def __init__(self, config: LocalConfig, flags: list[str]):
-        self.restarts_left = MOST_RESTARTS if config.restart else 0
+        self.restarts_left = MAX_RESTARTS if config.restart else 0
         self.interrupts = 0
         counts = {"ps": config.ps, "chief": 1, "worker": config.workers - 1}
         ports = iter(free_ports(sum(counts.values())))
@@ -57,7 +58,7 @@ class LocalCluster:
             sys.executable,
             "-u",
             "-m",
-            "senet_kp.train_cluster",
+            "senet_kp.cluster.train_cluster",
             "--threads",
             str(threads),
             *flags,
@@ -65,15 +66,15 @@ class LocalCluster:
         self._processes, self._readers = {}, []
 
     def run(self) -> int:
-        """Start all tasks and see them to their end; returns the exit code."""
+        """Start all tasks, wait until they have ended, and return the exit code."""
         old = {n: signal.signal(n, self._interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
             for job, addresses in self._jobs.items():
                 for index in range(len(addresses)):
                     self._start(job, index)
-            code = self._until_the_chief_ends()
+            code = self._wait_for_chief()
             if self._processes["chief", 0].poll() is not None:
-                self._wait_for(self._processes, END_S)
+                self._wait_for_end(self._processes, END_S)
             return INTERRUPTED if self.interrupts else code
         finally:
             for process in self._processes.values():
@@ -83,8 +84,8 @@ class LocalCluster:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
-    def _until_the_chief_ends(self) -> int:
-        """Its exit code, or that of another task that failed and is not started again."""
+    def _wait_for_chief(self) -> int:
+        """The exit code of the chief, or of a task that failed and is not restarted."""
         chief = "chief", 0
         while not self.interrupts:
             for task in list(self._processes):
@@ -96,21 +97,21 @@ class LocalCluster:
                     print(f"{_name(*task)} ended with code {code}", flush=True)
                     self._start(*task)
                     continue
-                if task != chief:  # the step stands still without it, so nothing can be saved
-                    print(f"{_name(*task)} ended with code {code}: all end", flush=True)
+                if task != chief:  # no step can be done without it, so nothing new can be saved
+                    print(f"{_name(*task)} ended with code {code}: ending all tasks", flush=True)
                 return code if code >= 0 else 128 - code
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         self._processes[chief].send_signal(signal.SIGTERM)
-        self._wait_for([chief], SAVE_S)
+        self._wait_for_end([chief], SAVE_S)
         return INTERRUPTED
 
-    def _wait_for(self, tasks, timeout_s: float):
-        """Wait until these have ended, but not after a second interrupt."""
+    def _wait_for_end(self, tasks, timeout_s: float):
+        """Wait until these tasks have ended, but not after a second interrupt."""
         began = time.monotonic()
         while time.monotonic() - began < timeout_s and self.interrupts < 2:
             if all(self._processes[task].poll() is not None for task in tasks):
                 return
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
     def _start(self, job: str, index: int):
         task = {"cluster": self._jobs, "task": {"type": job, "index": index}}
@@ -120,7 +121,7 @@ class LocalCluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # a Ctrl-C at the terminal is for this process to hand on
+            start_new_session=True,  # Ctrl-C in a terminal reaches only this process
         )
         self._processes[job, index] = process
         print(f"{_name(job, index)} started as process {process.pid}", flush=True)
@@ -133,7 +134,7 @@ class LocalCluster:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment."""
+    """Ports of the loopback interface that no process listens on at the moment."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -153,12 +154,12 @@ def _name(job: str, index: int) -> str:
 def main() -> int:
     config, flags = tyro.cli(
         LocalConfig,
-        prog="python -m senet_kp.local_cluster",
+        prog="senet-kp local-cluster",
         description=__doc__,
         return_unknown_args=True,
     )
     if config.workers < 1 or config.ps < 1:
-        raise UserError("--workers and --ps are at least 1")
+        raise UserError("--workers and --ps must be at least 1")
     return LocalCluster(config, flags).run()
 
 

@@ -1,1 +1,1 @@
-"""The input of a training: records, augmentation, batches and previews."""
+"""The training input: reading records, data augmentation, batches and previews."""

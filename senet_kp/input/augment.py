@@ -1,8 +1,9 @@
-"""Augmentation: one affine, one resampling of the stored context, then colour and damage.
+"""Data augmentation: one affine transform, then changes of colour and image quality.
 
-Plain OpenCV on uint8, on one sample at a time: several times quicker than the same in TensorFlow's
-ops, and the lock that Python threads share is free while it works. What happens to a sample
-depends on its generator alone.
+The affine transform resamples the stored picture once, including its context around the face box.
+All operations are OpenCV functions on one uint8 picture at a time. They run several times faster
+than the same operations as TensorFlow ops, and OpenCV releases the global interpreter lock. The
+result for a sample depends only on the random generator that it is given.
 """
 
 import math
@@ -17,54 +18,62 @@ from senet_kp.face.scheme import LandmarkScheme, scheme_of
 
 _LEVELS = np.arange(256, dtype=np.float32) / 255
 _MIDDLE = np.float32(0.5)
-# Of (shift x, shift y, log scale), where preparation could not measure the detector.
+# Standard deviations of (shift x, shift y, log scale) for manifests in which data preparation did
+# not measure a face detector.
 DEFAULT_SPREAD = (0.06, 0.06, 0.08)
-DECODED_MB = 512  # 8,600 pictures at 96 px with context, 4,800 at 128; of larger sets the rest is
-# decoded in every epoch, for a quarter of what a sample costs
+# Memory for decoded pictures: 8,600 pictures at 96 px with context, or 4,800 at 128 px. The other
+# pictures of a larger data set are decoded again in every epoch, which takes a quarter of the time
+# that a sample costs.
+DECODED_MB = 512
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     flip: float = 0.5
-    """share of pictures that are mirrored"""
+    """probability that a picture is mirrored"""
     rotation_deg: float = 12.0
-    """standard deviation of the turn in the picture's plane, degrees"""
+    """standard deviation of the in-plane rotation, in degrees"""
     scale: float = 0.0
-    """a face becomes up to this share larger or smaller, evenly spread: 0.2 for 0.8 to 1.2"""
+    """range of a uniformly drawn scale factor around 1: 0.2 draws from 0.8 to 1.2"""
     stretch: float = 0.05
-    """standard deviation of the log of the factor that widens a face and lowers it as much"""
+    """standard deviation of the log of the aspect-ratio factor, by which the width of a face is
+    multiplied and its height is divided"""
     box_jitter: float = 0.6
-    """shift and scale of the box, in units of the spread of the detector's boxes in the manifest"""
+    """shift and scale of the face box, in multiples of the standard deviations that the manifest
+    gives for the boxes of the face detector"""
     brightness: float = 0.1
-    """standard deviation of what is added to all values, of the whole range"""
+    """standard deviation of the offset added to all pixel values, as a share of the value range"""
     contrast: float = 0.2
-    """standard deviation of the log of the linear factor about the middle grey"""
+    """standard deviation of the log of the contrast factor, which acts around middle grey"""
     gamma: float = 0.2
-    """standard deviation of the log of the exponent"""
+    """standard deviation of the log of the gamma exponent"""
     colour: float = 0.06
-    """standard deviation of the log of each channel's own factor"""
+    """standard deviation of the log of the factor drawn for each colour channel"""
     grey: float = 0.1
-    """share of pictures without colour"""
+    """probability that a picture is converted to greyscale"""
     blur: float = 0.15
-    """share of pictures that are blurred"""
+    """probability that a picture is blurred"""
     blur_px: float = 1.5
-    """largest standard deviation of the Gaussian, pixels of the input"""
+    """largest standard deviation of the Gaussian blur, in pixels of the network input"""
     noise: float = 0.1
-    """share of pictures with noise"""
+    """probability that noise is added to a picture"""
     noise_level: float = 0.06
-    """largest standard deviation of the noise, of the whole range"""
+    """largest standard deviation of the noise, as a share of the value range"""
     jpeg: float = 0.15
-    """share of pictures with JPEG's artefacts"""
+    """probability that a picture is compressed with JPEG"""
     jpeg_quality: int = 20
     """lowest JPEG quality"""
     patches: float = 0.3
-    """share of pictures on which a patch hides a part"""
+    """probability that a rectangular patch hides a part of a picture"""
     patch_size: float = 0.35
-    """largest side of a patch, in sides of the box"""
+    """largest width and height of a patch, as a share of the face box's width"""
 
 
 class Augmenter:
-    """Decodes and augments records of one manifest."""
+    """Decodes and augments the records of one record folder.
+
+    manifest: the folder's manifest; seed: the seed of the augmentation.
+    """
 
     def __init__(self, manifest: dict, seed: int, config: AugmentConfig):
         self.scheme, self.size_px = scheme_of(manifest), manifest["box"]["size_px"]
@@ -74,51 +83,59 @@ class Augmenter:
         self._kept = {}  # decoded pictures by name
 
     def batch(self, jpegs, landmarks, masks, names, epochs):
-        """Of a batch of records' features: uint8 [B, S, S, 3], float32 [B, N, 2] and [B, N], and
-        float32 [B, 2, 2] that takes directions in the stored picture to those in the new one."""
+        """Augment a batch of records; the arguments are sequences of length B.
+
+        Returns pictures uint8 [B, S, S, 3], landmarks float32 [B, N, 2], masks float32 [B, N] and
+        matrices float32 [B, 2, 2], each of which maps a direction in the stored picture to the
+        same direction in the augmented picture.
+        """
         samples = zip(jpegs, landmarks, masks, names, epochs, strict=True)
         parts = zip(*(self.sample(*sample) for sample in samples), strict=True)
         return tuple(map(np.stack, parts))
 
     def sample(self, jpeg: bytes, landmarks, mask, name: bytes, epoch: int):
-        """One augmented sample: uint8 [S, S, 3], float32 [N, 2], [N], [2, 2]."""
+        """Augment one record: uint8 [S, S, 3], float32 [N, 2], [N] and [2, 2] as in `batch`."""
         random, stored = self._random(name, epoch), self._decoded(jpeg, name)
         return augment(
             stored, landmarks, mask, random, self.size_px, self.spread, self.scheme, self.config
         )
 
     def change(self, name: bytes, epoch: int) -> np.ndarray:
-        """[2, 2]: from directions in the picture that `sample` makes to those in the stored one."""
+        """The matrix [2, 2] that maps directions in `sample`'s picture to the stored picture."""
         return _box_change(self._random(name, epoch), self.spread, self.config)[0]
 
     def _decoded(self, jpeg: bytes, name: bytes) -> np.ndarray:
-        """The stored picture: of a set that fits into DECODED_MB, decoded once for all epochs."""
+        """The decoded picture, from a cache of at most DECODED_MB that is kept for all epochs."""
         stored = self._kept.get(name)
         if stored is None:
             stored = decode_picture(jpeg, name.decode())
-            if stored.nbytes * (len(self._kept) + 1) <= DECODED_MB * 2**20:  # all are of one size
+            if stored.nbytes * (len(self._kept) + 1) <= DECODED_MB * 2**20:  # all have one size
                 self._kept[name] = stored
         return stored
 
     def _random(self, name: bytes, epoch: int):
-        # Philox takes any key: no state to carry, and no sample knows of another.
+        # Philox is a counter-based generator that accepts any key, so that every sample gets a
+        # generator of its own and no state is carried from one sample to the next.
         key = [crc32(name), (self.seed << 32) + int(epoch)]
         return np.random.Generator(np.random.Philox(key=key))
 
 
 def augment(stored, landmarks, mask, random, size_px: int, spread, scheme: LandmarkScheme, config):
-    """One augmented network input with its landmarks and mask.
+    """Augment one network input together with its landmarks and mask.
 
-    stored [C, C, 3] uint8 with the box's size_px pixels in the middle; landmarks [N, 2]
-    box-relative; mask [N]; random: a NumPy generator; spread: standard deviations of the box's
-    shift in x and y, in sides, and of its log size. Returns uint8 [size_px, size_px, 3], landmarks
-    relative to the new box, the mask in the new order of points, and float32 [2, 2] that takes
-    directions in the stored picture to those in the new one.
+    stored: uint8 [C, C, 3], the stored picture, whose central size_px x size_px pixels are the
+    face box; landmarks: [N, 2], box-relative; mask: [N]; random: a NumPy generator; spread: the
+    standard deviations of the face box's shift in x and y, in box widths, and of its log size.
+
+    Returns the picture uint8 [size_px, size_px, 3], the landmarks relative to the augmented face
+    box, the mask in the same order as those landmarks, and a matrix float32 [2, 2] that maps a
+    direction in the stored picture to the same direction in the augmented picture.
     """
-    matrix, offset = _box_change(random, spread, config)  # first, as `Augmenter.change` does
+    # The box change is drawn first, because `Augmenter.change` draws it from the same generator.
+    matrix, offset = _box_change(random, spread, config)
     turn = np.linalg.inv(matrix)
     landmarks = (landmarks - 0.5 - offset) @ turn.T + 0.5
-    if np.linalg.det(matrix) < 0:  # a mirrored right eye is a left eye
+    if np.linalg.det(matrix) < 0:  # mirrored: a right eye becomes a left eye
         landmarks, mask = landmarks[list(scheme.flip)], mask[list(scheme.flip)]
     picture = _resampled(stored, matrix, offset, size_px)
     picture = cv2.LUT(picture, _colour_table(random, config))
@@ -135,9 +152,12 @@ def augment(stored, landmarks, mask, random, size_px: int, spread, scheme: Landm
 
 
 def _box_change(random, spread, config):
-    """[2, 2] and [2]: from the new box's coordinates to the old one's, about the centres."""
+    """The affine map from the augmented box to the stored one: matrix [2, 2] and offset [2].
+
+    Both act on coordinates relative to the centre of a box.
+    """
     normal = random.standard_normal(5)
-    normal = np.clip(normal, -2.5, 2.5)  # the tails of the detector's boxes are other faces
+    normal = np.clip(normal, -2.5, 2.5)  # boxes in the detector's tails show other faces
     angle = math.radians(config.rotation_deg) * normal[0]
     size = math.exp(config.box_jitter * spread[2] * normal[1])
     if config.scale:
@@ -150,9 +170,9 @@ def _box_change(random, spread, config):
 
 
 def _resampled(stored, matrix, offset, size_px: int):
-    """Bilinear samples of the stored picture at the pixels of the new box."""
-    # Output pixel i stands at (i + 0.5) / size_px - 0.5 from the new centre, stored pixel j at
-    # (j + 0.5 - stored_px / 2) / size_px from the old one.
+    """Sample the stored picture bilinearly at the pixels of the augmented box."""
+    # Measured from the centre of its box in box widths, the centre of output pixel i is at
+    # (i + 0.5) / size_px - 0.5, and that of stored pixel j at (j + 0.5 - stored_px / 2) / size_px.
     centre_out, centre_in = size_px / 2 - 0.5, stored.shape[0] / 2 - 0.5
     shift = offset * size_px + centre_in - centre_out * matrix.sum(1)
     return cv2.warpAffine(
@@ -165,7 +185,7 @@ def _resampled(stored, matrix, offset, size_px: int):
 
 
 def _colour_table(random, config):
-    """[1, 256, 3] uint8: gamma, contrast, brightness and each channel's factor in one table."""
+    """A lookup table uint8 [1, 256, 3] with gamma, contrast, brightness and colour factors."""
     gamma, contrast, brightness, *channels = random.standard_normal(6).astype(np.float32)
     levels = _LEVELS ** np.exp(config.gamma * gamma)
     levels = (levels - _MIDDLE) * np.exp(config.contrast * contrast) + _MIDDLE
@@ -184,14 +204,14 @@ def _blurred(picture, random, config):
 
 
 def _noisy(picture, random, config):
-    """Grains of brightness, as a sensor in the dark makes them."""
+    """Add Gaussian brightness noise, like that of a camera sensor in low light."""
     level = 255 * random.uniform(0, config.noise_level)
     grains = random.standard_normal(picture.shape[:2], np.float32) * level
     return cv2.add(picture, np.repeat(grains[..., None], 3, 2), dtype=cv2.CV_8U)
 
 
 def _patched(picture, random, config):
-    """A rectangle of one colour, anywhere; landmarks under it keep their places."""
+    """Draw a rectangle of one random colour; the landmarks behind it stay labelled."""
     side = picture.shape[0]
     width, height = (random.uniform(0.1, 1, 2) * config.patch_size * side).astype(int)
     x, y = (random.uniform(0, 1, 2) * side).astype(int)

@@ -1,4 +1,4 @@
-"""Records as arrays, for validation, evaluation and the export gate."""
+"""Loads records as NumPy arrays for validation, evaluation and the check of exported models."""
 
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -12,11 +12,12 @@ from senet_kp.tfrecords.shards import read_records
 
 @dataclass(frozen=True)
 class Crops:
-    """n faces as the network sees them.
+    """n face crops at the size of the network input, with their labels.
 
-    images [n, S, S, 3] uint8 RGB, landmarks [n, N, 2] box-relative, mask [n, N] bool,
-    pose_deg [n, 3] (NaN where unknown), affine [n, 2, 3] box-relative to pixels of the source
-    picture, names, groups and subsets [n], tags [n] of any number each.
+    images: uint8 [n, S, S, 3], RGB; landmarks: [n, N, 2], box-relative; mask: bool [n, N], which
+    landmarks are labelled; pose_deg: [n, 3], pitch, yaw and roll (NaN where unknown); affine:
+    [n, 2, 3], maps box-relative coordinates to pixels of the source picture; names, groups and
+    subsets: one each per face; tags: any number per face.
     """
 
     images: np.ndarray
@@ -33,16 +34,16 @@ class Crops:
         return len(self.names)
 
     def subset_masks(self) -> dict[str, np.ndarray]:
-        """{subset: [n] bool}, which faces belong to each."""
+        """{subset: bool [n]}: which faces belong to each subset."""
         return {name: np.array(self.subsets) == name for name in sorted({*self.subsets})}
 
     def tag_masks(self) -> dict[str, np.ndarray]:
-        """{tag: [n] bool}, which faces carry each."""
+        """{tag: bool [n]}: which faces have each tag."""
         every = sorted({tag for tags in self.tags for tag in tags})
         return {tag: np.array([tag in tags for tags in self.tags]) for tag in every}
 
     def take(self, indices) -> "Crops":
-        """The faces at these indices, in their order."""
+        """The faces at these indices, in the order of the indices."""
 
         def taken(values):
             array = isinstance(values, np.ndarray)
@@ -52,24 +53,28 @@ class Crops:
 
 
 def central_crop(stored, size_px: int) -> np.ndarray:
-    """The box's own pixels from the middle of a stored picture [C, C, 3]."""
-    edge = (stored.shape[0] - size_px) // 2
-    return stored[edge : edge + size_px, edge : edge + size_px]
+    """The face box [size_px, size_px, 3] in the centre of a stored picture [C, C, 3]."""
+    margin = (stored.shape[0] - size_px) // 2
+    return stored[margin : margin + size_px, margin : margin + size_px]
 
 
 def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> Crops:
-    """The first `limit` faces of a side (they lie in random order); all without a limit."""
+    """The first `limit` faces of a side (train, val or test), or all of them.
+
+    The faces are stored in random order. Raises InputError for a shard that is missing or damaged,
+    as the other functions here do.
+    """
     return _crops(list(read_records(folder, manifest, side, limit)), manifest)
 
 
 def load_any_crops(folder, manifest: dict, limit: int) -> Crops:
-    """`limit` faces of the test side, filled up from the others where it is smaller."""
+    """`limit` faces of the test split, completed from val and train if the test split has fewer."""
     sides = (read_records(folder, manifest, side) for side in ("test", "val", "train"))
     return _crops(list(islice(chain.from_iterable(sides), limit)), manifest)
 
 
 def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
-    """[k, C, C, 3] uint8 RGB: the stored pictures, context and all, of a side's faces."""
+    """The stored pictures uint8 [k, C, C, 3], RGB with context, of the faces at k indices."""
     wanted, pictures = set(map(int, indices)), {}
     for index, record in enumerate(read_records(folder, manifest, side)):
         if index in wanted:

@@ -1,7 +1,14 @@
-"""Batches for training, by `tf.data`, in an order that depends on the seed and the step alone."""
+"""The `tf.data` pipeline that feeds training batches in a reproducible order.
+
+Every epoch is a permutation of the records that is drawn from (seed, epoch), and the augmentation
+of a sample is drawn from (seed, name of the sample, epoch). Nothing depends on the number of
+threads or on earlier batches, so that a training resumed at step k receives the same batches as an
+uninterrupted one.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 import cv2
 
@@ -22,122 +29,104 @@ from senet_kp.tfrecords.schema import (
 )
 from senet_kp.tfrecords.shards import shard_paths
 
-# What becomes of landmarks that are not known: they do not count; faces that lack any are left
-# out; or the mean shape's stand in and count as known.
-MISSING = ("mask", "drop", "mean")
-SHUFFLE_RECORDS = 4096  # at 15 KB a record 60 MB; records lie in random order on disk already
+# How landmarks without a label are treated: "mask" leaves them out of the loss, "drop" leaves out
+# every face that lacks any, "mean" replaces them with those of the mean shape as if labelled.
+Missing = Literal["mask", "drop", "mean"]
+MISSING = get_args(Missing)
+SHUFFLE_RECORDS = 4096  # 60 MB at 15 KB a record; on disk the records are in random order already
 PREFETCH_BATCHES = 4
 
 
 @dataclass(frozen=True)
+class InputConfig:
+    """Which records a training reads, and how it makes batches of them."""
+
+    records: Path  # record folder
+    sides: tuple[str, ...] = ("train",)  # sides of the train/val/test split to read
+    batch_size: int = 32  # pictures in the batch of one step, summed over all replicas
+    seed: int = 0  # of the order of the records and of the augmentation
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    threads: int = 1
+    missing: Missing = "mask"
+    poses: bool = False  # whether batches hold the rotations of the heads
+    # (index, count): make batches of every count-th picture only, starting with the index-th. The
+    # shares of `count` replicas are together, step by step, the batches of a training with one
+    # process. Every replica reads all records, but decodes only its own share.
+    share: tuple[int, int] = (0, 1)
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Tensors of one batch; `wait_s` is how long the step stood still for it."""
+    """The tensors of one batch of B pictures."""
 
-    image: object  # [B, S, S, 3] uint8
-    landmarks: object  # [B, N, 2] float32, box-relative
-    mask: object  # [B, N] float32
-    turn: object  # [B, 2, 2] float32: from directions in the stored picture to those in this
-    name: object  # [B] string
-    subset: object  # [B] string
-    rotation: object = None  # [B, 3, 3] float32 of the heads, NaN where unknown; if asked for
-    wait_s: object = field(kw_only=True)  # scalar float64
+    image: object  # uint8 [B, S, S, 3]
+    landmarks: object  # float32 [B, N, 2], box-relative
+    mask: object  # float32 [B, N]
+    turn: object  # float32 [B, 2, 2], maps directions in the stored picture to this picture
+    name: object  # string [B]
+    subset: object  # string [B]
+    rotation: object = None  # float32 [B, 3, 3] with InputConfig.poses, NaN where unknown
+    wait_s: object = field(kw_only=True)  # float64 scalar, how long the step waited for this batch
 
 
-def training_batch(
-    records: Path,
-    manifest: dict,
-    sides: tuple[str, ...],
-    batch_size: int,
-    start_step: int,
-    seed: int,
-    config: AugmentConfig,
-    threads: int,
-    missing: str = "mask",
-    poses: bool = False,
-    share: tuple[int, int] = (0, 1),
-):
+def training_batch(config: InputConfig, manifest: dict, start_step=0):
     """The Batch of the next step, and the op that starts the pipeline at `start_step`.
 
-    start_step is a number or an int64 tensor. share: (index, count) of a process that trains the
-    index-th of every `count` pictures, so that `count` of them see together, step by step, what
-    one alone sees; each reads all records for it, but decodes only its own.
-
-    Every epoch is a permutation of the sides' records (with missing="drop", of those whose
-    landmarks are all known, which the manifest counts), drawn from (seed, epoch); a sample's
-    augmentation is drawn from (seed, its name, epoch). Nothing depends on threads or on history,
-    so a run that starts at step k sees what an uninterrupted one sees from step k on.
-    poses: whether the batch holds the heads' rotations.
-    Raises InputError where the sides hold nothing to train on, UserError where no pose is known.
+    start_step: a number, or an int64 tensor that is evaluated when the op runs.
+    Raises InputError if the sides hold no faces to train on, and UserError if `config.poses` is
+    set and no pose is known.
     """
-    cv2.setNumThreads(1)  # its threads would take turns with TensorFlow's, for tiny pictures
-    scheme = scheme_of(manifest)
-    count = sample_count(records, manifest, sides, missing)
-    if poses:
-        require_poses(records, manifest, sides)
-    epoch, position = start_step * batch_size // count, start_step * batch_size % count
-    paths = [str(path) for side in sides for path in shard_paths(records, manifest, side)]
-    wanted = (lambda record: complete_op(record, scheme.count)) if missing == "drop" else None
-    data = tf.data.Dataset.range(epoch, 1 << 40).flat_map(lambda e: _epoch(paths, seed, e, wanted))
-    data = data.skip(position)  # before any decoding: at most one epoch of reading
-    index, shares = share
+    cv2.setNumThreads(1)  # OpenCV's own threads would compete with TensorFlow's on small pictures
+    count = sample_count(config, manifest)
+    if config.poses:
+        require_poses(config.records, manifest, config.sides)
+    index, shares = config.share
+    data = _ordered_records(config, manifest, start_step, count)
     data = data.shard(shares, index) if shares > 1 else data
-    batch_size //= shares
-    augmenter = Augmenter(manifest, seed, config)
-    targets = PoseTargets(augmenter)
-
-    def parsed(serialized, epochs):
-        batch = parse_op(serialized, scheme.count)
-        rotations = [_rotations(targets, batch, epochs)] if poses else []  # of known points alone
-        if missing == "mean":
-            known = batch[MASK][..., None] > 0
-            batch[LANDMARKS] = tf.where_v2(known, batch[LANDMARKS], manifest["mean_shape"])
-            batch[MASK] = tf.ones_like(batch[MASK])
-        named = (batch[NAME], batch[SUBSET])
-        return *_augmented(augmenter, batch, epochs), *named, *rotations
-
-    data = data.batch(batch_size, drop_remainder=True)
-    data = data.map(parsed, num_parallel_calls=threads).prefetch(PREFETCH_BATCHES)
-    iterator = tf.data.make_initializable_iterator(data.with_options(_options(threads)))
+    data = data.batch(config.batch_size // shares, drop_remainder=True)
+    data = data.map(_batch_maker(config, manifest), num_parallel_calls=config.threads)
+    data = data.prefetch(PREFETCH_BATCHES).with_options(_options(config.threads))
+    iterator = tf.data.make_initializable_iterator(data)
     return _timed_batch(iterator), iterator.initializer
 
 
-def _augmented(augmenter: Augmenter, batch: dict, epochs):
-    """Image, landmarks, mask and turn of a Batch."""
-    fields = (batch[JPEG], batch[LANDMARKS], batch[MASK], batch[NAME])
-    image, landmarks, mask, turn = tf.numpy_function(
-        augmenter.batch, (*fields, epochs), (tf.uint8, tf.float32, tf.float32, tf.float32)
-    )
-    size_px, count = augmenter.size_px, batch[NAME].shape[0]
-    image.set_shape([count, size_px, size_px, 3])
-    landmarks.set_shape(batch[LANDMARKS].shape)
-    mask.set_shape(batch[MASK].shape)
-    turn.set_shape([count, 2, 2])
-    return image, landmarks, mask, turn
-
-
-def _rotations(targets: PoseTargets, batch: dict, epochs):
-    fields = (batch[POSE], batch[LANDMARKS], batch[MASK], batch[NAME])
-    rotations = tf.numpy_function(targets.batch, (*fields, epochs), tf.float32)
-    return tf.ensure_shape(rotations, [batch[NAME].shape[0], 3, 3])
-
-
-def sample_count(records: Path, manifest: dict, sides: tuple[str, ...], missing: str) -> int:
-    """How many faces of these sides an epoch has; raises InputError for none."""
-    counted = "complete" if missing == "drop" else "records"
-    count = sum(manifest["sides"][side][counted] for side in sides)
+def sample_count(config: InputConfig, manifest: dict) -> int:
+    """The number of faces in an epoch; raises InputError if there are none."""
+    complete = config.missing == "drop"
+    counted = "complete" if complete else "records"
+    count = sum(manifest["sides"][side][counted] for side in config.sides)
     if not count:
-        what = "no face that has all its landmarks" if missing == "drop" else "no face"
+        what = "no face that has all its landmarks" if complete else "no face"
         raise InputError(
-            f"{records}: {what} on the {' or '.join(sides)} side to train on; a set to evaluate on"
-            " has none"
+            f"{config.records}: {what} on the {' or '.join(config.sides)} side to train on; a set"
+            " to evaluate on has none"
         )
     return count
 
 
-def _epoch(paths: list[str], seed: int, epoch, wanted=None):
-    """The (serialized record, epoch) pairs of one epoch, in that epoch's own order.
+def _ordered_records(config: InputConfig, manifest: dict, start_step, count: int):
+    """The (serialized record, epoch) pairs in training order, from `start_step` on."""
+    first = start_step * config.batch_size
+    epoch, position = first // count, first % count
+    paths = [
+        str(path) for side in config.sides for path in shard_paths(config.records, manifest, side)
+    ]
+    landmark_count = scheme_of(manifest).count
 
-    wanted: an op that says of a record whether it is taken; all are without.
+    def is_complete(record):
+        return complete_op(record, landmark_count)
+
+    wanted = is_complete if config.missing == "drop" else None
+    epochs = tf.data.Dataset.range(epoch, 1 << 40)
+    data = epochs.flat_map(lambda e: _epoch(paths, config.seed, e, wanted))
+    return data.skip(position)  # skips before decoding, so it reads one epoch at most
+
+
+def _epoch(paths: list[str], seed: int, epoch, wanted=None):
+    """The (serialized record, epoch) pairs of one epoch, in the order drawn for that epoch.
+
+    wanted: a function from a serialized record to a boolean tensor, by which the records are
+    filtered; None keeps all records.
     """
     seed = seed * 1_000_003 + epoch
     files = tf.data.Dataset.from_tensor_slices(paths)
@@ -148,13 +137,55 @@ def _epoch(paths: list[str], seed: int, epoch, wanted=None):
     return records.map(lambda serialized: (serialized, epoch))
 
 
+def _batch_maker(config: InputConfig, manifest: dict):
+    """The function from B serialized records and their epochs to the tensors of a Batch."""
+    augmenter = Augmenter(manifest, config.seed, config.augment)
+    targets = PoseTargets(augmenter)
+    landmark_count = scheme_of(manifest).count
+
+    def make(serialized, epochs):
+        features = parse_op(serialized, landmark_count)
+        # The rotations come first, because a pose is estimated from labelled landmarks only.
+        rotations = [_rotations(targets, features, epochs)] if config.poses else []
+        if config.missing == "mean":
+            known = features[MASK][..., None] > 0
+            mean = manifest["mean_shape"]
+            features[LANDMARKS] = tf.where_v2(known, features[LANDMARKS], mean)
+            features[MASK] = tf.ones_like(features[MASK])
+        names = (features[NAME], features[SUBSET])
+        return *_augmented(augmenter, features, epochs), *names, *rotations
+
+    return make
+
+
+def _augmented(augmenter: Augmenter, features: dict, epochs):
+    """The image, landmarks, mask and turn of a Batch."""
+    arguments = (features[JPEG], features[LANDMARKS], features[MASK], features[NAME], epochs)
+    image, landmarks, mask, turn = tf.numpy_function(
+        augmenter.batch, arguments, (tf.uint8, tf.float32, tf.float32, tf.float32)
+    )
+    size_px, batch_size = augmenter.size_px, features[NAME].shape[0]
+    image.set_shape([batch_size, size_px, size_px, 3])
+    landmarks.set_shape(features[LANDMARKS].shape)
+    mask.set_shape(features[MASK].shape)
+    turn.set_shape([batch_size, 2, 2])
+    return image, landmarks, mask, turn
+
+
+def _rotations(targets: PoseTargets, features: dict, epochs):
+    """The rotation of a Batch."""
+    arguments = (features[POSE], features[LANDMARKS], features[MASK], features[NAME], epochs)
+    rotations = tf.numpy_function(targets.batch, arguments, tf.float32)
+    return tf.ensure_shape(rotations, [features[NAME].shape[0], 3, 3])
+
+
 def _timed_batch(iterator) -> Batch:
-    """The iterator's next batch between two looks at the clock."""
-    asked = tf.timestamp()
-    with tf.control_dependencies([asked]):
+    """The iterator's next batch, with the time from the request to its arrival."""
+    requested = tf.timestamp()
+    with tf.control_dependencies([requested]):
         batch = iterator.get_next()
     with tf.control_dependencies(batch):
-        return Batch(*batch, wait_s=tf.timestamp() - asked)
+        return Batch(*batch, wait_s=tf.timestamp() - requested)
 
 
 def _options(threads: int):

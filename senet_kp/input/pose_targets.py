@@ -1,4 +1,4 @@
-"""Head poses as training knows them: of the label or the points, and as augmentation turns them."""
+"""Head rotations as training targets, adjusted to the augmentation of each picture."""
 
 from pathlib import Path
 
@@ -12,19 +12,25 @@ from senet_kp.tfrecords.shards import read_records
 
 
 class PoseTargets:
-    """The rotations of heads in the pictures that an Augmenter makes."""
+    """Computes the head rotations in the pictures that an Augmenter produces."""
 
     def __init__(self, augmenter: Augmenter):
         self.augmenter = augmenter
-        self._stored = {}  # by name: 0.3 ms for a pose from points, which no epoch changes
+        # Rotations in the stored pictures by name. Estimating one from landmarks takes 0.3 ms, and
+        # the result is the same in every epoch.
+        self._stored = {}
 
     def batch(self, poses, landmarks, masks, names, epochs) -> np.ndarray:
-        """float32 [B, 3, 3] of a batch of records' features; NaN where nothing tells the pose."""
+        """Rotations float32 [B, 3, 3] of a batch of records; NaN where the pose is unknown."""
         samples = zip(poses, landmarks, masks, names, epochs, strict=True)
         return np.array([self.sample(*sample) for sample in samples], np.float32)
 
     def sample(self, pose_deg, landmarks, mask, name: bytes, epoch: int) -> np.ndarray:
-        """[3, 3] of the head in the sample that the Augmenter makes of this record and epoch."""
+        """The rotation [3, 3] of the head in the Augmenter's picture of this record and epoch.
+
+        pose_deg: the labelled pitch, yaw and roll [3]. Where they are NaN, the rotation is
+        estimated from the landmarks [N, 2] whose mask [N] is set.
+        """
         if name not in self._stored:
             scheme = self.augmenter.scheme
             self._stored[name] = true_rotation(pose_deg, landmarks, mask, scheme)
@@ -32,7 +38,7 @@ class PoseTargets:
 
 
 def require_poses(folder: Path, manifest: dict, sides: tuple[str, ...]):
-    """Raise UserError where no record of these sides tells how its head is turned."""
+    """Raise UserError if the head pose is unknown for every record of these splits."""
     scheme = scheme_of(manifest)
     for side in sides:
         for record in read_records(folder, manifest, side):
@@ -40,6 +46,6 @@ def require_poses(folder: Path, manifest: dict, sides: tuple[str, ...]):
             if np.isfinite(rotation).all():
                 return
     raise UserError(
-        f"{folder}: no face tells how its head is turned, which --pose-weight needs: labels with a"
-        " pose, as 300W-LP's, or the 68 points"
+        f"{folder}: --pose-weight needs head poses, but no record has one; use labels with a pose,"
+        " such as those of 300W-LP, or labels with the 68 landmarks, from which it is estimated"
     )

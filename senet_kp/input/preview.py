@@ -1,8 +1,10 @@
-"""python -m senet_kp.preview --records out/tfrecords --out out/preview.png
+"""senet-kp preview --records out/tfrecords --out out/preview.png
 
-Draws training pictures as the network sees them, augmented, with their points: a row for every
-face, the face itself first. Takes the training's --augment.* flags.
-Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 6 no place to write.
+Draws training pictures with their landmarks as the network receives them after augmentation. Each
+row shows one face: first without augmentation, then in several augmented versions. The --augment.*
+flags are the same as those of `senet-kp train`.
+Exit codes: 0 success, 2 invalid arguments, 3 the records cannot be read, 6 the output cannot be
+written.
 """
 
 import sys
@@ -27,20 +29,20 @@ class PreviewConfig:
     records: Path = Path("out/tfrecords")
     """record folder"""
     out: Path = Path("out/preview.png")
-    """the sheet"""
+    """picture to write"""
     faces: int = 6
-    """rows"""
+    """number of faces, one per row"""
     versions: int = 7
-    """augmented versions of each face"""
+    """number of augmented versions of each face"""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
-    """of the augmentation, as in training"""
+    """seed of the augmentation, as in training"""
 
 
 def preview(config: PreviewConfig):
-    """Write the sheet; its versions are those of the training's first epochs."""
+    """Write the picture; its augmented versions are those of the first epochs of a training."""
     if config.faces < 1 or config.versions < 1:
-        raise UserError("--faces and --versions are at least 1")
+        raise UserError("--faces and --versions must be at least 1")
     manifest = read_manifest(config.records)
     scheme = scheme_of(manifest)
     augmenter = Augmenter(manifest, config.seed, config.augment)
@@ -52,7 +54,7 @@ def preview(config: PreviewConfig):
         for epoch in range(config.versions):
             pictures.append(_drawn(*augmenter.sample(*fields, epoch)[:3], scheme))
     if not pictures:
-        raise InputError(f"{config.records}: no face on the train side to draw")
+        raise InputError(f"{config.records}: the train split holds no faces to draw")
     write_picture(config.out, contact_sheet(pictures, 1 + config.versions))
 
 
@@ -61,7 +63,7 @@ def _drawn(image, landmarks, mask, scheme):
 
 
 def main():
-    config = tyro.cli(PreviewConfig, prog="python -m senet_kp.preview", description=__doc__)
+    config = tyro.cli(PreviewConfig, prog="senet-kp preview", description=__doc__)
     preview(config)
     print(config.out)
 

@@ -1,1 +1,1 @@
-"""Training of a network on one machine, and everything that a run folder holds."""
+"""Training of a network on one machine, and the run folder in which it stores its results."""

@@ -1,4 +1,4 @@
-"""`python -m senet_kp.train` is `senet-kp train`."""
+"""Runs `python -m senet_kp.train` as `senet-kp train`."""
 
 import sys
 

@@ -1,294 +1,191 @@
-"""python -m senet_kp.train --records out/tfrecords --run out/run
+"""senet-kp train --records out/tfrecords --run out/run
 
-Trains a network on the train side of a record folder. The same command continues a run that was
-stopped (Ctrl-C and SIGTERM save first) or killed, exactly where its last checkpoint was.
-Watch it with `tensorboard --logdir out/run`.
-Exit codes: 0 all steps done, 2 unusable arguments, 3 the records cannot be read, 4 the run's
-checkpoint does not fit, 5 the loss is no longer finite, 6 no place to write, 130 stopped.
+Trains a network on the train split of a record folder and writes checkpoints, metrics and pictures
+to the run folder. The same command resumes a training from its newest checkpoint, whether it was
+stopped (Ctrl-C and SIGTERM save a checkpoint first) or killed. `tensorboard --logdir out/run` shows
+its progress.
+Exit codes: 0 all steps are done, 2 invalid arguments, 3 the records cannot be read, 4 the run's
+checkpoint does not fit the network, 5 the loss is not finite, 6 the run folder cannot be written,
+130 stopped by a signal.
 """
 
 import sys
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
-from senet_kp.face.metrics import nme, normalised_errors, spread_ratio
-from senet_kp.face.pose import angle_between_deg, true_rotation
-from senet_kp.face.scheme import LandmarkScheme, flip_table_error, scheme_of
+from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops, load_crops
-from senet_kp.input.pipeline import Batch, sample_count, training_batch
-from senet_kp.nets import STANDARDISED, TRUNKS
+from senet_kp.input.pipeline import sample_count
+from senet_kp.nets import TRUNKS
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import INTERRUPTED, CheckError, InputError, exit_code_of
-from senet_kp.tfrecords.shards import read_manifest, trained_sides
-from senet_kp.train.checkpoints import initial_settings, initial_weights, reason_of
-from senet_kp.train.config import (
-    TrainConfig,
-    check,
-    point_weights,
-    recipe_of_command_line,
-    trains_trunk,
-)
-from senet_kp.train.graph import (
-    TrainingGraph,
-    build_training_graph,
-    predict,
-    weight_count,
-)
+from senet_kp.tfrecords.errors import INTERRUPTED, CheckError, exit_code_of
+from senet_kp.train.checkpoints import initial_weights
+from senet_kp.train.config import TrainConfig, recipe_of_command_line, trains_trunk
+from senet_kp.train.graph import weight_count
+from senet_kp.train.log import TrainingLog
 from senet_kp.train.run_folder import RunFolder
 from senet_kp.train.run_pictures import write_curves, write_predictions
-from senet_kp.train.steps import Meter, OneMachine, StopSignals
+from senet_kp.train.runtime import LocalRuntime
+from senet_kp.train.setup import TrainingOps, build, checked_records, input_config, run_settings
+from senet_kp.train.steps import StopSignals, run_step
+from senet_kp.train.validation import Validation, validate
 
-VAL_FACES = 1000  # more would not change the choice of a checkpoint, only cost time
-COLLAPSED = 0.1  # predictions that vary this much less than the truth are one mean face
+VAL_FACES = 1000  # more faces would not change which checkpoint is best, but cost time
 
 
-def train(config: TrainConfig, place=None) -> int:
-    """Train to `config.steps`, or until stopped; return the exit code.
+def train(config: TrainConfig, runtime=None) -> int:
+    """Train until `config.steps` or a stop signal, and return the exit code.
 
-    place: where the steps run, a OneMachine or its like.
+    runtime: a LocalRuntime, which is the default, or an object with the same methods.
+    Raises UserError if the settings, the records or the run folder cannot be used.
     """
-    place = place or OneMachine()
+    runtime = runtime or LocalRuntime()
     manifest, scheme = checked_records(config)
     folder = RunFolder(config.run)
     folder.open(run_settings(config, manifest))
-    latest, start = folder.latest, folder.step
+    start = folder.step
     if start >= config.steps:
         print(f"{config.run}: all {config.steps:,} steps are done already, nothing to do")
         return 0
     tf.reset_default_graph()
-    with place.graph():
-        batch, start_input, graph = build(config, manifest, scheme, start, place)
+    with runtime.graph_scope():
+        ops = build(config, manifest, scheme, start, runtime)
         folder.make_savers()
-        load_initial = None
-        if config.init_from and not latest:
-
-            def crops_of(n):
-                return load_crops(config.records, manifest, "train", n).images
-
-            load_initial = initial_weights(config, crops_of)
+        load_weights = _weights_loader(config, manifest, folder)
         initialise = tf.global_variables_initializer()
-    tf.get_default_graph().finalize()  # an op made in the loop would now be an error
+    tf.get_default_graph().finalize()  # from now on, making an op raises an error
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
-    pictures = sample_count(config.records, manifest, _sides(config), config.missing)
-    print(
-        f"{config.net}: {weight_count(config.net):,} weights, {pictures:,} pictures to train,"
-        f" {len(val):,} to validate, from step {start:,}"
-    )
-    if config.net in TRUNKS:
-        print(_trunk_line(config))
-    with place.session(config.threads) as session, StopSignals() as stop:
-        session.run([initialise, start_input])
-        if latest:
-            folder.restore(session)
-        elif load_initial:
-            load_initial(session)
-        folder.forget_after(start)
-        with place.joined(session):
-            return _loop(place, session, batch, graph, config, folder, val, scheme, start, stop)
-
-
-def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
-    """The records' manifest and scheme; raises UserError for what cannot be trained."""
-    manifest = read_manifest(config.records)
-    sample_count(config.records, manifest, _sides(config), config.missing)
-    scheme = _self_check(manifest)
-    check(config, scheme)
-    if config.net in STANDARDISED and "shape_spread" not in manifest:
-        raise InputError(
-            f"{config.records}: records of an older version, whose manifest does not know the"
-            " spread of the labels; remove them and make them again"
-        )
-    return manifest, scheme
-
-
-def run_settings(config: TrainConfig, manifest: dict) -> dict:
-    """What a run is known by: the settings, the records, and how what it starts from was made."""
-    before = initial_settings(Path(config.init_from)) if config.init_from else None
-    return asdict(config) | {"records_sha256": manifest["records_sha256"], "before": before}
-
-
-def build(config: TrainConfig, manifest: dict, scheme: LandmarkScheme, start, place):
-    """The batch, the op that starts its pipeline at step `start`, and the training graph."""
-    tf.set_random_seed(config.seed)
-    batch, start_input = training_batch(
-        config.records,
-        manifest,
-        _sides(config),
-        config.batch_size,
-        start,
-        config.seed,
-        config.augment,
-        config.threads,
-        config.missing,
-        config.pose_weight > 0,
-        place.share,
-    )
-    weights = point_weights(config, scheme) if config.region_weights else None
-    own = replace(config, seed=config.seed + place.share[0])  # no two parts drop the same units
-    graph = build_training_graph(batch, own, manifest, weights, place.update)
-    return batch, start_input, graph
-
-
-def step_fetches(batch: Batch, graph: TrainingGraph) -> dict:
-    """What is run in a step, and what is to be known about it."""
-    return {
-        "train": graph.train_op,
-        "loss": graph.loss,
-        "sample_loss": graph.sample_loss,
-        "learning_rate": graph.schedule.learning_rate,
-        "gradient_norm": graph.gradient_norm,
-        "wait_s": batch.wait_s,
-        "names": batch.name,
-    }
-
-
-def _loop(place, session, batch, graph, config, folder, val, scheme, start, stop):
-    """Steps, log lines, validations and checkpoints from `start` to the end or a stop."""
-    fetches = step_fetches(batch, graph)
-    events = tf.summary.FileWriter(str(folder.folder))
-    bar = tqdm(total=config.steps, initial=start, unit="step", disable=None, dynamic_ncols=True)
-    minutes_before = folder.minutes
-    began, meter, val_nme = time.monotonic(), Meter(config.batch_size), None
-    for step in range(start + 1, config.steps + 1):
-        out = run_step(place, session, fetches, config.records)
-        meter.count(out["wait_s"])
-        bar.update()
-        if not np.isfinite(out["loss"]):
-            raise CheckError(_not_finite(step, out, folder))
-        out_of_time = 0 < 60 * config.max_minutes < time.monotonic() - began
-        last = step == config.steps or stop.asked or out_of_time
-        if step % config.log_every_steps == 0 or last:
-            values = {key: float(out[key]) for key in ("loss", "learning_rate", "gradient_norm")}
-            values |= meter.read() | {"weight_norm": float(session.run(graph.weight_norm))}
-            _log(bar, events, step, values, val_nme)
-        planned = step % config.validate_every_steps == 0
-        if planned or last:
-            val_nme, pose_deg = _validate(
-                session, graph, val, scheme, bar, events, step, config.run
-            )
-            if val_nme is not None and val_nme < (folder.best or {"val_nme": np.inf})["val_nme"]:
-                folder.save_best(session, step, val_nme)
-            if planned:  # an early stop's validation must not bend the schedule
-                graph.schedule.observe(session, val_nme)
-            minutes = minutes_before + (time.monotonic() - began) / 60
-            folder.add_metrics(_row(step, config, out, val_nme, pose_deg, minutes))
-            write_curves(config.run)
-            folder.save_latest(session, step)
-            meter.restart()
-        if last:
-            break
-    bar.close()
-    events.close()
+    print(_summary(config, manifest, val, start))
+    with runtime.session(config.threads) as session, StopSignals() as stop:
+        session.run([initialise, ops.start_input])
+        load_weights(session)
+        folder.discard_after(start)
+        with runtime.training_scope(session), TrainingLog(config, start) as log:
+            training = Training(config, scheme, val, folder, runtime, ops, session, log)
+            step = training.run(start, stop)
     print(_farewell(step, config, folder))
-    return INTERRUPTED if stop.asked and step < config.steps else 0
+    return INTERRUPTED if stop.requested and step < config.steps else 0
 
 
-def run_step(place, session, fetches: dict, records: Path) -> dict:
-    """What one step gives; raises InputError for a shard that was altered."""
-    try:
-        return place.run_step(session, fetches)
-    except tf.errors.DataLossError as error:
-        raise InputError(
-            f"{records}: a shard was altered ({reason_of(error)}); python -m tfrecords.verify"
-            f" {records} names it; make the records again"
-        ) from None
+def _weights_loader(config: TrainConfig, manifest: dict, folder: RunFolder):
+    """The function of a session that replaces the initial weights by those to start from.
 
-
-def _validate(session, graph, val: Crops, scheme: LandmarkScheme, bar, events, step: int, run):
-    """Mean inter-ocular NME of the val side and error of its poses in degrees, drawn and logged.
-
-    None without a val side; no error without a head for poses, or a face whose pose is known.
+    They come from the run's newest checkpoint, or else from what --init-from names.
     """
-    if not len(val):
-        return None, None
-    predicted, rotations = predict(session, graph, val.images)
-    errors = normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular")
-    nmes = nme(errors)
-    scored = np.isfinite(nmes)
-    if not scored.any():
-        bar.write(f"step {step}: none of {len(val)} val faces has both outer eye corners")
-        return None, None
-    error = float(nmes[scored].mean())
-    spread = spread_ratio(predicted, val.landmarks, val.mask)
-    png = write_predictions(run, val, predicted, scheme)
-    image = tf.Summary.Image(encoded_image_string=png)
-    value = tf.Summary.Value(tag="val/faces", image=image)
-    events.add_summary(tf.Summary(value=[value]), step)
-    _add_scalars(events, step, {"val/nme": error, "val/spread": spread})
-    bar.write(f"step {step} val_nme {error:.4%} of {scored.sum()} faces, spread {spread:.2f}")
-    pose_deg = None if rotations is None else _pose_error_deg(rotations, val, scheme)
-    if pose_deg is not None:
-        _add_scalars(events, step, {"val/pose_deg": pose_deg})
-        bar.write(f"step {step} val_pose {pose_deg:.2f} degrees")
-    if spread < COLLAPSED:
-        bar.write(
-            f"warning: the predictions vary {spread:.0%} as much as the labels: the network answers"
-            " with the mean face; train longer, or lower --learning-rate or --bn-decay"
+    if folder.latest:
+        return folder.restore
+    if config.init_from:
+        return initial_weights(
+            config, lambda count: load_crops(config.records, manifest, "train", count).images
         )
-    return error, pose_deg
+    return lambda session: None
 
 
-def _pose_error_deg(rotations, val: Crops, scheme: LandmarkScheme) -> float | None:
-    """Mean angle between rotations [n, 3, 3] and the true ones; None where none is known."""
-    faces = zip(val.pose_deg, val.landmarks, val.mask, strict=True)
-    angles = angle_between_deg(rotations, [true_rotation(*face, scheme) for face in faces])
-    known = np.isfinite(angles)
-    return float(angles[known].mean()) if known.any() else None
+@dataclass
+class Training:
+    """A training under way: its session, what it reads, and where its results go."""
+
+    config: TrainConfig
+    scheme: LandmarkScheme
+    val: Crops
+    folder: RunFolder
+    runtime: object
+    ops: TrainingOps
+    session: object
+    log: TrainingLog
+
+    def __post_init__(self):
+        self._began, self._minutes_before = time.monotonic(), self.folder.minutes
+
+    def run(self, start: int, stop: StopSignals) -> int:
+        """Train from step `start` to the last step, a stop signal or the time limit.
+
+        Returns the number of steps done. Raises CheckError if the loss is not finite.
+        """
+        config, fetches = self.config, self.ops.step_fetches()
+        for step in range(start + 1, config.steps + 1):
+            out = run_step(self.runtime, self.session, fetches, config.records)
+            self.log.count(out)
+            if not np.isfinite(out["loss"]):
+                raise CheckError(_not_finite(step, out, self.folder))
+            last = step == config.steps or stop.requested or self._out_of_time()
+            if step % config.log_every_steps == 0 or last:
+                weight_norm = float(self.session.run(self.ops.graph.weight_norm))
+                self.log.step(step, out, weight_norm)
+            planned = step % config.validate_every_steps == 0
+            if planned or last:
+                self._validate_and_save(step, out, planned)
+            if last:
+                break
+        return step
+
+    def _validate_and_save(self, step: int, out: dict, planned: bool):
+        """Validate, and write metrics, pictures and checkpoints.
+
+        planned: False if only the early end of the training caused this validation. The
+        learning-rate schedule then ignores it, as an uninterrupted training would not have it.
+        """
+        result = self._validate(step)
+        best = self.folder.best
+        if result.nme is not None and (best is None or result.nme < best["val_nme"]):
+            self.folder.save_best(self.session, step, result.nme)
+        if planned:
+            self.ops.graph.schedule.observe(self.session, result.nme)
+        self.folder.add_metrics(_metrics_row(self.config, step, out, result, self._minutes()))
+        write_curves(self.config.run)
+        self.folder.save_latest(self.session, step)
+        self.log.restart_meter()
+
+    def _validate(self, step: int) -> Validation:
+        """Measure the errors on the val split, then show them."""
+        result = validate(self.session, self.ops.graph, self.val, self.scheme)
+        self.log.validation(step, result)
+        if result.predicted is not None:
+            png = write_predictions(self.config.run, self.val, result.predicted, self.scheme)
+            self.log.picture(step, "val/faces", png)
+        return result
+
+    def _out_of_time(self) -> bool:
+        return 0 < 60 * self.config.max_minutes < time.monotonic() - self._began
+
+    def _minutes(self) -> float:
+        """The training time of the run so far, including that of earlier, stopped commands."""
+        return self._minutes_before + (time.monotonic() - self._began) / 60
 
 
-def _log(bar, events, step: int, values: dict, val_nme):
-    """One line and the same values for TensorBoard."""
-    _add_scalars(events, step, {f"train/{key}": value for key, value in values.items()})
-    newest = "-" if val_nme is None else f"{val_nme:.2%}"
-    bar.set_postfix_str(
-        f"loss {values['loss']:.5f}, lr {values['learning_rate']:.2e}, "
-        f"{values['images_per_s']:.0f} images/s, val NME {newest}"
-    )
-    bar.write(
-        f"step {step} loss {values['loss']:.6f} lr {values['learning_rate']:.3e}"
-        f" ms/step {values['ms_per_step']:.0f} images/s {values['images_per_s']:.1f}"
-        f" wait {values['wait_share']:.1%} memory {values['peak_memory_mb']:.0f} MB"
-    )
-
-
-def _self_check(manifest: dict) -> LandmarkScheme:
-    """What must hold before step 1; returns the records' scheme."""
-    scheme = scheme_of(manifest)
-    if (manifest["colour"], manifest["value_range"]) != ("RGB", [0, 255]):
-        raise InputError("the records are not RGB 0..255, which every network here takes")
-    if error := flip_table_error(scheme, manifest["mean_shape"]):
-        raise CheckError(error)
-    return scheme
-
-
-def _sides(config: TrainConfig) -> tuple[str, ...]:
-    return trained_sides(config.train_on_val)
-
-
-def _trunk_line(config: TrainConfig) -> str:
-    if not config.init_from:
-        return f"{config.net}: the trunk starts from scratch and is trained"
-    kept = "is trained on" if trains_trunk(config) else "is kept; --train-trunk trains it too"
-    return f"{config.net}: the trunk comes from {config.init_from} and {kept}"
-
-
-def _row(step: int, config: TrainConfig, out: dict, val_nme, pose_deg, minutes: float) -> dict:
+def _metrics_row(
+    config: TrainConfig, step: int, out: dict, result: Validation, minutes: float
+) -> dict:
+    """One row of metrics.csv; empty where the validation measured nothing."""
     row = {
         "step": step,
         "images": step * config.batch_size,
         "minutes": f"{minutes:.2f}",
         "learning_rate": f"{out['learning_rate']:.6g}",
         "loss": f"{out['loss']:.6g}",
-        "val_nme": "" if val_nme is None else f"{val_nme:.6f}",
+        "val_nme": "" if result.nme is None else f"{result.nme:.6f}",
     }
     if config.pose_weight:
-        row["val_pose_deg"] = "" if pose_deg is None else f"{pose_deg:.3f}"
+        row["val_pose_deg"] = "" if result.pose_deg is None else f"{result.pose_deg:.3f}"
     return row
+
+
+def _summary(config: TrainConfig, manifest: dict, val: Crops, start: int) -> str:
+    """What will be trained on what, in one or two lines."""
+    pictures = sample_count(input_config(config), manifest)
+    text = (
+        f"{config.net}: {weight_count(config.net):,} weights, {pictures:,} pictures to train,"
+        f" {len(val):,} to validate, from step {start:,}"
+    )
+    if config.net not in TRUNKS:
+        return text
+    if not config.init_from:
+        return f"{text}\n{config.net}: the trunk starts from random weights and is trained"
+    fate = "is trained as well" if trains_trunk(config) else "is frozen; --train-trunk trains it"
+    return f"{text}\n{config.net}: the trunk comes from {config.init_from} and {fate}"
 
 
 def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
@@ -298,15 +195,11 @@ def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
         if not np.isfinite(loss)
     ] or list(out["names"])
     samples = ", ".join(name.decode() for name in bad[:5]) + (", ..." if len(bad) > 5 else "")
+    kept = f"the newest checkpoint, {folder.latest}, is kept" if folder.latest else "no checkpoint"
     return (
-        f"step {step}: the loss is {out['loss']}, from {samples}; the checkpoint before it is"
-        f" kept ({folder.latest or 'none yet'}); lower --learning-rate or look at these samples"
+        f"step {step}: the loss is {out['loss']}, caused by the samples {samples}; {kept}; lower"
+        " --learning-rate, or check these samples"
     )
-
-
-def _add_scalars(events, step: int, values: dict):
-    summary = tf.Summary(value=[tf.Summary.Value(tag=t, simple_value=v) for t, v in values.items()])
-    events.add_summary(summary, step)
 
 
 def _farewell(step: int, config: TrainConfig, folder: RunFolder) -> str:
@@ -317,10 +210,12 @@ def _farewell(step: int, config: TrainConfig, folder: RunFolder) -> str:
 
 
 def main() -> int:
-    sys.stdout.reconfigure(line_buffering=True)  # a log file should be as new as a screen
-    default = recipe_of_command_line()
+    sys.stdout.reconfigure(line_buffering=True)  # so that a log file is always up to date
     config = tyro.cli(
-        TrainConfig, prog="python -m senet_kp.train", description=__doc__, default=default
+        TrainConfig,
+        prog="senet-kp train",
+        description=__doc__,
+        default=recipe_of_command_line(),
     )
     return train(config)
 

@@ -1,4 +1,4 @@
-"""How much memory this process has needed."""
+"""The peak memory of this process."""
 
 import re
 import resource
@@ -9,11 +9,12 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_memory_mb() -> float:
-    """The most that was resident at once, in MB; flat over a training, unless something leaks.
+    """The peak resident memory in MB. It stays flat over a training unless memory leaks.
 
-    Linux's own count where there is one: getrusage's is also that of the process before exec().
+    On Linux it is read from /proc, because getrusage also counts the memory that the process had
+    before exec().
     """
     if STATUS.exists():
         return int(re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB elsewhere
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # macOS: bytes, others: KiB

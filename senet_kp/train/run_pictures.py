@@ -1,4 +1,4 @@
-"""The two pictures that a training keeps up to date in its run folder."""
+"""Draws the two pictures that a training keeps up to date in its run folder."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ SHOWN_FACES, COLUMNS, ENLARGED = 8, 4, 2
 
 
 def write_predictions(run: Path, val: Crops, predicted, scheme: LandmarkScheme) -> bytes:
-    """Draw the first faces with their true points (green) and predicted ones (red).
+    """Draw the first faces with their true landmarks (green) and the predicted ones (red).
 
-    predicted [n, N, 2] box-relative. Returns the PNG, which TensorBoard shows as well.
+    predicted: [n, N, 2], box-relative. Writes predictions.png and returns the PNG's bytes.
     """
     shown = zip(val.images, val.landmarks, val.mask, predicted[:SHOWN_FACES], strict=False)
     faces = [
@@ -31,8 +31,8 @@ def write_predictions(run: Path, val: Crops, predicted, scheme: LandmarkScheme) 
 
 
 def write_curves(run: Path):
-    """Draw loss, learning rate and validation NME over the steps, from the run's metrics.csv."""
-    from matplotlib.figure import Figure  # not needed before the first validation
+    """Plot loss, learning rate and validation NME over the steps, from the run's metrics.csv."""
+    from matplotlib.figure import Figure  # slow to import, and only needed after a validation
 
     curve = training_curve(run)
     panels = (

@@ -1,52 +1,47 @@
-"""What surrounds the steps of a training: where they run, how fast, and a request to stop."""
+"""Running training steps: one step, the speed of several, and a request to stop between two."""
 
-import contextlib
 import signal
 import time
+from pathlib import Path
 
-from senet_kp.nets.tf1 import session_config, tf
-from senet_kp.train.graph import update_variables
+from senet_kp.nets.tf1 import tf
+from senet_kp.tfrecords.errors import InputError
+from senet_kp.train.checkpoints import reason_of
 from senet_kp.train.memory import peak_memory_mb
 
 
-class OneMachine:
-    """Where a training runs: here, all of it. `cluster.Replica` is the other such place."""
+def run_step(runtime, session, fetches: dict, records: Path) -> dict:
+    """Run one training step and return the values of `fetches`.
 
-    share = (0, 1)  # which of how many parts of every batch is trained here
-    update = staticmethod(update_variables)
-
-    def graph(self):
-        """The scope in which the graph is built."""
-        return contextlib.nullcontext()
-
-    def session(self, threads: int):
-        """The session that runs it."""
-        return tf.Session(config=session_config(threads))
-
-    def joined(self, session):
-        """The scope of the steps, entered when all variables have their values."""
-        return contextlib.nullcontext()
-
-    def run_step(self, session, fetches: dict) -> dict:
-        """Run one training step."""
-        return session.run(fetches)
+    Raises InputError if the data of a shard in the record folder was altered.
+    """
+    try:
+        return runtime.run_step(session, fetches)
+    except tf.errors.DataLossError as error:
+        raise InputError(
+            f"{records}: a shard was altered ({reason_of(error)}); 'senet-kp verify {records}'"
+            " shows which one; make the records again"
+        ) from None
 
 
 class Meter:
-    """Speed since the last reading, validations left out, the share of it spent waiting; memory."""
+    """Measures the speed of training, the share of the time spent waiting for data, and memory."""
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
         self.restart()
 
     def restart(self):
+        """Forget the steps so far, for example because a validation has followed them."""
         self.began, self.steps, self.waited_s = time.monotonic(), 0, 0.0
 
     def count(self, wait_s: float):
+        """Count one step, which waited `wait_s` seconds for its batch."""
         self.steps += 1
         self.waited_s += wait_s
 
     def read(self) -> dict:
+        """The values since the last restart; restarts the meter."""
         seconds = time.monotonic() - self.began
         values = {
             "ms_per_step": 1000 * seconds / max(self.steps, 1),
@@ -59,19 +54,22 @@ class Meter:
 
 
 class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a request that the loop reads between steps."""
+    """A context manager in which the first Ctrl-C or SIGTERM only sets `requested`.
+
+    The training loop reads it between two steps. A second signal ends the process at once.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __enter__(self):
-        self.asked = False
-        self._old = [signal.signal(number, self._ask) for number in self.SIGNALS]
+        self.requested = False
+        self._old = [signal.signal(number, self._request) for number in self.SIGNALS]
         return self
 
     def __exit__(self, *_):
         for number, old in zip(self.SIGNALS, self._old, strict=True):
             signal.signal(number, old)
 
-    def _ask(self, *_):
-        self.__exit__()  # a second one ends the process at once
-        self.asked = True
+    def _request(self, *_):
+        self.__exit__()
+        self.requested = True
