@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -24,7 +25,7 @@ from senet_kp.tfrecords.shards import shard_paths
 
 # What becomes of landmarks that are not known: they do not count; faces that lack any are left
 # out; or the mean shape's stand in and count as known.
-MISSING = ("mask", "drop", "mean")
+Missing = Literal["mask", "drop", "mean"]
 SHUFFLE_RECORDS = 4096  # at 15 KB a record 60 MB; records lie in random order on disk already
 PREFETCH_BATCHES = 4
 
@@ -52,7 +53,7 @@ def training_batch(
     seed: int,
     config: AugmentConfig,
     threads: int,
-    missing: str = "mask",
+    missing: Missing = "mask",
     poses: bool = False,
     share: tuple[int, int] = (0, 1),
 ):

@@ -21,7 +21,7 @@ from senet_kp.face.pose import angle_between_deg, true_rotation
 from senet_kp.face.scheme import LandmarkScheme, flip_table_error, scheme_of
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.input.pipeline import Batch, sample_count, training_batch
-from senet_kp.nets import STANDARDISED, TRUNKS
+from senet_kp.nets import NETWORKS, output_names
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import INTERRUPTED, CheckError, InputError, exit_code_of
 from senet_kp.tfrecords.shards import read_manifest, trained_sides
@@ -79,7 +79,7 @@ def train(config: TrainConfig, place=None) -> int:
         f"{config.net}: {weight_count(config.net):,} weights, {pictures:,} pictures to train,"
         f" {len(val):,} to validate, from step {start:,}"
     )
-    if config.net in TRUNKS:
+    if NETWORKS[config.net].trunk:
         print(_trunk_line(config))
     with place.session(config.threads) as session, StopSignals() as stop:
         session.run([initialise, start_input])
@@ -98,7 +98,7 @@ def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
     sample_count(config.records, manifest, _sides(config), config.missing)
     scheme = _self_check(manifest)
     check(config, scheme)
-    if config.net in STANDARDISED and "shape_spread" not in manifest:
+    if "shape_spread" not in manifest and "label_spread" in output_names(config.net):
         raise InputError(
             f"{config.records}: records of an older version, whose manifest does not know the"
             " spread of the labels; remove them and make them again"
