@@ -24,6 +24,7 @@ from senet_kp.export.freeze import FreezeConfig, freeze
 from senet_kp.face.facebox import BoxRule
 from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets import NETWORKS
+from senet_kp.nets.network import Network, Outputs
 from senet_kp.nets.options import conv_scope
 from senet_kp.nets.tf1 import slim, tf
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
@@ -221,7 +222,8 @@ def two_layers(image, outputs, is_training, options):
     with slim.arg_scope(conv_scope(is_training, options)):
         net = slim.conv2d(image / 255, 8, 3, 2, scope="first")
         net = slim.conv2d(net, 8, 3, 2, scope="second")
-        return slim.fully_connected(tf.reduce_mean(net, [1, 2]), outputs, None, scope="points")
+        net = tf.reduce_mean(net, [1, 2])
+        return Outputs(slim.fully_connected(net, outputs, None, scope="points"))
 
 
 def test_batch_norm_uses_half_a_batch_but_its_statistics_use_the_whole(
@@ -229,7 +231,7 @@ def test_batch_norm_uses_half_a_batch_but_its_statistics_use_the_whole(
 ):
     """The first layer's moving mean is that of the whole batch. Later layers receive activations
     that were normalised over four pictures instead of eight, and differ slightly."""
-    monkeypatch.setitem(NETWORKS, "senet_classic", two_layers)
+    monkeypatch.setitem(NETWORKS, "senet_classic", Network(two_layers))
     alone, together = alone_and_together(small, tmp_path, learning_rate=1e-5)
     assert largest_difference(alone, together, "first/BatchNorm/moving_mean") < 1e-5
     assert 1e-5 < largest_difference(alone, together, "first/BatchNorm/moving_variance") < 0.1
@@ -238,7 +240,7 @@ def test_batch_norm_uses_half_a_batch_but_its_statistics_use_the_whole(
 
 
 def test_gradients_that_are_not_finite_end_the_training_of_all_tasks(small, tmp_path, monkeypatch):
-    monkeypatch.setitem(NETWORKS, "senet_classic", two_layers)
+    monkeypatch.setitem(NETWORKS, "senet_classic", Network(two_layers))
     settings = cluster_config(small, tmp_path / "run", learning_rate=1e38, optimiser="momentum")
     results = train_in_threads(settings)
     assert results["ps"] == 0

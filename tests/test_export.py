@@ -60,7 +60,7 @@ def test_trained_tensorflow_and_opencv_agree_on_every_face(model, run, records, 
 
     with tf.Graph().as_default(), tf.Session() as session:
         image = tf.placeholder(tf.float32, [None, 128, 128, 3])
-        points = build_network("senet", image, 68, is_training=False)
+        points = build_network("senet", image, 68, is_training=False).landmarks
         averages = {f"{v.op.name}/ExponentialMovingAverage": v for v in tf.global_variables()}
         tf.train.Saver(averages).restore(session, checkpoint_prefix(run, "best"))
         trained = session.run(points, {image: crops.images}).reshape(-1, 68, 2)

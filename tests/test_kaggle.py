@@ -22,7 +22,7 @@ from senet_kp.input.crops import load_crops
 from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets.tf1 import tf
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
-from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 from senet_kp.tfrecords.verify import verify
 from senet_kp.train.loop import train
@@ -263,8 +263,6 @@ def test_where_no_face_is_complete_dropping_is_refused_and_nothing_is_validated(
     assert train(config(tmp_path / "records", tmp_path / "run", steps=1)) == 0
     assert "val faces has both outer eye corners" in "".join(capsys.readouterr())
     assert rows_of(tmp_path / "run")[-1]["val_nme"] == ""
-    with pytest.raises(UserError, match="--missing is one of mask, drop, mean"):
-        train(config(tmp_path / "records", tmp_path / "run", missing="guess"))
 
 
 # --- scores and submission ---

@@ -1,4 +1,4 @@
-"""Labels beside their mirror image: what is learned of it, and where it is allowed for."""
+"""Annotation bias in mirrored pictures: what training learns of it, and where it is corrected."""
 
 from types import SimpleNamespace
 
@@ -41,7 +41,7 @@ def test_an_offset_goes_with_its_point_its_subset_and_the_turn_of_a_mirrored_pic
 
 @pytest.mark.parametrize("offset", [(0.012, 0.0), (-0.004, 0.003)])
 def test_the_offset_of_a_set_of_labels_is_learned_from_mirrored_pictures(offset):
-    """From what a network says that knows the labels' habit, and not which picture is mirrored."""
+    """From a network that predicts the labels' bias, but cannot see which picture is mirrored."""
     config = AugmentConfig(flip=0.5, rotation_deg=20.0)
     truth = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
     turns, labels, answers = [], [], []
@@ -49,7 +49,7 @@ def test_the_offset_of_a_set_of_labels_is_learned_from_mirrored_pictures(offset)
         matrix = Augmenter(MANIFEST, 1, config).change(b"face", epoch)
         turn, order = np.linalg.inv(matrix), range(68)
         upright = turn.copy()
-        if np.linalg.det(turn) < 0:  # the face looks as this one would, not mirrored
+        if np.linalg.det(turn) < 0:  # the network sees a face like any other, biased likewise
             upright, order = turn @ MIRROR, list(IBUG68.flip)
         turns.append(turn)
         labels.append((truth + offset)[order] @ turn.T)
@@ -83,16 +83,16 @@ def test_training_learns_them_where_pictures_are_mirrored(records, tmp_path, opt
     assert (NAME in kept) == there
     if there:
         assert np.abs(kept[NAME]).max() > 1e-5
-        assert_told(kept[NAME], run, records)
+        assert_printed(kept[NAME], run, records)
     else:
-        command = ("-m", "senet_kp.label_offsets", run, "--records", records)
+        command = ("-m", "senet_kp.train.label_offsets", run, "--records", records)
         assert_one_line_error(run_module(*command), 4, "run: trained without mirrored pictures")
 
 
-def assert_told(offsets, run, records):
-    """Half of what parts a mirrored picture's labels from others', by subset."""
-    result = run_module("-m", "senet_kp.label_offsets", run, "--records", records)
+def assert_printed(offsets, run, records):
+    """The command prints half of the mean mirror offset of each subset."""
+    result = run_module("-m", "senet_kp.train.label_offsets", run, "--records", records)
     assert result.returncode == 0, result.stderr
-    told = dict(line.split() for line in result.stdout.splitlines()[1:])
+    printed = dict(line.split() for line in result.stdout.splitlines()[1:])
     (learned,) = (100 * value / 2 for value in offsets[:, ::2].mean(1) if value)
-    assert told == {"AFW": f"{learned:+.2f}"}  # the records have no other subset
+    assert printed == {"AFW": f"{learned:+.2f}"}  # the records have no other subset

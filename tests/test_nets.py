@@ -71,7 +71,7 @@ def make_lively(session, net, size_px, count):
 def test_networks_take_every_size_and_number_of_points(net, side_px):
     with tf.Graph().as_default():
         image = tf.placeholder(tf.float32, [2, side_px, side_px, 3])
-        assert build_network(net, image, 15, False).shape.as_list() == [2, 30]
+        assert build_network(net, image, 15, False).landmarks.shape.as_list() == [2, 30]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_colour_picture_and_its_grey_version_give_the_same_points(net):
     with tf.Graph().as_default(), tf.Session() as session:
         make_lively(session, net, 64, 5)
         image = tf.placeholder(tf.float32, [3, 64, 64, 3])
-        points = build_network(net, image, 5, False)
+        points = build_network(net, image, 5, False).landmarks
         of_colour, of_grey, of_swapped = (
             session.run(points, {image: x}) for x in (colour, grey, colour[..., ::-1])
         )
@@ -238,7 +238,7 @@ def test_from_scratch_says_so_and_a_kept_trunk_too(
 
 
 def test_other_networks_and_other_checkpoints_are_refused(small_records, slim_checkpoint, tmp_path):
-    with pytest.raises(ModelError, match="the trunk of vgg16 alone, not of plain_cnn"):
+    with pytest.raises(ModelError, match="only be the trunk of vgg16, not of plain_cnn"):
         train(
             config(small_records, tmp_path / "a", net="plain_cnn", init_from=str(slim_checkpoint))
         )
@@ -246,7 +246,7 @@ def test_other_networks_and_other_checkpoints_are_refused(small_records, slim_ch
     with tf.Graph().as_default(), tf.Session() as session:
         session.run(tf.get_variable("other", [3]).initializer)
         tf.train.Saver().save(session, str(other))
-    with pytest.raises(ModelError, match="other.ckpt: the checkpoint is not there, or of another"):
+    with pytest.raises(ModelError, match="other.ckpt: the checkpoint does not exist or is of"):
         train(config(small_records, tmp_path / "b", net="vgg16", init_from=str(other)))
     with pytest.raises(ModelError, match="none: no training run here"):
         train(config(small_records, tmp_path / "c", net="vgg16", init_from=str(tmp_path / "none")))
@@ -258,9 +258,10 @@ def test_other_networks_and_other_checkpoints_are_refused(small_records, slim_ch
 def test_standardised_points_come_back_by_hand():
     options = NetOptions(label_mean=[0.5, 0.4, 0.1, 0.9], label_spread=[0.1, 0.2, 0.05, 0.3])
     with tf.Graph().as_default(), tf.Session() as session:
-        points = unstandardised(tf.constant([[1.0, -2.0, 0.0, 0.5]]), False, options)
+        points, spread = unstandardised(tf.constant([[1.0, -2.0, 0.0, 0.5]]), options)
         session.run(tf.global_variables_initializer())
         np.testing.assert_allclose(session.run(points), [[0.6, 0.0, 0.1, 1.05]], atol=1e-6)
+        np.testing.assert_allclose(session.run(spread), options.label_spread, atol=1e-6)
 
 
 def test_the_loss_is_that_of_the_standardised_labels():

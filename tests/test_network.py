@@ -1,11 +1,14 @@
-"""The graph's parts: the slim patch, the networks, their heads, the losses."""
+"""The graph's parts: TensorFlow at first use, its patch, the networks, their heads, the losses."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
+from conftest import run_module
 
-from senet_kp.nets import NETWORKS, build_network
+from senet_kp import nets
+from senet_kp.nets import NETWORKS, build_network, discovered_networks
 from senet_kp.nets.layers import expectation
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim, tf
@@ -18,7 +21,22 @@ def graph():
         yield made
 
 
-# --- the patch ---
+# --- TensorFlow at first use, and its patch ---
+
+
+def test_tensorflow_is_imported_at_first_use():
+    code = """
+import sys
+import senet_kp.nets, senet_kp.train.checkpoints, senet_kp.train.config, senet_kp.train.graph
+from senet_kp.nets.tf1 import slim, tf
+from senet_kp.train.config import recipe
+recipe("inception")
+slow = {"tensorflow", "tf_slim", "scipy", "matplotlib"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+assert not tf.executing_eagerly() and slim.conv2d and tf.__version__
+"""
+    result = run_module("-c", code)
+    assert result.returncode == 0, result.stderr
 
 
 def test_slim_still_needs_its_own_updates_collection():
@@ -45,12 +63,25 @@ def test_slim_trains_with_the_patch():
         session.run([train, tf.get_collection(BATCH_NORM_UPDATES)])
 
 
-# --- the network ---
+# --- the networks ---
+
+
+def test_a_new_network_is_one_new_file(tmp_path, monkeypatch):
+    file = tmp_path / "another.py"
+    file.write_text(
+        "from senet_kp.nets.network import Network\nNETWORK = Network(print, {'steps': 7})\n"
+    )
+    monkeypatch.setattr(nets, "__path__", [*nets.__path__, str(tmp_path)])
+    found = discovered_networks()
+    monkeypatch.delitem(sys.modules, "senet_kp.nets.another")
+    monkeypatch.delattr(nets, "another")
+    assert list(found) == ["senet", "another", "inception", "plain_cnn", "senet_classic", "vgg16"]
+    assert found["another"].recipe == {"steps": 7}
 
 
 def test_classic_network_layer_by_layer():
     image = tf.placeholder(tf.float32, [2, 128, 128, 3])
-    assert build_network("senet_classic", image, 68, True).shape.as_list() == [2, 136]
+    assert build_network("senet_classic", image, 68, True).landmarks.shape.as_list() == [2, 136]
     shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
     assert shapes["senet_classic/stem/weights"] == [3, 3, 3, 32]
     width = 32
@@ -92,7 +123,7 @@ def test_l2_is_half_the_squares_times_its_weight():
 def test_dropout_depends_on_its_seed_alone():
     image = tf.random.stateless_uniform([2, 128, 128, 3], (0, 0), 0, 255)
     seed = tf.placeholder(tf.int64, [2])
-    out = build_network("senet_classic", image, 68, True, NetOptions(dropout_seed=seed))
+    out = build_network("senet_classic", image, 68, True, NetOptions(dropout_seed=seed)).landmarks
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         a, b, c = (session.run(out, {seed: s}) for s in ((0, 5), (0, 5), (0, 6)))
@@ -103,8 +134,8 @@ def test_dropout_depends_on_its_seed_alone():
 @pytest.mark.parametrize("side_px", [64, 96, 128])
 def test_senet_takes_every_multiple_of_32(side_px):
     image = tf.placeholder(tf.float32, [2, side_px, side_px, 3])
-    assert build_network("senet", image, 68, True).shape.as_list() == [2, 136]
-    assert build_network("senet", image, 68, False).shape.as_list() == [2, 136]
+    assert build_network("senet", image, 68, True).landmarks.shape.as_list() == [2, 136]
+    assert build_network("senet", image, 68, False).landmarks.shape.as_list() == [2, 136]
 
 
 # --- the expectation head ---

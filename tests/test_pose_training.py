@@ -17,9 +17,8 @@ from senet_kp.input.augment import AugmentConfig, Augmenter
 from senet_kp.input.crops import load_crops
 from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.input.pose_targets import PoseTargets, require_poses
-from senet_kp.nets import NETWORKS, POSED, build_network
-from senet_kp.nets.layers import FEATURES
-from senet_kp.nets.pose_head import AHEAD, orthonormal
+from senet_kp.nets import NETWORKS, build_network
+from senet_kp.nets.pose_head import FRONTAL, orthonormal
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.tfrecords.shards import read_manifest, read_records
@@ -29,6 +28,7 @@ from senet_kp.train.loop import train
 from senet_kp.train.losses import pose_loss
 from senet_kp.train.run_folder import RunFolder
 
+POSED = ("senet", "senet_classic", "vgg16")  # networks that can learn head poses
 UNKNOWN = np.full(3, np.nan)
 HEAD = "pose/columns/biases"
 MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": None}
@@ -101,15 +101,17 @@ def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
 
 
 @pytest.mark.parametrize("net", POSED[1:])  # below, senet learns
-def test_networks_that_can_learn_poses_offer_maps(net):
+def test_networks_that_can_learn_poses_return_features(net):
     with tf.Graph().as_default():
-        build_network(net, tf.zeros([2, 64, 64, 3]), 68, False)
-        assert [len(maps.shape) for maps in tf.get_collection(FEATURES)] == [4]
+        features = build_network(net, tf.zeros([2, 64, 64, 3]), 68, False).features
+        assert len(features.shape) == 4
+    check(config(None, None, net=net, pose_weight=0.1), IBUG68)
 
 
 @pytest.mark.parametrize("net", sorted(NETWORKS.keys() - POSED))
 def test_others_name_those_that_can(net):
-    with pytest.raises(UserError, match=f"{net} cannot learn poses, only senet, senet_classic, v"):
+    message = f"{net} has no features .* use --net senet or senet_classic or vgg16$"
+    with pytest.raises(UserError, match=message):
         check(config(None, None, net=net, pose_weight=0.1), IBUG68)
 
 
@@ -150,7 +152,7 @@ def test_it_starts_from_a_run_without_the_head_and_resumes_to_the_bit(
     first, before, name = variables(part), variables(run, "best"), "senet/maps/weights"
     average = before[f"{name}/ExponentialMovingAverage"]
     np.testing.assert_allclose(first[name], average, atol=2e-5)
-    np.testing.assert_allclose(first[HEAD], AHEAD, atol=2e-5)
+    np.testing.assert_allclose(first[HEAD], FRONTAL, atol=2e-5)
     assert HEAD not in before
     assert train(posed_config(records, part, run)) == 0
     assert_equal_to_the_bit(part, posed)

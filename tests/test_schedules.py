@@ -2,24 +2,36 @@
 
 import dataclasses
 import math
+import sys
+from typing import get_args
 
 import numpy as np
 import pytest
+import tyro
 
 from senet_kp.face.known_schemes import IBUG68
-from senet_kp.nets import NETWORKS
+from senet_kp.input.augment import AugmentConfig
+from senet_kp.nets import NETWORKS, NetName
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.train.config import (
-    RECIPES,
     TrainConfig,
     check,
     point_weights,
     recipe,
+    recipe_of_command_line,
     trains_trunk,
 )
 from senet_kp.train.graph import weight_average
-from senet_kp.train.schedules import build_optimiser, build_schedule
+from senet_kp.train.losses import LOSSES, LossName
+from senet_kp.train.schedules import (
+    OPTIMISERS,
+    SCHEDULES,
+    OptimiserName,
+    ScheduleName,
+    build_optimiser,
+    build_schedule,
+)
 
 
 def config(**options):
@@ -110,14 +122,67 @@ def test_weight_average_by_hand():
     assert weight_average(0.0) is None
 
 
+@pytest.mark.parametrize(
+    "choices, table",
+    [
+        (LossName, LOSSES),
+        (ScheduleName, SCHEDULES),
+        (OptimiserName, OPTIMISERS),
+        (NetName, NETWORKS),
+    ],
+)
+def test_every_choice_is_implemented(choices, table):
+    assert get_args(choices) == tuple(table)
+
+
+@pytest.mark.parametrize(
+    "flag, choices",
+    [
+        ("--net", "senet,inception,plain_cnn,senet_classic,vgg16"),
+        ("--loss", "mse,l1,smooth_l1,wing"),
+        ("--schedule", "cosine,exponential,plateau"),
+        ("--optimiser", "adam,momentum"),
+        ("--missing", "mask,drop,mean"),
+    ],
+)
+def test_the_command_line_lists_choices_and_refuses_others(flag, choices, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "500")  # one line per flag and message
+    with pytest.raises(SystemExit) as stopped:
+        tyro.cli(TrainConfig, args=["--help"])
+    assert stopped.value.code == 0
+    assert f"{flag} {{{choices}}}" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        tyro.cli(TrainConfig, args=[flag, "guess"])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert flag in message
+    assert all(f"'{choice}'" in message for choice in choices.split(","))
+
+
 def test_the_classic_recipe_is_the_missions():
     classic = recipe("senet_classic")
     assert (classic.loss, classic.schedule, classic.optimiser) == ("mse", "exponential", "adam")
     assert (classic.learning_rate, classic.decay_rate, classic.decay_steps) == (1e-3, 0.98, 1000)
     assert (classic.warmup_steps, classic.average_decay, classic.steps) == (0, 0, 150_000)
-    assert RECIPES["senet"] == TrainConfig()
-    assert RECIPES.keys() == NETWORKS.keys()
-    assert all(known.net == name for name, known in RECIPES.items())
+    assert recipe("senet") == TrainConfig()
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_every_value_of_a_recipe_is_a_setting_that_differs_from_its_default(net):
+    settings, usual = NETWORKS[net].recipe, vars(TrainConfig())
+    assert settings.keys() <= usual.keys() - {"net", "records", "run"}
+    for key, value in settings.items():
+        if key == "augment":
+            assert value.keys() <= vars(AugmentConfig()).keys()
+        else:
+            assert type(value) is type(usual[key]) and value != usual[key]
+    assert recipe(net).net == net
+
+
+def test_the_command_line_starts_from_the_recipe_of_its_network(monkeypatch):
+    for net in NETWORKS:
+        monkeypatch.setattr(sys, "argv", ["train", "--steps", "3", "--net", net])
+        assert recipe_of_command_line() == recipe(net)
 
 
 def test_the_recipe_of_inception():
@@ -167,13 +232,9 @@ def test_region_weights_become_point_weights():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"loss": "l3"}, "--loss is one of mse"),
-        ({"schedule": "step"}, "--schedule is one of cosine"),
-        ({"optimiser": "lion"}, "--optimiser is one of adam"),
-        ({"region_weights": {"ears": 1.0}}, "ibug68 has no ears, only jaw"),
+        ({"region_weights": {"ears": 1.0}}, "ibug68 has no region ears; its regions are jaw"),
         ({"average_decay": 1.0}, "--average-decay"),
-        ({"schedule": "plateau", "train_on_val": True}, "watches the val side"),
-        ({"net": "resnet"}, "no such network"),
+        ({"schedule": "plateau", "train_on_val": True}, "plateau needs the val NME"),
     ],
 )
 def test_senseless_settings_are_refused(options, word):

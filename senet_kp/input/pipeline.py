@@ -8,7 +8,7 @@ uninterrupted one.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import cv2
 
@@ -32,7 +32,6 @@ from senet_kp.tfrecords.shards import shard_paths
 # How landmarks without a label are treated: "mask" leaves them out of the loss, "drop" leaves out
 # every face that lacks any, "mean" replaces them with those of the mean shape as if labelled.
 Missing = Literal["mask", "drop", "mean"]
-MISSING = get_args(Missing)
 SHUFFLE_RECORDS = 4096  # 60 MB at 15 KB a record; on disk the records are in random order already
 PREFETCH_BATCHES = 4
 

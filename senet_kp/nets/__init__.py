@@ -1,34 +1,50 @@
-"""The networks, by the name that `--net` takes.
+"""The networks, one file each.
 
-Each is a function `(image, outputs, is_training, options) -> [B, outputs]` that makes ops inside
-a variable scope of its own name and runs nothing. Input: float32 [B, S, S, 3], RGB, 0..255.
+To add a network, add a file to this folder that defines `NETWORK = Network(build, recipe)` (see
+`network.py`). `--net` takes the file's name; nothing else has to be edited.
 """
 
 from contextlib import nullcontext
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Literal
 
 from senet_kp.nets.gradients import quick_gradients
-from senet_kp.nets.inception import inception
+from senet_kp.nets.network import Network, Outputs
 from senet_kp.nets.options import NetOptions
-from senet_kp.nets.plain_cnn import plain_cnn
-from senet_kp.nets.senet import senet
-from senet_kp.nets.senet_classic import senet_classic
 from senet_kp.nets.tf1 import tf
-from senet_kp.nets.vgg16 import TRUNK, vgg16
 
-NETWORKS = {
-    "senet": senet,
-    "senet_classic": senet_classic,
-    "inception": inception,
-    "vgg16": vgg16,
-    "plain_cnn": plain_cnn,
-}
-STANDARDISED = ("plain_cnn",)  # learn labels of mean 0 and spread 1, as the manifest knows them
-POSED = ("senet", "senet_classic", "vgg16")  # offer features to `pose_head`
-TRUNKS = {"vgg16": TRUNK}  # networks with a trunk of slim's own, and the scope that holds it
+DEFAULT_NETWORK = "senet"
 
 
-def build_network(name: str, image, landmark_count: int, is_training: bool, options=None):
-    """The named network's landmarks [B, 2N], box-relative x0, y0, x1, ... for `image`."""
+def discovered_networks() -> dict[str, Network]:
+    """{file name: its NETWORK} of this package, the default network first, then by name."""
+    names = [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
+    modules = {name: import_module(f"{__name__}.{name}") for name in names}
+    found = [name for name, module in modules.items() if hasattr(module, "NETWORK")]
+    found.sort(key=lambda name: (name != DEFAULT_NETWORK, name))
+    return {name: modules[name].NETWORK for name in found}
+
+
+NETWORKS = discovered_networks()
+NetName = Literal[tuple(NETWORKS)]
+
+
+def build_network(
+    name: str, image, landmark_count: int, is_training: bool, options: NetOptions | None = None
+) -> Outputs:
+    """Build the named network on `image`, in a variable scope of its name; reuses its variables.
+
+    image: float32 [B, S, S, 3], RGB, 0..255. is_training: whether batch norm uses the statistics
+    of the batch, dropout is applied and the quick gradients are used.
+    """
     gradients = quick_gradients() if is_training else nullcontext()
     with gradients, tf.variable_scope(name, reuse=tf.AUTO_REUSE):
-        return NETWORKS[name](image, 2 * landmark_count, is_training, options or NetOptions())
+        return NETWORKS[name].build(image, 2 * landmark_count, is_training, options or NetOptions())
+
+
+def output_names(name: str) -> set[str]:
+    """The names of the Outputs that a network has; builds it in a graph of its own to find out."""
+    with tf.Graph().as_default():
+        outputs = build_network(name, tf.zeros([1, 128, 128, 3]), 1, is_training=False)
+    return {output for output, tensor in vars(outputs).items() if tensor is not None}

@@ -1,9 +1,12 @@
-"""The gradient of a convolution, made of ops that the CPU runs quickly.
+"""The gradient of a convolution, composed of ops that the CPU runs quickly.
 
-TensorFlow's own ops for it are the slowest part of a step on the CPU. With stride 1 the gradient
-of the input is itself a convolution, of the gradient with the kernel turned round, and a 1x1
-convolution is a product of matrices both ways. The numbers are the same but for rounding.
+TensorFlow's own gradient ops are the slowest part of a training step on the CPU. With stride 1 the
+gradient of the input is itself a convolution, that of the output's gradient with the rotated
+kernel; for a 1x1 convolution both gradients are matrix products. The results are equal up to
+rounding.
 """
+
+import functools
 
 from senet_kp.nets.tf1 import tf
 
@@ -11,26 +14,34 @@ NAME = "Conv2DByQuickOps"
 
 
 def quick_gradients():
-    """A context in which the convolutions that are made get this gradient."""
+    """A context in which new convolutions of the default graph use this gradient."""
+    _register()
     return tf.get_default_graph().gradient_override_map({"Conv2D": NAME})
 
 
-@tf.RegisterGradient(NAME)
+@functools.cache  # TensorFlow refuses to register a name twice
+def _register():
+    tf.RegisterGradient(NAME)(_conv2d_gradient)
+
+
 def _conv2d_gradient(op, gradient):
-    """The gradients of image [B, H, W, C] and kernel [h, w, C, K], from that of the result."""
+    """The gradients of a convolution's inputs, from `gradient` [B, H', W', K] of its output.
+
+    The inputs of `op` are an image [B, H, W, C] and a kernel [h, w, C, K].
+    """
     image, kernel = op.inputs
-    how = {name: op.get_attr(name) for name in ("strides", "dilations")}
-    how |= {"padding": op.get_attr("padding").decode()}
+    settings = {name: op.get_attr(name) for name in ("strides", "dilations")}
+    settings |= {"padding": op.get_attr("padding").decode()}
     height, width, channels, outputs = kernel.shape.as_list()
-    at_every_cell = how["strides"] == how["dilations"] == [1, 1, 1, 1]
-    if height == width == 1 and at_every_cell:
+    stride_one = settings["strides"] == settings["dilations"] == [1, 1, 1, 1]
+    if height == width == 1 and stride_one:
         rows = tf.reshape(gradient, [-1, outputs])
         of_image = tf.matmul(rows, tf.reshape(kernel, [channels, outputs]), transpose_b=True)
         of_kernel = tf.matmul(tf.reshape(image, [-1, channels]), rows, transpose_a=True)
         return tf.reshape(of_image, tf.shape(image)), tf.reshape(of_kernel, kernel.shape)
-    of_kernel = tf.nn.conv2d_backprop_filter(image, kernel.shape.as_list(), gradient, **how)
-    if at_every_cell and how["padding"] == "SAME" and height % 2 and width % 2:
-        turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-        return tf.nn.conv2d(gradient, turned, **how), of_kernel
-    of_image = tf.nn.conv2d_backprop_input(tf.shape(image), kernel, gradient, **how)
+    of_kernel = tf.nn.conv2d_backprop_filter(image, kernel.shape.as_list(), gradient, **settings)
+    if stride_one and settings["padding"] == "SAME" and height % 2 and width % 2:
+        rotated = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        return tf.nn.conv2d(gradient, rotated, **settings), of_kernel
+    of_image = tf.nn.conv2d_backprop_input(tf.shape(image), kernel, gradient, **settings)
     return of_image, of_kernel

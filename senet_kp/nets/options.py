@@ -1,10 +1,10 @@
-"""What the networks share besides their layers."""
+"""The training options that all networks take, and the settings that their layers share."""
 
 from dataclasses import dataclass
 
 from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim
 
-EPSILON = 1e-5  # of batch norm, added to the variance
+EPSILON = 1e-5  # added to the variance in batch norm
 
 
 @dataclass(frozen=True)
@@ -12,21 +12,25 @@ class NetOptions:
     """Hyper-parameters that act during training only; a frozen graph does not depend on them."""
 
     weight_decay: float = 1e-5
+    """factor of the L2 regularisation of all weights"""
     bn_decay: float = 0.997
+    """decay of batch norm's moving statistics"""
     dropout_keep: float = 0.8
+    """share of the units that dropout keeps"""
     dropout_seed: object = (0, 0)
-    """two integers (or a tensor [2]); training passes (seed, step), so that a resumed run drops
-    what the uninterrupted one would have dropped"""
+    """two integers, or an integer tensor [2]; training passes (seed, step), so that a resumed run
+    drops the same units as an uninterrupted one"""
     train_trunk: bool = True
-    """false keeps the layers that came from another network's checkpoint as they are"""
+    """False keeps the weights of a trunk (`Network.trunk`) fixed"""
     label_mean: object = 0.0
-    """[2N], what networks with standardised labels start with; a checkpoint brings its own"""
+    """[2N] or one number, initial value of the labels' mean in networks with standardised labels;
+    a checkpoint overwrites it"""
     label_spread: object = 1.0
-    """[2N], standard deviations, see label_mean"""
+    """[2N] or one number, the labels' standard deviations; otherwise as label_mean"""
 
 
 def conv_scope(is_training: bool, options: NetOptions):
-    """slim.arg_scope: every convolution with batch norm and ReLU, L2 on every weight."""
+    """A slim.arg_scope: batch norm and ReLU after every convolution, L2 on every weight."""
     regulariser = slim.l2_regularizer(options.weight_decay)
     with (
         slim.arg_scope(

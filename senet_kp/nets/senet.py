@@ -1,25 +1,26 @@
-"""`senet`: squeeze-and-excitation bottlenecks, a top-down path, a map and a vote for each point.
+"""`senet`: squeeze-and-excitation bottlenecks, a top-down path, a heatmap for every landmark.
 
-Accuracy per millisecond: no layer works at the input's own resolution, most weights sit where
-maps are small, maps are pooled before convolutions and not strided by them, and a point is the
-expectation of a 32x32 map with a vote in every cell of 16x16, so that nothing has to learn
-coordinates by heart.
+The network is designed for accuracy per millisecond: no layer works at the input's own resolution,
+most weights are in layers with small feature maps, feature maps are pooled before a convolution
+instead of strided by it, and a landmark is the expectation of a 32x32 heatmap with an offset in
+every cell of a 16x16 grid, so that no layer has to memorise coordinates.
 """
 
-from senet_kp.nets.layers import FEATURES, SMALL, expectation, se_gate
+from senet_kp.nets.layers import expectation, se_gate, small_weights
+from senet_kp.nets.network import Network, Outputs
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.nets.tf1 import slim, tf
 
 STEM = (16, 32)
 WIDTHS = (32, 96, 192, 256)  # at a quarter, an eighth, ... of the input's resolution
-INNER = (24, 48, 64, 128)  # of the 3x3 convolutions: at 8x8 they are the dearest of all in OpenCV
+INNER = (24, 48, 64, 128)  # of the 3x3 convolutions; those at 8x8 cost the most time in OpenCV
 DEPTHS = (1, 2, 3, 2)
-PATH = (32, 64, 64, 64)  # on the way up, at the same resolutions
-MERGED = (48, 64)  # the finest levels mix what came from above with 3x3 convolutions so wide
+PATH = (32, 64, 64, 64)  # widths of the top-down path at the same resolutions
+MERGED = (48, 64)  # widths of the 3x3 convolutions that merge the two finest levels
 
 
-def senet(image, outputs: int, is_training: bool, options: NetOptions):
-    """[B, outputs] from [B, S, S, 3], S a multiple of 32: stem, stages, path up to S/4, points."""
+def senet(image, outputs: int, is_training: bool, options: NetOptions) -> Outputs:
+    """Landmarks from [B, S, S, 3], S a multiple of 32: stem, stages, path up to S/4, heatmaps."""
     with slim.arg_scope(conv_scope(is_training, options)):
         net = (image - 127.5) * (1 / 127.5)
         for number, width in enumerate(STEM, 1):
@@ -31,8 +32,9 @@ def senet(image, outputs: int, is_training: bool, options: NetOptions):
             for block in range(1, depth + 1):
                 net = bottleneck(net, width, inner, scope=f"stage{number}_block{block}")
             levels.append(net)
-        tf.add_to_collection(FEATURES, net)
-        return points(*top_down(levels), outputs // 2, is_training)
+        maps, x, y = heatmaps(*top_down(levels), outputs // 2)
+        landmarks = expectation(maps, x, y, is_training)
+    return Outputs(landmarks, maps=maps, features=net)
 
 
 def bottleneck(net, width: int, inner: int, scope: str):
@@ -48,14 +50,17 @@ def bottleneck(net, width: int, inner: int, scope: str):
 
 
 def top_down(levels):
-    """The two finest levels, MERGED wide, with what all coarser levels know."""
+    """Add every coarser level to the next finer one; return the two finest, MERGED wide.
+
+    levels: the stages' feature maps, the finest first.
+    """
     net = above = None
     for number, (level, width) in reversed(list(enumerate(zip(levels, PATH, strict=True), 1))):
         lateral = slim.conv2d(level, width, 1, scope=f"lateral{number}")
         if net is not None:
             if int(net.shape[3]) != width:
                 net = slim.conv2d(net, width, 1, scope=f"narrow{number}")
-            size = [int(side) for side in lateral.shape[1:3]]
+            size = [int(cells) for cells in lateral.shape[1:3]]
             lateral += tf.image.resize_nearest_neighbor(net, size)
         above, net = net, lateral
         if number <= len(MERGED):
@@ -63,12 +68,17 @@ def top_down(levels):
     return net, above
 
 
-def points(fine, coarse, count: int, is_training: bool):
-    """[B, 2N]: a map for each point from `fine`, in every cell of `coarse` a vote for its place."""
+def heatmaps(fine, coarse, count: int):
+    """`count` heatmaps [B, H, W, N] from `fine`, and their offsets in x and in y from `coarse`."""
     plain = {"activation_fn": None, "normalizer_fn": None}
     maps = slim.conv2d(fine, count, 1, **plain, scope="maps")
     x, y = (
-        slim.conv2d(coarse, count, 1, **plain, weights_initializer=SMALL, scope=f"vote_{axis}")
+        slim.conv2d(
+            coarse, count, 1, **plain, weights_initializer=small_weights(), scope=f"vote_{axis}"
+        )
         for axis in "xy"
     )
-    return expectation(maps, x, y, is_training)
+    return maps, x, y
+
+
+NETWORK = Network(senet)  # its recipe is TrainConfig's defaults

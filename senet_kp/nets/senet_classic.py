@@ -1,31 +1,33 @@
-"""`senet_classic`: plain squeeze-and-excitation bottlenecks and a dense head.
+"""`senet_classic`: squeeze-and-excitation bottlenecks and a dense head.
 
 The squeeze-and-excitation gate is that of Hu et al., "Squeeze-and-Excitation Networks" (2018).
 1.0 M weights, about 80 MFLOP at 128x128.
 """
 
-from senet_kp.nets.layers import FEATURES, SMALL, dropout, se_gate
+from senet_kp.nets.layers import dropout, se_gate, small_weights
+from senet_kp.nets.network import Network, Outputs
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.nets.tf1 import slim, tf
 
 WIDTHS = (64, 128, 128, 256, 512)
 
 
-def senet_classic(image, outputs: int, is_training: bool, options: NetOptions):
-    """[B, outputs] from [B, S, S, 3]: stem, five blocks (S/64 left), mean, dense, dense."""
+def senet_classic(image, outputs: int, is_training: bool, options: NetOptions) -> Outputs:
+    """Landmarks from [B, S, S, 3]: stem, five blocks (to S/64), global mean, two dense layers."""
     with slim.arg_scope(conv_scope(is_training, options)):
         net = (image - 127.5) * (1 / 127.5)
         net = slim.conv2d(net, 32, 3, scope="stem")
         net = slim.avg_pool2d(net, 3, 2, scope="stem_pool")
         for number, width in enumerate(WIDTHS, 1):
             net = se_bottleneck(net, width, scope=f"block{number}")
-        tf.add_to_collection(FEATURES, net)
+        features = net
         net = tf.reduce_mean(net, [1, 2], name="mean")
         net = slim.fully_connected(net, 1024, scope="dense")
         net = dropout(net, is_training, options)
-        return slim.fully_connected(
-            net, outputs, activation_fn=None, weights_initializer=SMALL, scope="points"
+        landmarks = slim.fully_connected(
+            net, outputs, activation_fn=None, weights_initializer=small_weights(), scope="points"
         )
+    return Outputs(landmarks, features=features)
 
 
 def se_bottleneck(net, width: int, scope: str):
@@ -40,3 +42,19 @@ def se_bottleneck(net, width: int, scope: str):
         net = slim.conv2d(net, width, 1, scope="expand")
         net = slim.avg_pool2d(net, 3, 2, scope="pool")
         return shortcut + net * se_gate(net)
+
+
+NETWORK = Network(
+    senet_classic,
+    # Squared error, dropout, and a learning rate of 0.001 x 0.98 ^ (step / 1000).
+    recipe={
+        "steps": 150_000,
+        "loss": "mse",
+        "learning_rate": 1e-3,
+        "schedule": "exponential",
+        "warmup_steps": 0,
+        "average_decay": 0.0,
+        "bn_decay": 0.997,
+        "dropout_keep": 0.8,
+    },
+)

@@ -1,13 +1,9 @@
-"""TensorFlow 1 style on today's TensorFlow: `from senet_kp.tf1 import slim, tf`.
+"""TensorFlow 1 style on today's TensorFlow: `from senet_kp.nets.tf1 import slim, tf`.
 
-tf-slim 1.1.0 is the last release and meets TensorFlow 2.16 and later with two faults:
-
-1. It reads `tensorflow.python.framework.ops.Tensor`, which moved. The line below puts it back.
-2. `slim.batch_norm` with its default updates collection goes through a Keras module that is gone.
-   With any other collection it takes slim's own fused path, so the networks here collect their
-   updates in BATCH_NORM_UPDATES, and training runs that collection with every step.
-
-The tests fail, and say so, on the day that either is no longer needed or no longer enough.
+`tf` is `tensorflow.compat.v1` with the behaviour of TensorFlow 2 disabled, `slim` is tf-slim.
+Importing them from here costs nothing: TensorFlow is imported when an attribute of either is first
+used, so that `--help` and a mistyped flag are answered at once. Code that runs at import time
+(module level, class bodies, decorators, default arguments) must therefore not use them.
 """
 
 import contextlib
@@ -15,13 +11,31 @@ import os
 import sys
 import tempfile
 import warnings
+from importlib import import_module
+from types import ModuleType
+
+BATCH_NORM_UPDATES = "batch_norm_updates"
+"""The collection of the ops that update the moving statistics of batch norm."""
+
+
+class _LazyModule(ModuleType):
+    """Stands for the module of this name in `_tensorflow`, which the first attribute imports."""
+
+    def __getattr__(self, name: str):
+        module = getattr(import_module("senet_kp.nets._tensorflow"), self.__name__)
+        return getattr(module, name)
+
+
+tf = _LazyModule("tf")
+slim = _LazyModule("slim")
 
 
 @contextlib.contextmanager
 def quiet():
     """Hold back what TensorFlow's libraries print about themselves while they load or convert.
 
-    They write to the file descriptor, whatever the settings are. Shown after a failure.
+    They write to the file descriptor of stderr directly, whatever the log level is. If the body
+    raises an error, what was held back is printed.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -40,30 +54,11 @@ def quiet():
             os.close(stderr)
 
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-with quiet():
-    import tensorflow.compat.v1 as tf
-    from tensorflow.python.framework import ops
-
-    if not hasattr(ops, "Tensor"):
-        ops.Tensor = tf.Tensor
-
-    import tf_slim as slim
-    import tf_slim.nets  # noqa: F401, so that there is slim.nets
-
-tf.logging.set_verbosity(tf.logging.ERROR)  # the next line would announce its deprecation
-tf.disable_v2_behavior()
-
-warnings.filterwarnings("ignore", "`layer.apply` is deprecated")  # slim's dense layer, each time
-
-BATCH_NORM_UPDATES = "batch_norm_updates"
-
-
 def session_config(threads: int, **options):
-    """A ConfigProto with as many threads for one op, and ops at a time; 0 for TensorFlow's own."""
+    """A ConfigProto in which one op may use `threads` threads, and as many ops run at a time.
+
+    0 leaves both numbers to TensorFlow. options: further fields of the ConfigProto.
+    """
     return tf.ConfigProto(
         intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, **options
     )
-
-
-__all__ = ["BATCH_NORM_UPDATES", "quiet", "slim", "tf"]

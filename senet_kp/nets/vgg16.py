@@ -1,26 +1,28 @@
-"""`vgg16`: the convolutions of VGG16 under a small head, so that public weights can be its trunk.
+"""`vgg16`: the convolutions of VGG16 and a small head, so that public weights can be its trunk.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(2015). Below TRUNK every variable is called as in slim's own `vgg_16`, whose checkpoint holds
-the trunk; that network's dense layers, nine tenths of its weights, are not made.
+(2015). The variables of the trunk, in the scope TRUNK, have the names that they have in tf-slim's
+own `vgg_16`, whose checkpoint therefore fits. That network's dense layers, nine tenths of its
+weights, are left out.
 """
 
 import numpy as np
 
-from senet_kp.nets.layers import FEATURES, SMALL, dropout, flat
+from senet_kp.nets.layers import dropout, flat, small_weights
+from senet_kp.nets.network import Network, Outputs
 from senet_kp.nets.options import NetOptions, conv_scope
 from senet_kp.nets.tf1 import slim, tf
 
 TRUNK = "vgg_16"
-STACKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, their width
+STACKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # number of convolutions, their width
 INPUT_MEANS = (123.68, 116.78, 103.94)  # of red, green, blue, which VGG subtracts
 HEAD = 512
 
 
-def vgg16(image, outputs: int, is_training: bool, options: NetOptions):
-    """[B, outputs] in 0..1 from [B, S, S, 3], S a multiple of 32: trunk (S/32 left), head, points.
+def vgg16(image, outputs: int, is_training: bool, options: NetOptions) -> Outputs:
+    """Landmarks from [B, S, S, 3], S a multiple of 32: trunk (to S/32), head, two dense layers.
 
-    The sigmoid cannot answer with a point outside the box.
+    A sigmoid follows the last layer, so that no landmark can lie outside the box.
     """
     with (
         slim.arg_scope(conv_scope(is_training, options)),
@@ -28,21 +30,33 @@ def vgg16(image, outputs: int, is_training: bool, options: NetOptions):
     ):
         net = trunk(image, options)
         net = slim.conv2d(net, HEAD, 3, scope="head")
-        net = slim.max_pool2d(net, 2, padding="SAME", scope="head_pool")
-        tf.add_to_collection(FEATURES, net)
+        features = net = slim.max_pool2d(net, 2, padding="SAME", scope="head_pool")
         net = slim.fully_connected(flat(net), HEAD, scope="dense")
         net = dropout(net, is_training, options)
-        return slim.fully_connected(
-            net, outputs, activation_fn=tf.nn.sigmoid, weights_initializer=SMALL, scope="points"
+        landmarks = slim.fully_connected(
+            net,
+            outputs,
+            activation_fn=tf.nn.sigmoid,
+            weights_initializer=small_weights(),
+            scope="points",
         )
+    return Outputs(landmarks, features=features)
 
 
 def trunk(image, options: NetOptions):
-    """[B, S/32, S/32, 512] from [B, S, S, 3]; what is not trained is not regularised either."""
-    kept = {} if options.train_trunk else {"trainable": False, "weights_regularizer": None}
-    with tf.variable_scope(TRUNK), slim.arg_scope([slim.conv2d], **kept):
+    """[B, S/32, S/32, 512] from [B, S, S, 3]; a trunk that is not trained is not regularised."""
+    fixed = {} if options.train_trunk else {"trainable": False, "weights_regularizer": None}
+    with tf.variable_scope(TRUNK), slim.arg_scope([slim.conv2d], **fixed):
         net = tf.nn.bias_add(image, -np.float32(INPUT_MEANS))
         for number, (depth, width) in enumerate(STACKS, 1):
             net = slim.repeat(net, depth, slim.conv2d, width, 3, scope=f"conv{number}")
             net = slim.max_pool2d(net, 2, scope=f"pool{number}")
         return net
+
+
+NETWORK = Network(
+    vgg16,
+    # The steps are for a trunk that stays fixed; one that is trained from scratch needs 40,000.
+    recipe={"steps": 10_000, "learning_rate": 1e-4, "average_decay": 0.0, "dropout_keep": 0.5},
+    trunk=TRUNK,
+)

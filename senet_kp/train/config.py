@@ -1,4 +1,4 @@
-"""What a training can be told: one dataclass, and a recipe for every network."""
+"""The settings of a training: one dataclass, whose defaults depend on the network (its recipe)."""
 
 from argparse import ArgumentParser
 from dataclasses import dataclass, field, fields
@@ -7,17 +7,11 @@ from pathlib import Path
 
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.augment import AugmentConfig
-from senet_kp.input.pipeline import MISSING
-from senet_kp.nets import POSED
+from senet_kp.input.pipeline import Missing
+from senet_kp.nets import DEFAULT_NETWORK, NETWORKS, NetName, output_names
 from senet_kp.tfrecords.errors import UserError
-from senet_kp.train.losses import LOSSES
-
-SCHEDULES = ("cosine", "exponential", "plateau")
-OPTIMISERS = ("adam", "momentum")
-# Of what changes colours, linear contrast alone.
-NO_COLOUR = dict.fromkeys(
-    ("brightness", "gamma", "colour", "grey", "noise", "jpeg", "patches"), 0.0
-)
+from senet_kp.train.losses import LossName
+from senet_kp.train.schedules import OptimiserName, ScheduleName
 
 
 @dataclass(frozen=True)
@@ -26,151 +20,109 @@ class TrainConfig:
     """record folder"""
     run: Path = Path("out/run")
     """run folder: checkpoints, metrics, events"""
-    net: str = "senet"
-    """network: senet, senet_classic, inception, vgg16 or plain_cnn; the defaults below are its
-    recipe"""
+    net: NetName = DEFAULT_NETWORK
+    """network; the defaults shown here are its recipe"""
     init_from: str = ""
-    """run folder or frozen graph (.pb) whose weights the training starts from; for vgg16 also
-    slim's checkpoint of the trunk, vgg_16.ckpt"""
+    """start from the weights of a run folder or of a frozen graph (.pb); for vgg16 also from
+    tf-slim's checkpoint of the trunk, vgg_16.ckpt"""
     train_trunk: bool = False
-    """vgg16: train the trunk that --init-from brings too; a trunk from scratch always is"""
+    """vgg16: also train a trunk that --init-from loads; without --init-from it is always trained"""
     train_on_val: bool = False
-    """train on the val side too, once all settings are chosen; the newest checkpoint is the best"""
-    missing: str = "mask"
-    """landmarks that are not known: mask (they do not count), drop (faces that lack any are left
-    out) or mean (the mean shape's stand in and count)"""
+    """train on the val split too, once all settings are chosen; the newest checkpoint is then used
+    as the best one"""
+    missing: Missing = "mask"
+    """how to treat landmarks without a label: mask (ignore them in the loss), drop (leave out faces
+    that lack any) or mean (use those of the mean shape as labels)"""
     steps: int = 40_000
-    """steps in all"""
+    """total number of training steps"""
     batch_size: int = 32
-    """pictures in a step"""
-    loss: str = "l1"
-    """mse, l1, smooth_l1 or wing"""
+    """pictures per step"""
+    loss: LossName = "l1"
+    """loss of the landmarks"""
     region_weights: dict[str, float] = field(default_factory=dict)
-    """weights in the loss of the scheme's regions, as in: jaw 0.5 eyes 2"""
+    """loss weights of the landmark scheme's regions, for example: jaw 0.5 eyes 2"""
     map_loss: float = 0.01
-    """weight in the loss of how far each map is from a Gaussian round its point, in networks that
-    have maps"""
+    """weight of the loss that compares each heatmap with a Gaussian around its landmark, for
+    networks that have heatmaps"""
     pose_weight: float = 0.0
-    """weight in the loss of how far the head's rotation is from that of the label, or of the 68
-    points, by a head of its own in training that no frozen graph has; 0 for none"""
-    optimiser: str = "adam"
-    """adam or momentum"""
+    """weight of the loss of the head's rotation, which an auxiliary pose head predicts during
+    training only; its target is the pose of the label, or the pose estimated from the 68 landmarks.
+    0 for no pose head"""
+    optimiser: OptimiserName = "adam"
+    """optimiser"""
     momentum: float = 0.9
-    """of the momentum optimiser"""
+    """momentum of the momentum optimiser"""
     learning_rate: float = 2e-3
-    """at step 0, or after the warm-up"""
-    schedule: str = "cosine"
-    """cosine (to 0 at --steps), exponential or plateau"""
+    """learning rate at step 0, or after the warm-up"""
+    schedule: ScheduleName = "cosine"
+    """learning-rate schedule; cosine ends with 0 at --steps"""
     warmup_steps: int = 200
-    """steps of a linear rise to the learning rate, before any schedule"""
+    """steps of a linear warm-up to the learning rate, with any schedule"""
     decay_rate: float = 0.98
-    """exponential: what the learning rate is multiplied by every --decay-steps, continuously"""
+    """exponential schedule: factor by which the learning rate decays every --decay-steps,
+    continuously"""
     decay_steps: int = 1000
-    """see --decay-rate"""
+    """exponential schedule: see --decay-rate"""
     plateau_factor: float = 0.8
-    """plateau: what the learning rate is multiplied by when the val NME stands still"""
+    """plateau schedule: factor applied to the learning rate when the val NME stops improving"""
     plateau_patience: int = 25
-    """plateau: validations without a better val NME before that"""
+    """plateau schedule: number of validations without improvement before that"""
     plateau_floor: float = 1e-5
-    """plateau: no lower learning rate than this"""
+    """plateau schedule: lowest learning rate"""
     average_decay: float = 0.998
-    """of the moving average of the weights, which is validated and frozen; 0 for none"""
+    """decay of the moving average of the weights, which is validated and frozen; 0 for none"""
     weight_decay: float = 1e-5
-    """L2 on all weights"""
+    """factor of the L2 regularisation of all weights"""
     bn_decay: float = 0.97
-    """of batch norm's moving statistics"""
+    """decay of batch norm's moving statistics"""
     dropout_keep: float = 1.0
-    """share of the dense layer that dropout keeps, in networks that have one"""
+    """share of the dense layer's units that dropout keeps, in networks with a dense layer"""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     mirror_offsets: bool = True
-    """learn how far the labels of each subset lie beside those that a mirror would keep, and allow
-    for it in mirrored pictures"""
+    """learn the annotation bias of each subset from mirrored pictures, and correct their labels for
+    it"""
     seed: int = 0
-    """of weights, order, augmentation and dropout"""
+    """seed of initial weights, order, augmentation and dropout"""
     log_every_steps: int = 50
     """steps between log lines"""
     validate_every_steps: int = 500
-    """steps between validations, each with a checkpoint"""
+    """steps between validations, each of which saves a checkpoint"""
     max_minutes: float = 0.0
-    """stop and save after this many minutes, 0 for never; the same command continues"""
+    """save and stop after this many minutes, 0 for no limit; the same command resumes the run"""
     threads: int = cpu_count() or 1
-    """threads of one op, and ops at a time; 1 makes runs equal to the last bit"""
+    """threads per op, and ops that run at a time; with 1, runs are equal to the last bit"""
 
 
-RECIPES = {
-    "senet": TrainConfig(),
-    # The mission's recipe: squared error, dropout, 0.001 x 0.98 ^ (step / 1000).
-    "senet_classic": TrainConfig(
-        net="senet_classic",
-        steps=150_000,
-        loss="mse",
-        learning_rate=1e-3,
-        schedule="exponential",
-        warmup_steps=0,
-        average_decay=0.0,
-        bn_decay=0.997,
-        dropout_keep=0.8,
-    ),
-    # As networks for Kaggle's facial keypoints were trained: a validation about every epoch of
-    # its 2,000 pictures; turns up to 15 degrees, since normals are clipped at 2.5.
-    "inception": TrainConfig(
-        net="inception",
-        loss="mse",
-        learning_rate=3e-3,
-        schedule="plateau",
-        warmup_steps=0,
-        average_decay=0.0,
-        validate_every_steps=100,
-        augment=AugmentConfig(
-            rotation_deg=6.0, scale=0.2, stretch=0.0, box_jitter=0.0, blur=0.8, **NO_COLOUR
-        ),
-    ),
-    # A trunk that is kept wants few steps, one from scratch --steps 40000.
-    "vgg16": TrainConfig(
-        net="vgg16", steps=10_000, learning_rate=1e-4, average_decay=0.0, dropout_keep=0.5
-    ),
-    "plain_cnn": TrainConfig(
-        net="plain_cnn", loss="mse", learning_rate=1e-3, average_decay=0.0, dropout_keep=0.8
-    ),
-}
+def recipe(net: NetName) -> TrainConfig:
+    """The default settings for a network."""
+    values = dict(NETWORKS[net].recipe)
+    augment = AugmentConfig(**values.pop("augment", {}))
+    return TrainConfig(net=net, augment=augment, **values)
 
 
 def recipe_of_command_line() -> TrainConfig:
-    """The recipe of the network that the command line names: every network has its own."""
-    net = ArgumentParser(add_help=False, allow_abbrev=False)
-    net.add_argument("--net", default=TrainConfig.net)
-    return recipe(net.parse_known_args()[0].net)
+    """The recipe of the network that the command line names with --net.
+
+    For an unknown name it is that of the default network; parsing the command line then refuses it.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--net", default=DEFAULT_NETWORK)
+    net = parser.parse_known_args()[0].net
+    return recipe(net if net in NETWORKS else DEFAULT_NETWORK)
 
 
 def training_settings(config: TrainConfig) -> TrainConfig:
-    """The settings of the training alone, from those of a command that has more of them."""
+    """The fields of TrainConfig alone, from the settings of a command that has more of them."""
     return TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
 
 
 def trains_trunk(config: TrainConfig) -> bool:
-    """Whether a network's trunk is trained: one that other weights were put into is by wish."""
+    """Whether a network's trunk is trained: if --init-from loaded it, only with --train-trunk."""
     return config.train_trunk or not config.init_from
 
 
-def recipe(net: str) -> TrainConfig:
-    """The defaults for a network; raises UserError for a name that no network has."""
-    if net not in RECIPES:
-        raise UserError(f"--net {net}: no such network, only {', '.join(RECIPES)}")
-    return RECIPES[net]
-
-
 def check(config: TrainConfig, scheme: LandmarkScheme):
-    """Raise UserError for a value that makes no sense."""
-    recipe(config.net)
-    choices = (
-        ("loss", LOSSES),
-        ("schedule", SCHEDULES),
-        ("optimiser", OPTIMISERS),
-        ("missing", MISSING),
-    )
-    for name, known in choices:
-        if getattr(config, name) not in known:
-            raise UserError(f"--{name} is one of {', '.join(known)}")
+    """Raise UserError for a value out of range, and for settings that contradict each other."""
     for name in (
         "steps",
         "batch_size",
@@ -181,28 +133,35 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
         "threads",
     ):
         if getattr(config, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} is at least 1")
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1")
     if not (0 < config.dropout_keep <= 1 and 0 < config.bn_decay < 1 and config.learning_rate > 0):
         raise UserError(
-            "--dropout-keep and --bn-decay lie between 0 and 1, --learning-rate above 0"
+            "--dropout-keep must be above 0 and at most 1, --bn-decay between 0 and 1, and"
+            " --learning-rate above 0"
         )
     if not (0 <= config.average_decay < 1 and 0 <= config.momentum < 1):
-        raise UserError("--average-decay and --momentum lie between 0 and 1")
+        raise UserError("--average-decay and --momentum must be at least 0 and below 1")
     if unknown := set(config.region_weights) - set(scheme.regions):
         raise UserError(
-            f"--region-weights: {scheme.name} has no {', '.join(sorted(unknown))}, only"
-            f" {', '.join(scheme.regions)}"
+            f"--region-weights: {scheme.name} has no region {', '.join(sorted(unknown))}; its"
+            f" regions are {', '.join(scheme.regions)}"
+        )
+    if config.schedule == "plateau" and config.train_on_val:
+        raise UserError(
+            "--schedule plateau needs the val NME, so it cannot be combined with --train-on-val"
         )
     if config.pose_weight < 0:
-        raise UserError("--pose-weight is at least 0")
-    if config.pose_weight and config.net not in POSED:
-        raise UserError(f"--pose-weight: {config.net} cannot learn poses, only {', '.join(POSED)}")
-    if config.schedule == "plateau" and config.train_on_val:
-        raise UserError("--schedule plateau watches the val side, so it cannot be trained on")
+        raise UserError("--pose-weight must be at least 0")
+    if config.pose_weight and "features" not in output_names(config.net):
+        able = [net for net in NETWORKS if "features" in output_names(net)]
+        raise UserError(
+            f"--pose-weight: {config.net} has no features from which to learn the head pose; use"
+            f" --net {' or '.join(able)}"
+        )
 
 
 def point_weights(config: TrainConfig, scheme: LandmarkScheme) -> list[float]:
-    """The loss weight of every point: its region's, 1 where none is given."""
+    """The loss weights [N] of the landmarks: those of --region-weights, 1 for other regions."""
     weights = [1.0] * scheme.count
     for name, weight in config.region_weights.items():
         for point in scheme.regions[name]:

@@ -1,9 +1,9 @@
-"""The weights of a frozen graph, to train on from.
+"""The weights of a frozen graph, as a starting point for training.
 
-Freezing folds batch norm into the convolution before it, so that of scale, offset, mean and
-variance only a convolution z and an offset b are left: y = z + b. Batch norm with the mean and the
-variance that z has on training pictures, scale = sqrt(variance + EPSILON) and offset = b + mean,
-is the same y in use, and in training starts from where the graph was.
+Batch-norm folding, a part of freezing, replaces a convolution and its batch norm by a convolution z
+and an offset b: y = z + b. This module undoes it. Batch norm with the mean and the variance that z
+has on training pictures, scale = sqrt(variance + EPSILON) and offset = b + mean gives the same y at
+inference, so training continues from the frozen graph's predictions.
 """
 
 from pathlib import Path
@@ -15,18 +15,19 @@ from senet_kp.nets.options import EPSILON
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import ModelError
 
-# What TensorFlow's folding calls its constants, after the convolution's name.
+# Suffixes of the nodes that TensorFlow's folding makes, after the name of the layer.
 _CONV, _WEIGHTS, _OFFSET = "/Conv2D", "/Conv2D_weights", "/Conv2D_bn_offset"
 
 
 def unfolded_weights(path: Path, images) -> dict[str, np.ndarray]:
-    """Values of the network's variables by name, from a frozen graph and crops [n, S, S, 3] uint8.
+    """The values of a network's variables, by name, from the frozen graph at `path`.
 
-    Raises ModelError for a file that is no frozen graph.
+    images: crops [n, S, S, 3] uint8, from which batch norm's statistics are estimated. Raises
+    ModelError for a file that is not a frozen graph.
     """
     try:
         definition = tf.GraphDef.FromString(path.read_bytes())
-    except Exception as error:  # protobuf's DecodeError has moved between its releases
+    except Exception as error:  # protobuf's DecodeError is in different modules by version
         raise ModelError(f"{path}: not a frozen graph ({error})") from None
     constants = {
         node.name: tf.make_ndarray(node.attr["value"].tensor)
@@ -45,7 +46,7 @@ def unfolded_weights(path: Path, images) -> dict[str, np.ndarray]:
 
 
 def _moments(definition, layers: list[str], images) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """{layer: (mean [C], variance [C])} of what each convolution answers to the crops."""
+    """{layer: (mean [C], variance [C])} of each convolution's output on the crops."""
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(definition, name="")
         moments = [

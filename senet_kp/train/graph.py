@@ -1,4 +1,4 @@
-"""The training graph: ops and their names, nothing run."""
+"""The training graph: it creates ops and names, and runs nothing."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from senet_kp.face.scheme import scheme_of
 from senet_kp.nets import build_network
-from senet_kp.nets.layers import MAPS, UNITS
+from senet_kp.nets.network import Outputs
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.pose_head import pose_head
 from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, tf
@@ -15,33 +15,40 @@ from senet_kp.train.losses import map_loss, pose_loss, sample_loss
 from senet_kp.train.mirror_offsets import mirror_offsets
 from senet_kp.train.schedules import Schedule, build_optimiser, build_schedule
 
-AVERAGE = "ExponentialMovingAverage"  # what a variable's average is called after its name
-# A box is as high as most faces, so that the chin hardly moves in it: measured in its own spread,
-# one pixel of it would outweigh all other points.
-MIN_SPREAD = 0.01
+AVERAGE = "ExponentialMovingAverage"  # the suffix of the name of a variable's moving average
+# Lower bound of the labels' standard deviations. A box is as high as most faces, so the chin hardly
+# varies in it: in units of its own deviation, one pixel of it would outweigh all other landmarks.
+MIN_LABEL_SPREAD = 0.01
 
 
 @dataclass(frozen=True)
 class TrainingGraph:
-    """Handles on one training graph. train_op runs in the step, the others are fetched from it."""
+    """Tensors and ops of a training graph. A step runs train_op and may fetch the others."""
 
-    train_op: object  # what `update` made: gradient step, batch-norm updates, weight average
-    step: object  # scalar int64, steps done
+    train_op: object
+    """what `update` returned: optimiser step, batch-norm updates, weight average"""
+    step: object
+    """scalar int64, number of steps done"""
     schedule: Schedule
-    loss: object  # what is minimised: mean of sample_loss plus L2
-    sample_loss: object  # [B]
+    loss: object
+    """scalar that is minimised: mean of sample_loss plus L2"""
+    sample_loss: object
+    """[B]"""
     gradient_norm: object
     weight_norm: object
-    val_image_in: object  # [n, S, S, 3] placeholder, 0..255
-    val_landmarks: object  # [n, N, 2], averaged weights and moving statistics
-    val_rotation: object = None  # [n, 3, 3] of the heads, in a training that learns them
+    val_image_in: object
+    """uint8 placeholder [n, S, S, 3]"""
+    val_landmarks: object
+    """[n, N, 2], predicted with averaged weights and moving statistics"""
+    val_rotation: object = None
+    """[n, 3, 3] of the heads; None in a training without a pose head"""
 
 
 def update_variables(optimiser, gradients, statistics, step, average):
-    """The op that ends a step: batch norm's statistics, the gradients' step, the weight average.
+    """The op that ends a step: batch-norm updates, optimiser step, moving average of the weights.
 
-    gradients: (gradient, variable) pairs; statistics: the ops that move batch norm's statistics;
-    average: an ExponentialMovingAverage or None.
+    gradients: (gradient, variable) pairs. statistics: the ops that update batch norm's moving
+    statistics. average: an ExponentialMovingAverage or None.
     """
     with tf.control_dependencies(statistics):
         train_op = optimiser.apply_gradients(gradients, global_step=step)
@@ -54,25 +61,18 @@ def update_variables(optimiser, gradients, statistics, step, average):
 def build_training_graph(
     batch, config, manifest: dict, point_weights=None, update=update_variables
 ) -> TrainingGraph:
-    """Loss, optimiser, schedule, batch norm and weight average tied to the step, validation.
+    """Build network, losses, optimiser and validation tower in the default graph.
 
-    update: what makes the op that ends a step; it is given what `update_variables` is.
+    batch: an `input.pipeline.Batch`. config: a TrainConfig. point_weights: the landmarks' loss
+    weights [N], or None for ones. update: called as `update_variables`, it returns the op that
+    ends a step.
     """
     step = tf.train.get_or_create_global_step()
     count = int(batch.landmarks.shape[1])
     options = net_options(config, manifest, step)
-    predicted = build_network(config.net, tf.cast(batch.image, tf.float32), count, True, options)
-    unit = [tf.reshape(spread, [count, 2]) for spread in tf.get_collection(UNITS)] or [1.0]
-    truth = batch.landmarks
-    if config.mirror_offsets and config.augment.flip:
-        truth -= mirror_offsets(batch, scheme_of(manifest))
-    losses = sample_loss(config.loss, predicted, truth, batch.mask, point_weights, unit[0])
-    if config.map_loss:
-        for maps in tf.get_collection(MAPS):  # offsets are learned from the points alone
-            losses += config.map_loss * map_loss(maps, tf.stop_gradient(truth), batch.mask)
-    if config.pose_weight:
-        rotation = pose_head(config.weight_decay)
-        losses += config.pose_weight * pose_loss(rotation, batch.rotation)
+    image = tf.cast(batch.image, tf.float32)
+    outputs = build_network(config.net, image, count, True, options)
+    losses = _sample_losses(outputs, batch, config, manifest, point_weights)
     loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
     schedule = build_schedule(config, step)
     optimiser = build_optimiser(config, schedule.learning_rate)
@@ -80,11 +80,7 @@ def build_training_graph(
     average = weight_average(config.average_decay, step)
     statistics = tf.get_collection(BATCH_NORM_UPDATES)
     train_op = update(optimiser, gradients, statistics, step, average)
-    size_px = manifest["box"]["size_px"]
-    image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
-    with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
-        val_points = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
-        val_rotation = pose_head(config.weight_decay) if config.pose_weight else None
+    val_image_in, val_landmarks, val_rotation = _validation_tower(config, manifest, count, average)
     return TrainingGraph(
         train_op=train_op,
         step=step,
@@ -93,14 +89,14 @@ def build_training_graph(
         sample_loss=losses,
         gradient_norm=tf.global_norm([gradient for gradient, _ in gradients]),
         weight_norm=tf.global_norm(tf.trainable_variables()),
-        val_image_in=image_in,
-        val_landmarks=tf.reshape(val_points, [-1, count, 2]),
+        val_image_in=val_image_in,
+        val_landmarks=val_landmarks,
         val_rotation=val_rotation,
     )
 
 
 def net_options(config, manifest: dict, step) -> NetOptions:
-    """What a network of this training is told, at the step of the int64 tensor `step`."""
+    """The NetOptions of a training, at the step of the int64 tensor `step`."""
     spread = np.ravel(manifest.get("shape_spread", 1.0))
     return NetOptions(
         weight_decay=config.weight_decay,
@@ -109,19 +105,52 @@ def net_options(config, manifest: dict, step) -> NetOptions:
         dropout_seed=tf.stack([tf.cast(config.seed, tf.int64), step]),
         train_trunk=trains_trunk(config),
         label_mean=np.ravel(manifest["mean_shape"]),
-        label_spread=np.maximum(spread, MIN_SPREAD),
+        label_spread=np.maximum(spread, MIN_LABEL_SPREAD),
     )
 
 
+def _sample_losses(outputs: Outputs, batch, config, manifest: dict, point_weights):
+    """The loss [B] of each sample: of its landmarks, and of its heatmaps and pose where enabled."""
+    unit = 1.0
+    if outputs.label_spread is not None:
+        unit = tf.reshape(outputs.label_spread, batch.landmarks.shape[1:])
+    truth = batch.landmarks
+    if config.mirror_offsets and config.augment.flip:
+        truth -= mirror_offsets(batch, scheme_of(manifest))
+    losses = sample_loss(config.loss, outputs.landmarks, truth, batch.mask, point_weights, unit)
+    if config.map_loss and outputs.maps is not None:
+        fixed_truth = tf.stop_gradient(truth)  # mirror offsets learn from the landmarks alone
+        losses += config.map_loss * map_loss(outputs.maps, fixed_truth, batch.mask)
+    if config.pose_weight:
+        rotation = pose_head(outputs.features, config.weight_decay)
+        losses += config.pose_weight * pose_loss(rotation, batch.rotation)
+    return losses
+
+
+def _validation_tower(config, manifest: dict, count: int, average):
+    """The network with averaged weights, for validation.
+
+    Returns its image placeholder, landmarks [n, N, 2], and head rotations [n, 3, 3] or None.
+    """
+    size_px = manifest["box"]["size_px"]
+    image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
+    rotation = None
+    with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
+        outputs = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
+        if config.pose_weight:
+            rotation = pose_head(outputs.features, config.weight_decay)
+    return image_in, tf.reshape(outputs.landmarks, [-1, count, 2]), rotation
+
+
 def weight_average(decay: float, step=None):
-    """The moving average of the weights, quicker in the first steps; None with decay 0."""
+    """The moving average of the weights, with a smaller decay in the first steps; None for 0."""
     return tf.train.ExponentialMovingAverage(decay, step, name=AVERAGE) if decay else None
 
 
 def _averages(average):
-    """A getter that hands a network the averages of its variables."""
+    """A custom getter that returns the moving average of a variable, if it has one."""
 
-    def averaged_getter(getter, name, *args, **kwargs):  # called by these names
+    def averaged_getter(getter, name, *args, **kwargs):  # TensorFlow passes `getter` by this name
         variable = getter(name, *args, **kwargs)
         averaged = average.average(variable) if average else None
         return variable if averaged is None else averaged
@@ -130,13 +159,16 @@ def _averages(average):
 
 
 def weight_count(net: str) -> int:
-    """How many numbers of the network in the default graph training may change."""
+    """The number of trainable weights of the network in the default graph."""
     return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables(f"{net}/"))
 
 
 def predict(session, graph: TrainingGraph, images, batch_size: int = 32):
-    """By the validation tower, of uint8 images [n, S, S, 3]: box-relative landmarks [n, N, 2] and
-    the heads' rotations [n, 3, 3], None from a training that does not learn them."""
+    """Predict with the validation tower: landmarks [n, N, 2] and head rotations [n, 3, 3].
+
+    images: uint8 [n, S, S, 3]. The landmarks are box-relative. The rotations are None in a
+    training without a pose head.
+    """
     posed = graph.val_rotation is not None
     fetches = (graph.val_landmarks, graph.val_rotation) if posed else (graph.val_landmarks,)
     parts = [

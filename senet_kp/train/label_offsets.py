@@ -1,7 +1,8 @@
-"""python -m senet_kp.label_offsets out/run --records out/tfrecords
+"""senet-kp label-offsets out/run --records out/tfrecords
 
-How far the labels of each subset lie beside those that a mirror would keep, as a training run has
-learned from mirrored pictures: a habit of whoever labelled them, which the network takes over.
+Prints the annotation bias of each subset that a training run has learned from mirrored pictures:
+how far the labels are shifted to one side, relative to labels that are symmetric under mirroring. A
+network takes over the bias of the labels that it is trained on.
 Exit codes: 0 done, 2 unusable arguments, 3 the records cannot be read, 4 the run has learned none.
 """
 
@@ -22,22 +23,26 @@ from senet_kp.train.mirror_offsets import BUCKETS, NAME, bucket_of
 @dataclass(frozen=True)
 class OffsetsConfig:
     run: tyro.conf.Positional[Path]
-    """training run"""
+    """run folder of the training"""
     records: Path = Path("out/tfrecords")
-    """record folder that it was trained on"""
+    """record folder that the run was trained on"""
 
 
 def learned_offsets(config: OffsetsConfig) -> dict[str, np.ndarray]:
-    """{subset: [N, 2]}, how far its labels lie right of, and below, those that a mirror would keep,
-    in sides of the face box.
+    """The annotation bias of each subset: {subset: [N, 2]}, in widths of the face box.
 
-    A mirror turns an offset round, so it is half of what parts the two. Raises ModelError.
+    It is how far the labels are to the right of, and below, labels that are symmetric under
+    mirroring: half of the mirror offset, since the bias counts once in a picture and once, in the
+    opposite direction, in its mirror image. Raises ModelError for a run that has learned none.
     """
     settings, manifest = read_settings(config.run), read_manifest(config.records)
     require_same_records(config.run, settings, config.records, manifest)
     reader = tf.train.load_checkpoint(checkpoint_prefix(config.run))
     if not reader.has_tensor(NAME):
-        raise ModelError(f"{config.run}: trained without mirrored pictures or --mirror-offsets")
+        raise ModelError(
+            f"{config.run}: trained without mirrored pictures or without --mirror-offsets, so it"
+            " has learned no offsets"
+        )
     subsets = sorted({r.subset for r in read_records(config.records, manifest, "train")})
     with tf.Graph().as_default(), tf.Session() as session:
         rows = session.run(bucket_of(subsets))
@@ -46,9 +51,9 @@ def learned_offsets(config: OffsetsConfig) -> dict[str, np.ndarray]:
 
 
 def main():
-    config = tyro.cli(OffsetsConfig, prog="python -m senet_kp.label_offsets", description=__doc__)
+    config = tyro.cli(OffsetsConfig, prog="senet-kp label-offsets", description=__doc__)
     learned = learned_offsets(config)
-    print("labels to the right of those that a mirror would keep, percent of the face box:")
+    print("mean shift of the labels to the right (annotation bias), in percent of the face box:")
     for subset, offsets in learned.items():
         print(f"  {subset:10} {100 * offsets[:, 0].mean():+.2f}")
 

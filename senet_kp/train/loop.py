@@ -19,7 +19,7 @@ import tyro
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.input.pipeline import sample_count
-from senet_kp.nets import TRUNKS
+from senet_kp.nets import NETWORKS
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import INTERRUPTED, CheckError, exit_code_of
 from senet_kp.train.checkpoints import initial_weights
@@ -180,7 +180,7 @@ def _summary(config: TrainConfig, manifest: dict, val: Crops, start: int) -> str
         f"{config.net}: {weight_count(config.net):,} weights, {pictures:,} pictures to train,"
         f" {len(val):,} to validate, from step {start:,}"
     )
-    if config.net not in TRUNKS:
+    if not NETWORKS[config.net].trunk:
         return text
     if not config.init_from:
         return f"{text}\n{config.net}: the trunk starts from random weights and is trained"

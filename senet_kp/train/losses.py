@@ -1,15 +1,18 @@
-"""Losses on box-relative landmarks, masked and weighted per point.
+"""Losses on box-relative landmarks, masked and weighted per landmark; heatmap and pose losses.
 
-Each takes the difference [B, N, 2] of predicted and true landmarks, in box sides, and returns a
-penalty for every coordinate; `sample_loss` averages them.
+Every function of LOSSES takes the difference [B, N, 2] of predicted and true landmarks, in box
+widths, and returns a penalty for every coordinate; `sample_loss` averages them.
 """
 
 import math
+from typing import Literal
 
 from senet_kp.nets.layers import cell_centres
 from senet_kp.nets.tf1 import tf
 
-SMOOTH = 0.01  # smooth L1 is a parabola below this: one pixel in a hundred
+LossName = Literal["mse", "l1", "smooth_l1", "wing"]
+
+SMOOTH = 0.01  # smooth L1 is quadratic below this: one pixel in a box of 100
 WING_WIDTH, WING_CURVE = 0.1, 0.02  # the paper's 10 and 2 pixels, for a box of 100
 
 
@@ -24,13 +27,13 @@ def l1(difference):
 
 
 def smooth_l1(difference):
-    """Absolute error, rounded to a parabola below SMOOTH (Girshick, "Fast R-CNN", 2015)."""
+    """Absolute error, quadratic below SMOOTH (Girshick, "Fast R-CNN", 2015)."""
     error = tf.abs(difference)
     return tf.where(error < SMOOTH, tf.square(error) / (2 * SMOOTH), error - SMOOTH / 2)
 
 
 def wing(difference):
-    """Logarithmic below WING_WIDTH, linear above: small errors keep pulling.
+    """Logarithmic below WING_WIDTH, linear above, so that small errors keep a large gradient.
 
     Feng et al., "Wing Loss for Robust Facial Landmark Localisation with Convolutional Neural
     Networks" (2018).
@@ -45,12 +48,13 @@ def wing(difference):
 LOSSES = {"mse": mse, "l1": l1, "smooth_l1": smooth_l1, "wing": wing}
 
 
-def sample_loss(name: str, predicted, truth, mask, point_weights=None, unit=1.0):
-    """[B] mean penalty of each sample over its valid coordinates, by the loss of that name.
+def sample_loss(name: LossName, predicted, truth, mask, point_weights=None, unit=1.0):
+    """The mean penalty [B] of each sample over its valid coordinates.
 
-    predicted [B, 2N], truth [B, N, 2], mask [B, N] 0 or 1, point_weights [N] or None for ones;
-    the mean is weighted by both. A sample without a valid point counts as 0. unit: a number or
-    [N, 2], what differences are measured in: the spread of standardised labels.
+    predicted: [B, 2N]. truth: [B, N, 2]. mask: [B, N], 0 or 1. point_weights: [N], or None for
+    ones. The mean is weighted by mask and point_weights; the loss of a sample without a valid
+    landmark is 0. unit: a number or [N, 2] by which differences are divided, such as the standard
+    deviations of standardised labels.
     """
     weights = mask if point_weights is None else mask * point_weights
     difference = (tf.reshape(predicted, tf.shape(truth)) - truth) / unit
@@ -60,17 +64,19 @@ def sample_loss(name: str, predicted, truth, mask, point_weights=None, unit=1.0)
 
 
 def map_loss(maps, truth, mask, sigma_cells: float = 1.0):
-    """[B] mean cross entropy between each map and a Gaussian round its point, over valid points.
+    """The mean cross entropy [B] between each heatmap and a Gaussian around its landmark.
 
-    maps [B, H, W, N] logits; truth [B, N, 2]; mask [B, N]. An expectation alone leaves open how a
-    map comes by its mean; Nibali et al., "Numerical Coordinate Regression with Convolutional
-    Neural Networks" (2018). Points outside the box are left out: no map can hold them.
+    maps: logits [B, H, W, N]. truth: [B, N, 2]. mask: [B, N]. sigma_cells: standard deviation of
+    the Gaussian. The mean is taken over valid landmarks inside the box, since no heatmap can
+    represent those outside. Without this loss, heatmaps of very different shapes have the same
+    expectation; Nibali et al., "Numerical Coordinate Regression with Convolutional Neural
+    Networks" (2018).
     """
     height, width, count = (int(size) for size in maps.shape[1:])
 
-    def log_gaussian(place, cells):
-        away = (place[..., None] - cell_centres(cells)) * (cells / sigma_cells)
-        return -tf.square(away) / 2  # [B, N, cells]
+    def log_gaussian(coordinate, cells):
+        distance = (coordinate[..., None] - cell_centres(cells)) * (cells / sigma_cells)
+        return -tf.square(distance) / 2  # [B, N, cells]
 
     target = (
         log_gaussian(truth[..., 1], height)[..., :, None]
@@ -84,10 +90,11 @@ def map_loss(maps, truth, mask, sigma_cells: float = 1.0):
 
 
 def pose_loss(predicted, truth):
-    """[B] mean absolute difference of rotations [B, 3, 3], 0 where the truth is not known (NaN).
+    """The mean absolute difference [B] of rotations [B, 3, 3]; 0 where the truth is NaN (unknown).
 
-    All nine entries: like this both turns out of the picture's plane count as much as that in it.
-    Absolute, since squares of it would vanish beside the L1 of the points.
+    All nine entries count, so that yaw and pitch have as much weight as roll. It is the absolute
+    and not the squared difference because squares would be negligible beside the L1 loss of the
+    landmarks.
     """
     known = tf.math.is_finite(truth)
     return tf.reduce_mean(tf.abs(predicted - tf.where_v2(known, truth, predicted)), [1, 2])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from senet_kp.face.scheme import LandmarkScheme, flip_table_error, scheme_of
 from senet_kp.input.pipeline import Batch, InputConfig, sample_count, training_batch
-from senet_kp.nets import STANDARDISED
+from senet_kp.nets import output_names
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.shards import read_manifest, trained_sides
@@ -51,7 +51,7 @@ def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
     if error := flip_table_error(scheme, manifest["mean_shape"]):
         raise CheckError(error)
     check(config, scheme)
-    if config.net in STANDARDISED and "shape_spread" not in manifest:
+    if "shape_spread" not in manifest and "label_spread" in output_names(config.net):
         raise InputError(
             f"{config.records}: the manifest was written by an older version and lacks the standard"
             f" deviations of the landmarks, which {config.net} needs; delete the records and make"
