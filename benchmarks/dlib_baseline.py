@@ -21,7 +21,7 @@ from senet_kp.inference.model_card import card_path
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, score_table
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
-from senet_kp.tfrecords.files import atomic_path, write_json
+from senet_kp.tfrecords.files import atomic_path, sha256_of_file, write_json
 from senet_kp.tfrecords.shards import read_manifest, trained_sides
 
 
@@ -97,6 +97,7 @@ def train_baseline(config: BaselineConfig) -> dict:
         predictor.save(str(temporary))
     card = {
         "config": asdict(config),
+        "sha256": sha256_of_file(config.out),
         "records_sha256": manifest["records_sha256"],
         "train_on_val": config.train_on_val,
         **{key: manifest[key] for key in ("box", "detector_box", "scheme", "mean_shape")},

@@ -121,11 +121,22 @@ def test_its_card_is_read_like_a_networks(baseline, records):
     out, result = baseline
     card = read_card(out)
     assert card["scores"] == json.loads(json.dumps(result["scores"]))
-    assert card["sha256"] == sha256_of_file(out)
+    assert card["sha256"] == result["sha256"] == sha256_of_file(out)
     trained_on = {"records_sha256": read_manifest(records)["records_sha256"], "train_on_val": False}
     assert card["training"] == {"settings": trained_on}
     assert result["scores"]["test"]["trained_on_these_records"]
     assert result["scores"]["test"]["model_sha256"] == card["sha256"]
+
+
+def test_an_altered_predictor_is_refused_and_a_card_without_a_hash_is_read(baseline, tmp_path):
+    path, card = tmp_path / "copy.dat", json.loads(baseline[0].with_suffix(".json").read_text())
+    path.write_bytes(baseline[0].read_bytes() + b" ")
+    path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="copy.dat: altered"):
+        read_card(path)
+    del card["sha256"]
+    path.with_suffix(".json").write_text(json.dumps(card))
+    assert read_card(path)["sha256"] == sha256_of_file(path)
 
 
 def test_it_predicts_like_a_network(baseline):

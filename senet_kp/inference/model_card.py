@@ -25,6 +25,7 @@ KINDS = {
     SAVED_MODEL: "a SavedModel",
     DLIB_PREDICTOR: "a dlib shape predictor",
 }
+# The keys without which a card is refused, of networks and of dlib shape predictors.
 NETWORK_KEYS = ("card", "input", "output", "box", "scheme", "sha256")
 DLIB_KEYS = ("box", "scheme", "records_sha256")
 
@@ -74,8 +75,8 @@ def read_card(model) -> dict:
     model = Path(model)
     _require_model(model)
     if kind_of(model) == DLIB_PREDICTOR:
-        return _dlib_card(model)
-    if kind_of(model) == "pb":
+        path, card = card_path(model), _dlib_card(model)
+    elif kind_of(model) == "pb":
         path, card = card_path(model), _network_card(card_path(model), model)
     else:
         path, card = _card_listing(model)
@@ -118,10 +119,13 @@ def _network_card(path: Path, model: Path) -> dict:
 
 
 def _dlib_card(model: Path) -> dict:
-    """The card of benchmarks.dlib_baseline, with a network's names for hash and training."""
+    """The card of benchmarks.dlib_baseline, with its training under the key of a network's card.
+
+    Cards of earlier releases have no hash; they get the file's own.
+    """
     card = _parsed(card_path(model), model, DLIB_KEYS)
     settings = {key: card[key] for key in ("records_sha256", "train_on_val") if key in card}
-    return card | {"sha256": sha256_of(model), "training": {"settings": settings}}
+    return {"sha256": sha256_of(model), "training": {"settings": settings}} | card
 
 
 def _has_training(path: Path) -> bool:
