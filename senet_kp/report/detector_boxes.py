@@ -45,7 +45,7 @@ def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
 
 
 def detect(paths: list[Path]) -> list[list[np.ndarray]]:
-    """The boxes [x, y, w, h], in pixels, that dlib finds in each picture."""
+    """dlib's boxes [x, y, w, h], pixels, in each picture."""
     detector = FaceDetector()
     bar = tqdm(paths, unit="picture", desc="dlib", disable=None)
     return [[box for box, _ in detector.detect(read_picture(path))] for path in bar]
