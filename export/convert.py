@@ -36,10 +36,6 @@ from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.checkpoints import require_same_records
 
 FROZEN_GRAPH = "pb"
-# The engines to compare: those that run the graph or an exported file.
-ENGINES = tuple(
-    name for name, backend in BACKENDS.items() if {FROZEN_GRAPH, *FORMATS} & {*backend.READS}
-)
 FLAGGED = 0.02  # relative increase of the NME above which the card and the command flag a file
 
 
@@ -120,7 +116,7 @@ def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
 
 def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
     """The card's entry of the frozen graph itself, with which the other files are compared."""
-    engines = check_engines(ENGINES, model, model.name, faces.expected, faces.gate, LIMIT_PX)
+    engines = check_engines(model, model.name, faces.expected, faces.gate, LIMIT_PX)
     score = {key: card["scores"][key] for key in ("engine", "faces", "normaliser", "nme")}
     return {
         "file": model.name,
@@ -138,7 +134,7 @@ def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> d
 
     Raises CheckError if the export gate refuses the file.
     """
-    engines = check_engines(ENGINES, path, name, faces.expected, faces.gate, export.limit_px)
+    engines = check_engines(path, name, faces.expected, faces.gate, export.limit_px)
     score = faces.nme(path, name)
     change = score["nme"] / card["scores"]["nme"] - 1
     return {
@@ -161,10 +157,10 @@ def table(entries: list[dict]) -> str:
     """
     width = max(len(entry["file"]) for entry in entries)
     lines = [
-        f"{'':<{width}}{'bytes':>12}{''.join(f'{e:>13}' for e in ENGINES)}{'NME':>9}{'change':>9}"
+        f"{'':<{width}}{'bytes':>12}{''.join(f'{e:>13}' for e in BACKENDS)}{'NME':>9}{'change':>9}"
     ]
     for entry in entries:
-        cells = "".join(f"{_cell(entry, engine):>13}" for engine in ENGINES)
+        cells = "".join(f"{_cell(entry, engine):>13}" for engine in BACKENDS)
         change = round(entry["nme_change"], 4) + 0.0 if "nme_change" in entry else None
         change = "" if change is None else f"{change:+.2%}"
         score = f"{entry['score']['nme']:>9.3%}{change:>9}"
@@ -183,7 +179,7 @@ def remarks(entries: list[dict]) -> list[str]:
     reasons = [
         f"{entry['file']}, {engine}: {entry['engines'][engine]['reason']}"
         for entry in entries
-        for engine in ENGINES
+        for engine in BACKENDS
         if _cell(entry, engine) == "no"
     ]
     flags = [

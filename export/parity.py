@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend, open_backend
+from senet_kp.inference.backends import BACKENDS, OpenCVBackend, TensorFlowBackend, open_backend
 from senet_kp.input.crops import Crops
 from senet_kp.tfrecords.errors import CheckError, ModelError
 
@@ -34,14 +34,14 @@ def check_parity(graph: bytes, trained, crops: Crops) -> dict:
     return result
 
 
-def check_engines(engines, path, name: str, trained, crops: Crops, limit_px: float) -> dict:
+def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> dict[str, dict]:
     """{engine: {"max_px": x}}, or {engine: {"reason": ...}} if it cannot run the file at `path`.
 
     name: final name of the file, for messages. Raises CheckError if a landmark differs from
     `trained` by more than limit_px, and if no engine can run the file.
     """
     result = {}
-    for engine in engines:
+    for engine in BACKENDS:
         try:
             points = points_on(open_backend(path, engine), crops)
         except ModelError as error:

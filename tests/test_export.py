@@ -11,13 +11,15 @@ from senet_kp.export import freeze as freeze_module
 from senet_kp.export.freeze import FreezeConfig, freeze
 from senet_kp.export.parity import LIMIT_PX, check_parity
 from senet_kp.face.known_schemes import IBUG68
-from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
+from senet_kp.face.metrics import NORMALISERS
+from senet_kp.inference.backends import BACKENDS, OpenCVBackend, TensorFlowBackend
 from senet_kp.inference.model_card import read_card
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.nets.tf1 import tf
+from senet_kp.scoring import evaluate as evaluate_module
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
 from senet_kp.scoring.scores import scores
-from senet_kp.tfrecords.errors import CheckError, InputError, ModelError
+from senet_kp.tfrecords.errors import CheckError, InputError, ModelError, UserError
 from senet_kp.tfrecords.files import sha256_of_file
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.checkpoints import checkpoint_prefix
@@ -217,6 +219,28 @@ def test_evaluate_command_writes_json_table_and_curve(model, records, tmp_path):
     assert {"model_sha256", "records_sha256", "box_source", "label_source", "auc"} <= set(written)
     assert f"{written['nme']:.2%}" in result.stdout
     assert curve.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "flag, choices",
+    [
+        ("--side", ("train", "val", "test")),
+        ("--normaliser", NORMALISERS),
+        ("--backend", ("auto", *BACKENDS)),
+    ],
+)
+def test_a_wrong_choice_exits_with_2_and_lists_the_choices(flag, choices, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["evaluate", flag, "wrong"])
+    with pytest.raises(SystemExit) as stopped:
+        evaluate_module.main()
+    printed = "".join(capsys.readouterr())
+    assert stopped.value.code == 2
+    assert flag in printed and all(choice in printed for choice in choices)
+
+
+def test_a_threshold_must_be_positive():
+    with pytest.raises(UserError, match="--threshold must be greater than 0"):
+        evaluate(EvaluateConfig(threshold=0))
 
 
 def test_model_of_another_box_is_refused(model, records, tmp_path):

@@ -33,7 +33,7 @@ from senet_kp.train.training_curve import training_curve
 CED_STEPS = 160  # of the error axis of the curve, which ends at twice the threshold
 NO_DATA = "Not measured, because it requires the original pictures: pass their folders with --data."
 NO_PICTURES = (
-    "Not measured: the data set stores cropped faces in a table, not the pictures that dlib needs."
+    "Not measured, because the faces come from a table and not from pictures that dlib can search."
 )
 NO_TRANSFORM = (
     "Not measured, because the conversion from dlib's box to the face box is not known for this"
