@@ -155,16 +155,16 @@ bench-training: setup $(RECORDS)/manifest.json  ## measure pictures per second o
 # Built from a copy of what git tracks (uncommitted changes included), with the date of the last
 # commit and the same file modes everywhere, so that two builds of one commit are equal.
 wheel: setup  ## build dist/*.whl and its bill of materials, dist/*.cdx.json
-	rm -rf $(DIST)
+	@rm -f $(DIST)/senet_kp-*.whl $(DIST)/senet_kp-*.cdx.json
 	@set -e; umask 022; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	changed=$$(git stash create); \
 	git -c tar.umask=022 archive "$${changed:-HEAD}" | tar -x -C "$$copy"; \
 	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
 	$(PY) -m pip wheel --disable-pip-version-check --quiet --no-index --no-deps --no-build-isolation \
 	  --wheel-dir $(DIST) "$$copy"; \
-	$(PY) -m senet_kp.export.bill_of_materials $(DIST)/*.whl
+	$(PY) -m senet_kp.export.bill_of_materials $(DIST)/senet_kp-*.whl
 
-docker:  ## build the container image senet-kp, which runs `senet-kp demo` and needs no GPU
+docker:  ## build the container image senet-kp, for `senet-kp demo`
 	docker build --tag senet-kp .
 
 # Versions that still fit stay; FLAGS=--upgrade takes the newest ones.

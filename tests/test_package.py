@@ -184,7 +184,7 @@ def outside(tmp_path_factory) -> dict:
     """Options of a process that sees neither the checkout nor the user's cache."""
     folder = tmp_path_factory.mktemp("outside")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    (view,) = render_identity(11, 0, 1)[0][:1]
+    view = render_identity(11, 0, 1)[0]
     cv2.imwrite(str(folder / "face.png"), view.image)
     return {"cwd": folder, "env": {**environment, "XDG_CACHE_HOME": str(folder / "cache")}}
 
