@@ -1,6 +1,6 @@
-"""Preparation: from data sets in many formats to records of cropped faces."""
+"""Preparation: turns data sets in many formats into records of cropped faces."""
 
 from pathlib import Path
 
-# Modules of earlier layouts, so that `python -m data_prep.beam_prepare` keeps working.
+# Modules under their former names, so that `python -m data_prep.beam_prepare` keeps working.
 __path__.append(str(Path(__file__).resolve().parent / "former_names"))

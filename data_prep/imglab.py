@@ -18,11 +18,11 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.config import AUTO, PrepareConfig, check
+from senet_kp.data_prep.config import AUTO, FormatName, Points, PrepareConfig, check
 from senet_kp.data_prep.crop_record import CropRule, labelled_face
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
-from senet_kp.data_prep.formats.imglab import format_imglab
+from senet_kp.data_prep.formats.imglab_xml import format_imglab
 from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
@@ -40,12 +40,11 @@ class WriterConfig:
     """the XML file"""
     side: str = ""
     """of a record folder: train, val or test; by default all"""
-    format: str = AUTO
+    format: FormatName = AUTO
     """how a data set is laid out, as in preparation"""
     scheme: str = ""
     """landmark scheme of a data set, as in preparation"""
-    points: str = ""
-    """which labels of a data set, as in preparation"""
+    points: Points = ""
     flips: bool = False
     """take mirrored copies too"""
     box: BoxRule = field(default_factory=BoxRule)
@@ -94,7 +93,7 @@ def _of_data_set(config: WriterConfig) -> tuple[int, Iterator]:
     (data_set,) = scan_all(asked)
     print(data_set.survey())
     scheme = asked.landmark_scheme
-    rule = CropRule(config.box, asked.context, asked.jpeg_quality, config.points, scheme)
+    rule = CropRule(config.box, asked.context, asked.jpeg_quality, scheme)
     return scheme.count, _labelled(data_set.sources, rule, config.out.parent)
 
 

@@ -7,11 +7,11 @@ at the relative coordinate (i + 0.5) / S, which makes mirroring a crop exactly u
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
-SOURCES = ("landmarks", "label")
 BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 
@@ -19,16 +19,16 @@ BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 class BoxRule:
     """How the face box is drawn; kept in every manifest and model card."""
 
-    source: str = "landmarks"
-    """what it is drawn round: landmarks, or label: the box that the data set gives"""
+    source: Literal["landmarks", "label"] = "landmarks"
+    """what it is drawn round: the landmarks, or the box that the label gives"""
     scale: float = 1.2
     """side of the box over the larger side of the landmarks' bounding box"""
     shift_x: float = 0.0
     """how far the box moves right, in sides of the box"""
     shift_y: float = 0.0
     """how far the box moves down, in sides of the box"""
-    padding: str = "replicate"
-    """what stands outside the picture: replicate or black"""
+    padding: Literal["replicate", "black"] = "replicate"
+    """what fills the part of the box outside the picture"""
     size_px: int = 128
     """side of the box in the network's input, pixels"""
 
