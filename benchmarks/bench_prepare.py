@@ -23,7 +23,7 @@ import tyro
 
 from benchmarks.measure import conditions, interleaved_s, report, summary
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.formats.lp300w import scan
+from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.prepare import CHUNK, prepare
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 
@@ -71,7 +71,7 @@ def read_files(paths: list[Path]):
 
 def linked_copies(data: Path, folder: Path, copies: int) -> Path:
     """Link every picture and its labels `copies` times, under new photo names; return `folder`."""
-    for source in scan(data):
+    for source in FORMATS["300w-lp"].scan(data):
         subset, stem = source.subset, source.picture.stem.partition("_")[2]
         for number in range(copies):
             name = f"{subset}_c{number}{stem}"
@@ -89,7 +89,7 @@ def linked_copies(data: Path, folder: Path, copies: int) -> Path:
 def measured_s(config: Config, folder: Path) -> tuple[int, dict[str, list[float]]]:
     """Return the number of pictures, and {name: seconds} of all variants."""
     data = linked_copies(config.data, folder / "data", config.copies)
-    paths = [source.picture for source in scan(data)]
+    paths = [source.picture for source in FORMATS["300w-lp"].scan(data)]
     numbers = iter(range(1000))
 
     def ours(processes: int):  # into a new folder each time, since finished records are not redone

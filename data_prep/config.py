@@ -1,125 +1,131 @@
-"""What preparation can be told."""
+"""The settings of preparation."""
 
 from dataclasses import asdict, dataclass, field
 from os import cpu_count
 from pathlib import Path
+from typing import Annotated, Literal
 
-from senet_kp.data_prep.formats import FORMATS, labels_of
-from senet_kp.face.facebox import BORDERS, SOURCES, BoxRule
+import tyro
+
+from senet_kp.data_prep.formats import FORMATS
+from senet_kp.face.facebox import BoxRule
 from senet_kp.face.known_schemes import read_scheme
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import UserError
 
-SPLITS = ("hash", "official")
-AUTO = "auto"  # the format that the folder looks like
+AUTO = "auto"  # recognise the format from what the folder contains
+FormatName = Literal[(AUTO, *FORMATS)]
+_LABEL_SETS = "; ".join(
+    f"{format.name}: " + ", ".join(f"{name} ({what})" for name, what in format.label_sets.items())
+    for format in FORMATS.values()
+    if len(format.label_sets) > 1
+)
+# The value of `--points`. The help text lists the label sets of the formats that have several.
+Points = Annotated[
+    str, tyro.conf.arg(help=f"which landmarks to read, by default the first: {_LABEL_SETS}")
+]
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
     data: tuple[Path, ...]
-    """folders of the data sets; an .xml or .csv file for those formats"""
-    format: tuple[str, ...] = (AUTO,)
-    """how they are laid out: auto, 300w-lp, p1, pts, imglab, csv, kaggle, wflw or aflw2000-3d; one
-    for all, or one for each"""
+    """folders of the data sets; for imglab and csv also a single file"""
+    format: tuple[FormatName, ...] = (AUTO,)
+    """format of the data sets: one for all, or one for each; auto recognises it"""
     out: Path = Path("out/tfrecords")
     """folder for the records"""
     scheme: str = ""
-    """landmark scheme: a name or a JSON file; by default the format's own"""
-    points: str = ""
-    """which labels: of 300w-lp pts_2d (snapped to the visible contour) or pts_3d (projected from
-    3-D), of aflw2000-3d pt3d_68 or reannotated (or reannotated=FILE.npy); by default the first"""
+    """landmark scheme: a name or a JSON file; by default that of the format"""
+    points: Points = ""
     flips: bool = False
-    """read the mirrored copies too, _Flip folders and _mirror files; training flips by itself"""
+    """also read the mirrored copies of 300W-LP (_Flip folders) and 300-W (_mirror files); training
+    mirrors pictures by itself"""
     box: BoxRule = field(default_factory=BoxRule)
     context: float = 1.5
-    """side of the stored picture over the side of the box: room for augmentation"""
+    """width of the stored picture relative to that of the face box: margin for augmentation"""
     jpeg_quality: int = 95
-    """quality of the stored pictures"""
-    split: str = "hash"
-    """hash (of each group's name), or official: the publishers' test part is tested on"""
+    """JPEG quality of the stored pictures"""
+    split: Literal["hash", "official"] = "hash"
+    """how groups are divided into train, val and test: by a hash of the group's name, or with the
+    official test part of the data set as test"""
     test_share: float = 0.2
-    """share of the groups that are tested on, of a split by hash; 1 for a set to evaluate on"""
+    """share of the groups used for testing, if the split is by hash; 1 for a set that is only for
+    evaluation"""
     val_share: float = 0.1
-    """share of the other groups that choose the best checkpoint"""
+    """share of the other groups used for validation, which selects the best checkpoint"""
     records_per_shard: int = 1024
     """records in a full shard"""
     max_rejects: float = 0.05
-    """share of pictures that may be unusable before the run ends with an error"""
+    """largest share of unusable pictures; above it the command fails"""
     detector_pictures: int = 200
-    """training pictures on which dlib's boxes are compared with the face boxes"""
+    """training pictures on which dlib's boxes are compared with the face boxes of the labels"""
     seed: int = 0
-    """of the split, the order and the contact sheet"""
+    """seed of the split and of the order of the records"""
     processes: int = cpu_count() or 1
-    """processes that crop; the result does not depend on their number"""
+    """number of processes that crop; the records do not depend on it"""
 
     def data_sets(self) -> list[tuple[Path, str]]:
-        """Each folder with the name of its format."""
+        """Return each folder with the name of its format."""
         formats = self.format * (len(self.data) if len(self.format) == 1 else 1)
         return list(zip(self.data, formats, strict=True))
 
     @property
     def landmark_scheme(self) -> LandmarkScheme:
-        """The landmarks that all data sets have; raises UserError for no such scheme."""
-        return read_scheme(self.scheme) if self.scheme else FORMATS[self.format[0]].SCHEME
+        """The landmark scheme of all data sets, whose formats must be known by now.
+
+        Raises UserError if there is no scheme of that name.
+        """
+        return read_scheme(self.scheme) if self.scheme else FORMATS[self.format[0]].scheme
 
 
 def check(config: PrepareConfig):
-    """Raise UserError for a value that makes no sense."""
-    _check_formats(config)
+    """Raise UserError if a setting is out of range or settings contradict each other."""
+    folders, formats = len(config.data), len(config.format)
     rules = (
-        (config.split in SPLITS, f"--split is {' or '.join(SPLITS)}"),
-        (config.box.source in SOURCES, f"--box.source is {' or '.join(SOURCES)}"),
-        (config.box.padding in BORDERS, f"--box.padding is {' or '.join(BORDERS)}"),
-        (config.box.size_px >= 32, "--box.size-px is at least 32"),
-        (config.context >= 1, "--context is at least 1"),
+        (
+            folders and formats in (1, folders),
+            f"--format has {formats} formats for {folders} folders of --data: give one for all, or"
+            " one for each",
+        ),
+        (config.box.size_px >= 32, "--box.size-px must be at least 32"),
+        (config.context >= 1, "--context must be at least 1"),
         (
             round(config.box.size_px * config.context) % 2 == config.box.size_px % 2,
-            "--context times --box.size-px is as odd or even as --box.size-px, so that the box lies"
-            " on whole pixels",
+            "--context times --box.size-px must be even if --box.size-px is even, and odd if it is"
+            " odd, so that the edges of the box fall on whole pixels",
         ),
-        (0 < config.test_share <= 1, "--test-share lies above 0 and is at most 1"),
-        (0 <= config.val_share < 1, "--val-share lies between 0 and 1"),
-        (0 <= config.max_rejects <= 1, "--max-rejects lies between 0 and 1"),
-        (1 <= config.jpeg_quality <= 100, "--jpeg-quality lies between 1 and 100"),
-        (config.records_per_shard > 0, "--records-per-shard is at least 1"),
-        (config.processes > 0, "--processes is at least 1"),
+        (0 < config.test_share <= 1, "--test-share must be above 0 and at most 1"),
+        (0 <= config.val_share < 1, "--val-share must be at least 0 and below 1"),
+        (0 <= config.max_rejects <= 1, "--max-rejects must be between 0 and 1"),
+        (1 <= config.jpeg_quality <= 100, "--jpeg-quality must be between 1 and 100"),
+        (config.records_per_shard > 0, "--records-per-shard must be at least 1"),
+        (config.processes > 0, "--processes must be at least 1"),
     )
     for holds, message in rules:
         if not holds:
             raise UserError(message)
 
 
-def _check_formats(config: PrepareConfig):
-    folders, formats = len(config.data), len(config.format)
-    if not folders or formats not in (1, folders):
-        raise UserError(
-            f"--format names {formats} formats for {folders} folders of --data: give one for all,"
-            " or one for each"
-        )
-    if unknown := [name for name in config.format if name not in (AUTO, *FORMATS)]:
-        raise UserError(f"--format is {AUTO} or {' or '.join(FORMATS)}, not {unknown[0]}")
-
-
 def check_labels(config: PrepareConfig):
-    """Raise UserError where the formats, all known by now, have different or no such landmarks."""
-    if config.points:
-        _check_points(config)
-    schemes = {FORMATS[name].SCHEME.name for name in config.format}
+    """Check the landmarks of the data sets, once no format is "auto" any more.
+
+    Raises UserError if their schemes differ or `--points` names a label set that no format has.
+    """
+    formats = [FORMATS[name] for name in config.format]
+    if config.points and all(
+        format.label_set(config.points) != config.points.partition("=")[0] for format in formats
+    ):
+        names = " or ".join(name for format in formats for name in format.label_sets)
+        raise UserError(f"--points of {', '.join(config.format)} must be {names}")
+    schemes = {format.scheme.name for format in formats}
     if not config.scheme and len(schemes) > 1:
         raise UserError(
-            f"--format names data with different landmarks ({', '.join(sorted(schemes))}):"
-            " prepare them apart"
+            f"the data sets have different landmarks ({', '.join(sorted(schemes))}): prepare them"
+            " separately"
         )
-
-
-def _check_points(config: PrepareConfig):
-    asked = config.points.partition("=")[0]
-    if all(labels_of(name, config.points) != asked for name in config.format):
-        labels = [label for name in config.format for label in FORMATS[name].LABELS]
-        raise UserError(f"--points of {', '.join(config.format)} is {' or '.join(labels)}")
 
 
 def settings_of(config: PrepareConfig) -> dict:
-    """What the records depend on, besides the pictures and labels."""
+    """Return the settings on which the records depend, besides the pictures and labels."""
     names = asdict(config)
     return {key: names[key] for key in names if key not in ("data", "format", "out", "processes")}

@@ -1,6 +1,7 @@
-"""One picture and its label to one record: the per-picture work, alone in its process.
+"""Crops one face to one record: the work of preparation that is done for every picture.
 
-The same function serves one process and many: it reads two files, returns bytes, keeps nothing.
+`crop_record` reads the picture and the label, returns bytes and keeps no state, so that any number
+of processes can call it.
 """
 
 import functools
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from senet_kp.data_prep.formats import FORMATS, labels_of
+from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
 from senet_kp.face.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
 from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
@@ -20,33 +21,35 @@ from senet_kp.inference.dlib_detector import DlibDetector
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
 from senet_kp.tfrecords.schema import Record, encode
 
-MIN_BOX_PX = 16.0  # a smaller face has nothing that a 128 px crop could show
+MIN_BOX_PX = 16.0  # a smaller face has no detail that a 128 px crop could show
 
 
 @dataclass(frozen=True)
 class CropRule:
-    """How a picture becomes a record."""
+    """The settings by which a face is cropped to a record; see PrepareConfig."""
 
     box: BoxRule
     context: float
     jpeg_quality: int
-    points: str
     scheme: LandmarkScheme
 
     @property
     def stored_px(self) -> int:
-        """Side of the stored picture: the box and the context round it."""
+        """Width and height of the stored picture: the face box and the context around it."""
         return round(self.box.size_px * self.context)
 
 
 @dataclass(frozen=True)
 class Cropped:
-    """A record and what preparation keeps account of.
+    """A record, and what the manifest and split.csv say about it.
 
-    data: the encoded record; relative [N, 2] float32: its landmarks; mask [N] bool: which are
-    known; points_hash: of the landmarks in the picture, to find views that share them;
-    content_hash: of the picture and the label; jpeg_hash, picture_hash: SHA-256 and perceptual hash
-    of the stored picture, as split.csv holds.
+    data:         the encoded record
+    relative:     [N, 2] float32, its landmarks relative to the face box
+    mask:         [N] bool, True where a landmark is known
+    points_hash:  hash of the landmarks in the picture, to find views with identical ones
+    content_hash: SHA-256 of the picture and the label
+    jpeg_hash:    SHA-256 of the stored picture
+    picture_hash: perceptual hash of the stored picture
     """
 
     data: bytes
@@ -60,24 +63,24 @@ class Cropped:
 
 @dataclass(frozen=True)
 class Reject:
-    """Why a picture cannot be used: a short reason code and a message that names the file."""
+    """A face that cannot be used: a short reason code, and a message that names the file."""
 
     reason: str
     message: str
 
 
 def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
-    """Read, check, crop and encode one face; what is wrong with it comes back as a Reject."""
+    """Read, check, crop and encode one face. Returns a Reject if the face cannot be used."""
     try:
         picture_data, label_data = _picture_data(source), _label_data(source)
         label = _label(source, label_data, rule)
-        # BGR, as the JPEG encoder wants it: turning the channels twice costs a tenth of the time.
+        # BGR, as the JPEG encoder expects: swapping channels twice would take a tenth of the time.
         picture = _picture(source, picture_data, cv2.IMREAD_COLOR_BGR)
         box = _checked_box(label, picture, rule.box)
     except BadPicture as error:
         return Reject(error.reason, str(error))
     except Rejected as error:
-        return Reject(error.reason, _placed(str(error), source))
+        return Reject(error.reason, _with_picture(str(error), source))
     quality = [cv2.IMWRITE_JPEG_QUALITY, rule.jpeg_quality]
     stored = crop_with_context(picture, box, rule)
     relative = to_relative(label.landmarks, box).astype(np.float32)
@@ -104,24 +107,24 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
 
 
 def perceptual_hash(stored) -> str:
-    """The phash of a stored picture [C, C, 3] uint8 BGR, as hexadecimal digits."""
-    import imagehash  # it and Pillow only in the processes that crop
+    """Return the phash of a stored picture [C, C, 3] uint8 BGR as hexadecimal digits."""
+    import imagehash  # with Pillow; only the processes that crop need them
     from PIL.Image import fromarray
 
     grey = cv2.cvtColor(stored, cv2.COLOR_BGR2GRAY)
-    # phash works on 4 x HASH_SIDE pixels; OpenCV is there in a tenth of Pillow's 0.25 ms.
+    # phash reduces to this size anyway; OpenCV takes a tenth of Pillow's 0.25 ms.
     small = cv2.resize(grey, (4 * HASH_SIDE, 4 * HASH_SIDE), interpolation=cv2.INTER_AREA)
     return hash_text(imagehash.phash(fromarray(small), hash_size=HASH_SIDE).hash)
 
 
 def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
-    """The box and its context, the pixels of the box's own crop unchanged in the middle."""
+    """Return the box with its context; the pixels in the middle are those of the box's own crop."""
     factor = rule.stored_px / rule.box.size_px
     return crop(picture, widened(box, factor), rule.stored_px, rule.box.padding)
 
 
 def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceLabel]:
-    """The face box [x, y, side, side] and the label, without opening the picture.
+    """Return the face box [x, y, w, h] (w == h) and the label, without opening the picture.
 
     Raises Rejected.
     """
@@ -130,7 +133,7 @@ def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceL
 
 
 def detected_pair(source: FaceSource, rule: CropRule):
-    """(detector's box, face box) of one labelled face, or None where the detector missed it."""
+    """Return dlib's box and the face box of a labelled face, or None if dlib does not find it."""
     box, _ = labelled_face(source, rule)
     picture = _picture(source, _picture_data(source), cv2.IMREAD_COLOR_RGB)
     detections = [found for found, _ in _detector().detect(picture)]
@@ -140,22 +143,21 @@ def detected_pair(source: FaceSource, rule: CropRule):
 
 @functools.cache
 def _detector() -> DlibDetector:
-    return DlibDetector()  # one a process: loading it takes half a second
+    return DlibDetector()  # one per process, because loading it takes half a second
 
 
 def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
-    points = labels_of(source.format, rule.points)
-    return FORMATS[source.format].read_label(source, data, points, rule.scheme)
+    return FORMATS[source.format].read_label(source, data, rule.scheme)
 
 
 def _face_box(label: FaceLabel, rule: BoxRule):
-    """The face box by the rule: round the known landmarks, or round the label's own box."""
+    """Return the face box around the known landmarks or, if the rule says so, the label's box."""
     if not label.mask.any():
-        raise Rejected("no-points", "its label knows none of its landmarks")
+        raise Rejected("no-points", "none of the landmarks in its label is known")
     if rule.source == "landmarks":
         return face_box(label.landmarks[label.mask], rule)
     if label.box is None:
-        raise Rejected("no-box", "its label gives no box, which --box.source label asks for")
+        raise Rejected("no-box", "its label has no box, which --box.source label requires")
     corner, size = np.split(np.asarray(label.box, np.float64), 2)
     return face_box(np.array([corner, corner + size]), rule)
 
@@ -165,7 +167,7 @@ def _label_data(source: FaceSource) -> bytes:
 
 
 def _picture_data(source: FaceSource) -> bytes:
-    """The picture's file, or its cell of the table."""
+    """Return the bytes of the picture's file, or of its cell in a table."""
     if source.cell is None:
         return _read(source.picture)
     return _read(source.picture, source.cell.offset, source.cell.length)
@@ -174,18 +176,18 @@ def _picture_data(source: FaceSource) -> bytes:
 def _picture(source: FaceSource, data: bytes, mode: int) -> np.ndarray:
     if source.cell is None:
         return decode_picture(data, source.picture, mode)
-    return grey_picture(data, source.cell.side_px, _place(source))
+    return grey_picture(data, source.cell.width_px, _location(source))
 
 
-def _place(source: FaceSource) -> str:
-    """The picture as messages call it."""
+def _location(source: FaceSource) -> str:
+    """Return what messages call the picture: its file and, in a table, its name."""
     return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
 
 
-def _placed(message: str, source: FaceSource) -> str:
-    """A message that names its picture, and once is enough."""
-    place = _place(source)
-    return message if message.startswith(place) else f"{place}: {message}"
+def _with_picture(message: str, source: FaceSource) -> str:
+    """Return the message, with the picture's location in front if it does not start with it."""
+    location = _location(source)
+    return message if message.startswith(location) else f"{location}: {message}"
 
 
 def _read(path, offset: int = 0, length: int = -1) -> bytes:
@@ -199,12 +201,13 @@ def _read(path, offset: int = 0, length: int = -1) -> bytes:
         raise Rejected("unreadable", f"{path}: {error.strerror}") from None
 
 
-def _checked_box(label: FaceLabel, picture, rule: BoxRule):
+def _checked_box(label: FaceLabel, picture, rule: BoxRule) -> np.ndarray:
+    """Return the face box. Raises Rejected if it is tiny or does not touch the picture."""
     box = _face_box(label, rule)
     height, width = picture.shape[:2]
-    x, y, side, _ = box.tolist()
-    if side < MIN_BOX_PX:
-        raise Rejected("tiny-face", f"the face box is {side:.1f} px wide, under {MIN_BOX_PX:g}")
-    if x > width or y > height or x + side < 0 or y + side < 0:
-        raise Rejected("outside", f"the landmarks lie outside the {width}x{height} picture")
+    x, y, box_px, _ = box.tolist()
+    if box_px < MIN_BOX_PX:
+        raise Rejected("tiny-face", f"the face box is {box_px:.1f} px wide, under {MIN_BOX_PX:g}")
+    if x > width or y > height or x + box_px < 0 or y + box_px < 0:
+        raise Rejected("outside", f"the landmarks are outside the {width}x{height} picture")
     return box

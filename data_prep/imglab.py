@@ -20,11 +20,11 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.config import AUTO, PrepareConfig, check
+from senet_kp.data_prep.config import AUTO, FormatName, Points, PrepareConfig, check
 from senet_kp.data_prep.crop_record import CropRule, labelled_face
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
-from senet_kp.data_prep.formats.imglab import format_imglab
+from senet_kp.data_prep.formats.imglab_xml import format_imglab
 from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
@@ -42,11 +42,11 @@ class WriterConfig:
     """the XML file"""
     side: Side | None = None
     """side of the split of a record folder; the default is all sides"""
-    format: str = AUTO
+    format: FormatName = AUTO
     """format of a data set, as for `senet-kp prepare`"""
     scheme: str = ""
     """landmark scheme of a data set, as for `senet-kp prepare`"""
-    points: str = ""
+    points: Points = ""
     """labels of a data set to use, as for `senet-kp prepare`"""
     flips: bool = False
     """include mirrored copies"""
@@ -98,7 +98,7 @@ def _of_data_set(config: WriterConfig) -> tuple[int, Iterator]:
     (data_set,) = scan_all(asked)
     print(data_set.survey())
     scheme = asked.landmark_scheme
-    rule = CropRule(config.box, asked.context, asked.jpeg_quality, config.points, scheme)
+    rule = CropRule(config.box, asked.context, asked.jpeg_quality, scheme)
     return scheme.count, _labelled(data_set.sources, rule, config.out.parent)
 
 

@@ -18,8 +18,9 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.formats.kaggle import FEATURES, PICTURE_BOX, SCHEME, SIDE_PX, rows
+from senet_kp.data_prep.formats.kaggle import FEATURES, PICTURE_BOX, PICTURE_PX, rows
 from senet_kp.face.facebox import crop, face_box, to_absolute
+from senet_kp.face.known_schemes import KAGGLE15
 from senet_kp.face.pictures import grey_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import open_backend
@@ -85,17 +86,17 @@ def open_graph(path: Path, backend: str):
     """
     card = read_card(path)
     rule = box_rule(card)
-    if scheme_of(card) != SCHEME or rule.source != "label":
+    if scheme_of(card) != KAGGLE15 or rule.source != "label":
         raise ModelError(
-            f"{path}: the model does not predict {SCHEME.name} landmarks in labelled boxes; prepare"
-            " the records as described in data_prep/formats/kaggle.py"
+            f"{path}: the model does not predict {KAGGLE15.name} landmarks in labelled boxes;"
+            " prepare the records as described in data_prep/formats/kaggle.py"
         )
     box = face_box(np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]]), rule)
     graph = open_backend(path, backend)
 
     def run(picture) -> np.ndarray:
         relative = graph(crop(picture, box, rule.size_px, rule.padding))
-        return to_absolute(relative, box).ravel().clip(0, SIDE_PX)
+        return to_absolute(relative, box).ravel().clip(0, PICTURE_PX)
 
     return run
 
@@ -107,7 +108,7 @@ def predict(run, table: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     for _, before, pixels, cell in bar:
         image = before.decode(errors="replace").strip('" ')
         if image in wanted:
-            picture = grey_picture(pixels, cell.side_px, f"{table}: ImageId {image}")
+            picture = grey_picture(pixels, cell.width_px, f"{table}: ImageId {image}")
             locations[image] = run(picture)
     return locations
 

@@ -1,4 +1,4 @@
-"""The account of a preparation: shards, rejects, split, and what the manifest says about them."""
+"""The results of a preparation: shards, rejects.csv, split.csv, contact sheet and statistics."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +25,13 @@ SHEET_PICTURES, SHEET_COLUMNS = 40, 8
 
 @dataclass
 class SideAccount:
-    """What is known of one side's records so far.
+    """Statistics of the records of one side of the split so far.
 
-    complete:            records whose landmarks are all known
-    sources, sheet:      the first faces, which are random ones: where they are, and their records
-    shape:               mean and spread of the known box-relative landmarks
+    complete: number of records whose landmarks are all known
+    groups:   the groups of its faces
+    sources:  the first faces, on which the detector is measured; the order of faces is random
+    sheet:    the first records, for the contact sheet
+    shape:    mean and spread of the known landmarks, relative to the face box
     """
 
     complete: int = 0
@@ -39,7 +41,7 @@ class SideAccount:
     shape: ShapeStatistics = field(default_factory=ShapeStatistics)
 
     def enter(self, source: FaceSource, cropped: Cropped, detector_pictures: int):
-        """Take one of the side's faces."""
+        """Add one face."""
         self.groups.add(source.group)
         self.complete += bool(cropped.mask.all())
         self.shape.add(cropped.relative, cropped.mask)
@@ -50,24 +52,24 @@ class SideAccount:
 
 
 class Ledger:
-    """Takes the cropped faces in order: shards, rejects, counts, what the manifest needs.
+    """Receives the cropped faces in order, writes their records, and collects the statistics.
 
-    `writers` take each side's records, as `tfrecords.shards.ShardWriter` does.
+    `writers` is {side: writer of its records}, with the methods of `tfrecords.shards.ShardWriter`.
 
-    Contact sheet and mean shape are the train side's; a set to evaluate on has none, and they are
-    the test side's. The detector's boxes are measured on the train side alone.
+    Contact sheet and mean shape are those of the train side, or of the test side if the train side
+    is empty, as in a set for evaluation. The detector is measured only on the train side.
     """
 
     def __init__(self, folder: Path, config: PrepareConfig, writers: dict):
         self.folder, self.config, self.writers = folder, config, writers
         self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
         self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
-        self.content: dict[str, str] = {}  # picture's name: hash of the picture and its label
+        self.content: dict[str, str] = {}  # {name of a face: hash of its picture and label}
         self.sides = {side: SideAccount() for side in SIDES}
-        self._points: dict[tuple[str, bytes], str] = {}  # (photo, landmarks): the view's name
+        self._points: dict[tuple[str, bytes], str] = {}  # {(photo, hash of landmarks): name}
 
     def enter(self, source: FaceSource, result: Cropped | Reject):
-        """Take one face, in the order of the records."""
+        """Add the result for one face, in the order of the records."""
         if isinstance(result, Reject):
             self.rejects.append((source.name, result.reason, result.message))
             return
@@ -81,28 +83,28 @@ class Ledger:
 
     @property
     def shown(self) -> SideAccount:
-        """The side that contact sheet and mean shape are of."""
+        """The side whose contact sheet and mean shape are written."""
         return self.sides["train" if self.sides["train"].groups else "test"]
 
     def _check_views(self, source: FaceSource, cropped: Cropped):
-        """Two views of one photo show a turned head: their landmarks cannot be the same."""
+        """Raise InputError if two views of a photo, which show a turned head, share landmarks."""
         twin = self._points.setdefault((source.photo, cropped.points_hash), source.name)
         if twin != source.name:
             raise InputError(
-                f"{source.name} and {twin} are two views of one photo with identical landmarks:"
-                " these are the points of the unturned photo, and a network would learn the mean"
-                " face from them; use the files under landmarks/ of the official archive"
+                f"{source.name} and {twin} are two views of one photo with identical landmarks."
+                " These are the points of the unturned photo, from which a network would learn the"
+                " mean face. Use the files in landmarks/ of the official archive instead."
             )
 
     def check(self, pictures: int):
-        """Raise CheckError where too much was rejected or a side stays empty."""
+        """Raise CheckError if too many faces were rejected or a side that is needed is empty."""
         if len(self.rejects) > self.config.max_rejects * pictures:
             path = self.config.out.with_name(f"{self.config.out.name}-{REJECTS}")
             self._write_rejects(path)
             raise CheckError(
                 f"{len(self.rejects)} of {pictures} pictures cannot be used (--max-rejects allows"
-                f" {self.config.max_rejects:.0%}), the first: {self.rejects[0][2]};"
-                f" all are in {path}"
+                f" {self.config.max_rejects:.0%}); all are listed in {path}. The first:"
+                f" {self.rejects[0][2]}"
             )
         to_evaluate = self.config.test_share == 1 or self.config.split == "official"
         for side in ("test",) if to_evaluate else ("train", "test"):
@@ -110,12 +112,12 @@ class Ledger:
                 groups = sum(len(account.groups) for account in self.sides.values())
                 folders = ", ".join(map(str, self.config.data))
                 raise CheckError(
-                    f"{folders}: none of the {groups} groups of pictures falls on the"
-                    f" {side} side; add pictures, or change --split, --test-share or --seed"
+                    f"{folders}: none of the {groups} groups of pictures is on the {side} side of"
+                    " the split; add pictures, or change --split, --test-share or --seed"
                 )
 
     def close(self) -> dict:
-        """Finish shards, tables and contact sheet; return the sides for the manifest."""
+        """Finish shards, tables and contact sheet; return the sides' entries for the manifest."""
         self._write_rejects(self.folder / REJECTS)
         write_csv(self.folder / SPLIT, COLUMNS, self.split)
         scheme = self.config.landmark_scheme
@@ -134,7 +136,7 @@ class Ledger:
         }
 
     def shared_groups(self) -> int:
-        """How many groups stand on two sides: the proof that none does."""
+        """Return how many groups are on more than one side, which the manifest shows to be 0."""
         every = [group for account in self.sides.values() for group in account.groups]
         return len(every) - len(set(every))
 
@@ -143,7 +145,7 @@ class Ledger:
 
 
 def _drawn(record, scheme, config: PrepareConfig) -> np.ndarray:
-    """A record's stored picture with its box's landmarks in it."""
+    """Return the stored picture of a record with its landmarks drawn in."""
     picture = decode_picture(record.jpeg, record.name)
     size, stored = config.box.size_px, picture.shape[0]
     points = record.landmarks * size + (stored - size) / 2 - 0.5

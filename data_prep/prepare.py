@@ -1,9 +1,9 @@
-"""python -m data_prep.prepare --data 300W_LP P1/data --format 300w-lp p1 --out out/tfrecords
+"""senet-kp prepare --data 300W_LP P1/data --format 300w-lp p1 --out out/tfrecords
 
-Crops the faces of one or more data sets, normalises their landmarks to the face box and writes
-train, val and test shards with a manifest, a rejects file and a contact sheet. About 500 pictures
-of 450x450 a second on two cores. Exit codes: 0 done, 2 unusable arguments, 3 the data cannot be
-read, 5 too many rejects, 6 the result cannot be written.
+Crops the faces of one or more data sets, normalises their landmarks to the face box, and writes
+train, val and test shards with a manifest, a table of rejected pictures and a contact sheet.
+Processes about 500 pictures of 450x450 per second on two cores. Exit codes: 0 done, 2 unusable
+arguments, 3 the data cannot be read, 5 too many rejects, 6 the result cannot be written.
 """
 
 import sys
@@ -49,14 +49,18 @@ from senet_kp.tfrecords.shards import (
     shard_paths,
 )
 
-CHUNK = 64  # pictures a process takes at a time: 0.1 s of work, so that waiting does not show
+CHUNK = 64  # pictures per task of a process: 0.1 s of work, so that its overhead is negligible
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be prepared: the faces in the order of the records, and how they are cropped.
+    """What a preparation will do.
 
-    listing: a fingerprint of the source files
+    config:    the settings, with every format recognised
+    data_sets: the data sets and their faces
+    ordered:   all faces in the order of the records
+    rule:      how they are cropped
+    listing:   a fingerprint of the source files
     """
 
     config: PrepareConfig
@@ -67,7 +71,10 @@ class Plan:
 
 
 def prepare(config: PrepareConfig) -> dict:
-    """Write the record folder, or find it done already; return its manifest."""
+    """Write the record folder, unless it is up to date already; return its manifest.
+
+    Raises UserError, InputError, CheckError and OutputError.
+    """
     plan = plan_of(config)
     if done := finished(config.out, plan):
         return done
@@ -80,7 +87,7 @@ def prepare(config: PrepareConfig) -> dict:
 
 
 def plan_of(config: PrepareConfig) -> Plan:
-    """Check the settings and list the pictures, of which a survey is printed.
+    """Check the settings, find the faces and print a survey of them.
 
     Raises UserError and InputError.
     """
@@ -91,14 +98,17 @@ def plan_of(config: PrepareConfig) -> Plan:
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     scheme = config.landmark_scheme
-    rule = CropRule(config.box, config.context, config.jpeg_quality, config.points, scheme)
+    rule = CropRule(config.box, config.context, config.jpeg_quality, scheme)
     return Plan(config, data_sets, ordered, rule, _listing(data_sets))
 
 
 def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dict:
-    """Enter what became of the faces, in their order; write all that is no shard.
+    """Write the records and every other file of the record folder; return the manifest.
 
-    `writers` take each side's records. Returns the manifest; raises CheckError and InputError.
+    results: a Cropped or Reject for every face of the plan, in its order
+    writers: {side: writer of its records}, as in Ledger
+    pool:    worker processes that measure the detector
+    Raises CheckError and InputError.
     """
     ledger = Ledger(folder, plan.config, writers)
     bar = tqdm(plan.ordered, unit="picture", disable=None)
@@ -129,14 +139,14 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
         "mean_shape": ledger.shown.shape.mean(),
         "shape_spread": ledger.shown.shape.spread(),
         "detector_box": asdict(transform) if transform else None,
-        "sources": [data_set.account(points, ledger.content) for data_set in plan.data_sets],
+        "sources": [data_set.manifest_entry(points, ledger.content) for data_set in plan.data_sets],
         "versions": _versions(),
     }
     return manifest | {"records_sha256": records_hash(manifest)}
 
 
 def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
-    """How dlib's boxes lie to the face boxes of training pictures; None if it finds no face."""
+    """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face."""
     found = pool.map(partial(detected_pair, rule=rule), sources, chunksize=4)
     bar = tqdm(found, total=len(sources), unit="picture", desc="dlib", disable=None)
     pairs = [pair for pair in bar if pair is not None]
@@ -145,9 +155,9 @@ def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
 
 @contextmanager
 def worker_pool(processes: int):
-    """Worker processes that one Ctrl-C, or one error, ends at once.
+    """A pool of worker processes that end at once on Ctrl-C or an error.
 
-    They are spawned: forks of a process in which TensorFlow's threads run would hang.
+    They are spawned, because forks of a process with TensorFlow's threads would hang.
     """
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker)
     try:
@@ -157,12 +167,12 @@ def worker_pool(processes: int):
 
 
 def _start_worker():
-    signal(SIGINT, SIG_IGN)  # the parent answers Ctrl-C
+    signal(SIGINT, SIG_IGN)  # the parent process handles Ctrl-C
     cv2.setNumThreads(1)
 
 
 def _listing(data_sets: list[DataSet]) -> str:
-    """A fingerprint of the source folders that costs no reading: names, sizes, times."""
+    """Return a fingerprint of names, sizes and times of the source files, which are not read."""
 
     def line(path: Path):
         try:
@@ -179,7 +189,7 @@ def _listing(data_sets: list[DataSet]) -> str:
 
 
 def finished(out: Path, plan: Plan) -> dict | None:
-    """The manifest in `out`, if it and all beside it are as this plan would make them."""
+    """Return the manifest in `out` if the folder is complete and up to date with the plan."""
     try:
         manifest = read_manifest(out)
         for side in manifest["sides"]:
@@ -191,10 +201,10 @@ def finished(out: Path, plan: Plan) -> dict | None:
 
 
 def made_by(plan: Plan, manifest: dict, out) -> bool:
-    """Whether `out` has a manifest of these settings and these files, which is then said."""
+    """Return whether the manifest in `out` is of these settings and files; print so if it is."""
     same = manifest["settings"] == settings_of(plan.config)
     if same := same and manifest["listing"] == plan.listing:
-        print(f"{out}: holds these records already, nothing to do")
+        print(f"{out}: these records are up to date, nothing to do")
     return same
 
 
@@ -204,25 +214,25 @@ def _versions() -> dict:
 
 
 def report(out, manifest: dict):
-    """Say in a few lines what the folder `out` holds."""
+    """Print a few lines about the records in `out`."""
     sides = ", ".join(
         f"{side} {s['records']:,} of {s['groups']:,} groups"
         for side, s in manifest["sides"].items()
     )
     print(
         f"{out}: {sides}; {manifest['groups_on_two_sides']} groups on two sides;"
-        f" {manifest['rejects']} rejects ({REJECTS}); look at {out}/{CONTACT_SHEET}"
+        f" {manifest['rejects']} rejects ({REJECTS}); contact sheet {out}/{CONTACT_SHEET}"
     )
     if box := manifest["detector_box"]:
         print(
-            f"dlib found {box['found']} of {box['pictures']} faces; its box is shifted by"
-            f" ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f}"
-            f" to the face box, spread {np.round(box['spread'], 3).tolist()}"
+            f"dlib found {box['found']} of {box['pictures']} faces; the face box is its box shifted"
+            f" by ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f},"
+            f" with a spread of {np.round(box['spread'], 3).tolist()}"
         )
 
 
 def main():
-    config = tyro.cli(PrepareConfig, prog="python -m data_prep.prepare", description=__doc__)
+    config = tyro.cli(PrepareConfig, prog="senet-kp prepare", description=__doc__)
     prepare(config)
 
 

@@ -42,6 +42,14 @@ def assert_one_line_error(result, code: int, *words: str):
         assert str(word) in lines[0], lines[0]
 
 
+def assert_choices(result, flag: str, *choices: str):
+    """The command line refused the value of a flag with exit code 2 and listed the choices."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr and flag in result.stderr, result.stderr
+    for choice in choices:
+        assert f"'{choice}'" in result.stderr, result.stderr
+
+
 def face_points(centre, size_px: float, yaw_deg: float = 0.0, seed: int = 0) -> np.ndarray:
     """Return 68 plausible points [68, 2] in pixels: the mean head, rotated, with a little noise."""
     angle = np.radians(yaw_deg)

@@ -43,9 +43,9 @@ def make_kaggle(root, rows: int = 66):
 def wflw_points(centre, size_px: float, seed: int) -> np.ndarray:
     """98 distinct points [98, 2] whose mirror twins lie where the scheme has them."""
     rng = np.random.default_rng(5)
-    flip, points = np.array(wflw.SCHEME.flip), rng.uniform(-0.5, 0.5, (98, 2))
+    flip, points = np.array(wflw.FORMAT.scheme.flip), rng.uniform(-0.5, 0.5, (98, 2))
     points = (points + points[flip] * (-1, 1)) / 2
-    corner, other = wflw.SCHEME.outer_eye_corners
+    corner, other = wflw.FORMAT.scheme.outer_eye_corners
     points[[corner, other]] = (-0.3, -0.2), (0.3, -0.2)
     noise = np.random.default_rng(seed).normal(0, 0.005, points.shape)
     return (points + noise) * size_px + centre

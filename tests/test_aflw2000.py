@@ -43,16 +43,16 @@ def faces(data, tmp_path_factory):
     return out
 
 
-def read(source, points="pt3d_68"):
+def read(source):
     given = source.label.read_bytes() if source.row is None else source.row
-    return aflw2000.read_label(source, given, points, aflw2000.SCHEME)
+    return aflw2000.FORMAT.read_label(source, given, aflw2000.FORMAT.scheme)
 
 
 # --- the format ---
 
 
 def test_points_and_pose_are_those_of_the_mat(data):
-    source = aflw2000.scan(data)[3]
+    source = aflw2000.FORMAT.scan(data)[3]
     label = read(source)
     np.testing.assert_allclose(label.landmarks, face_points((225, 230), 200, 45, seed=3))
     np.testing.assert_allclose(label.pose_deg, [np.degrees(0.1), 45, np.degrees(-0.2)])
@@ -65,24 +65,24 @@ def test_points_and_pose_are_those_of_the_mat(data):
 
 def test_corrected_points_go_by_the_order_of_names(data, tmp_path):
     for points in ("reannotated", f"reannotated={data / aflw2000.REANNOTATED}"):
-        source = aflw2000.scan(data, points=points)[3]
-        label = read(source, "reannotated")
+        source = aflw2000.FORMAT.scan(data, points=points)[3]
+        label = read(source)
         expected = face_points((225, 230), 200, 45, seed=3) + (0.5, 0)
         np.testing.assert_allclose(label.landmarks, expected, atol=1e-4)
         assert label.pose_deg[1] == pytest.approx(45)
     flat = np.load(data / aflw2000.REANNOTATED)[:, :2]
     np.save(tmp_path / "flat.npy", flat)
-    again = aflw2000.scan(data, points=f"reannotated={tmp_path / 'flat.npy'}")[3]
-    np.testing.assert_array_equal(read(again, "reannotated").landmarks, label.landmarks)
+    again = aflw2000.FORMAT.scan(data, points=f"reannotated={tmp_path / 'flat.npy'}")[3]
+    np.testing.assert_array_equal(read(again).landmarks, label.landmarks)
 
 
 def test_the_archive_may_lie_one_folder_deeper(data, tmp_path):
-    sources = aflw2000.scan(data.parent)
+    sources = aflw2000.FORMAT.scan(data.parent)
     assert sources[0].name == "AFLW2000/image00002.jpg" and sources[0].picture.is_file()
-    assert aflw2000.recognises(data.parent) and aflw2000.recognises(data)
-    assert not aflw2000.recognises(tmp_path)
-    with pytest.raises(InputError, match="no pictures found"):
-        aflw2000.scan(tmp_path)
+    assert aflw2000.FORMAT.recognises(data.parent) and aflw2000.FORMAT.recognises(data)
+    assert not aflw2000.FORMAT.recognises(tmp_path)
+    with pytest.raises(InputError, match="no labelled picture found"):
+        aflw2000.FORMAT.scan(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_the_archive_may_lie_one_folder_deeper(data, tmp_path):
         (np.zeros((8, 4, 68)), r"\(8, 4, 68\), not"),
         (np.zeros((8, 2, 21)), "not .n, 2 or 3, 68."),
         (np.zeros((7, 2, 68)), "7 faces for 8 pictures"),
-        (np.array([{}]), "no readable array"),
+        (np.array([{}]), "not a readable array"),
     ],
 )
 def test_corrected_points_that_do_not_fit_are_refused(data, tmp_path, values, words):
     if values is not None:
         np.save(tmp_path / "a.npy", values, allow_pickle=True)
     with pytest.raises(InputError, match=words) as caught:
-        aflw2000.scan(data, points=f"reannotated={tmp_path / 'a.npy'}")
+        aflw2000.FORMAT.scan(data, points=f"reannotated={tmp_path / 'a.npy'}")
     assert "a.npy" in str(caught.value)
 
 
@@ -122,15 +122,15 @@ def test_unusable_labels_have_a_reason(tmp_path, values, reason):
         mat.write_bytes(values)
     elif values:
         scipy.io.savemat(mat, values)
-    rule = CropRule(BoxRule(), 1.5, 95, "", aflw2000.SCHEME)
-    rejected = crop_record(aflw2000.scan(root)[0], rule)
+    rule = CropRule(BoxRule(), 1.5, 95, aflw2000.FORMAT.scheme)
+    rejected = crop_record(aflw2000.FORMAT.scan(root)[0], rule)
     assert rejected.reason == reason and "image00002.mat" in rejected.message
 
 
 def test_a_file_without_a_pose_costs_only_the_yaw(tmp_path):
     root = make_aflw2000(tmp_path / "data", (0,))
     scipy.io.savemat(root / "image00002.mat", {"pt3d_68": np.ones((3, 68))})
-    assert np.isnan(read(aflw2000.scan(root)[0]).pose_deg).all()
+    assert np.isnan(read(aflw2000.FORMAT.scan(root)[0]).pose_deg).all()
 
 
 # --- records to evaluate on ---
@@ -154,7 +154,7 @@ def test_the_manifest_says_which_points_they_are(data, faces, tmp_path):
     assert label_source(corrected) == "AFLW2000 reannotated"
     named = config(data, tmp_path / "2", points=f"reannotated={data / aflw2000.REANNOTATED}")
     assert prepare(named)["records_sha256"] == corrected["records_sha256"]
-    with pytest.raises(UserError, match="--points of aflw2000-3d is pt3d_68 or reannotated"):
+    with pytest.raises(UserError, match="--points of aflw2000-3d must be pt3d_68 or reannotated"):
         prepare(config(data, tmp_path / "3", points="pts_2d"))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import (
     REAL_DATA,
+    assert_choices,
     assert_one_line_error,
     face_points,
     make_picture,
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from senet_kp.data_prep.formats import imglab
+from senet_kp.data_prep.formats import FORMATS, imglab_xml
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
 from senet_kp.data_prep.imglab import WriterConfig, write_imglab
 from senet_kp.face.facebox import BoxRule
@@ -50,7 +51,7 @@ def write_xml(folder, *images, name="faces.xml"):
 
 
 def read(source, scheme=DLIB5):
-    return imglab.read_label(source, source.row, "imglab", scheme)
+    return imglab_xml.FORMAT.read_label(source, source.row, scheme)
 
 
 def write_tree(root, count=30):
@@ -61,7 +62,7 @@ def write_tree(root, count=30):
         for name, points in faces.items()
     }
     pictures = [(name, [((10, 20, 120, 120), label)]) for name, label in labels.items()]
-    text = "\n".join(imglab.format_imglab(pictures, 68, whole_pixels=False))
+    text = "\n".join(imglab_xml.format_imglab(pictures, 68, whole_pixels=False))
     (root / "faces.xml").write_text(text)
     return faces
 
@@ -71,27 +72,27 @@ def write_tree(root, count=30):
 
 def test_places_are_taken_as_they_are_and_the_boxs_edges_lie_half_a_pixel_outside(tmp_path):
     path = write_xml(tmp_path, image_xml("a/b.jpg", box_xml(FIVE)))
-    (source,) = imglab.scan(tmp_path)
+    (source,) = imglab_xml.FORMAT.scan(tmp_path)
     label = read(source)
     np.testing.assert_array_equal(label.landmarks, list(FIVE.values()))
     np.testing.assert_array_equal(label.box, [19.5, 9.5, 30, 40])
     assert label.mask.all() and np.isnan(label.pose_deg).all()
     assert (source.name, source.group, source.subset) == ("a/b.jpg", "a/b", "a")
     assert source.picture == tmp_path / "a" / "b.jpg" and source.label == path
-    assert imglab.scan(path) == [source]
+    assert imglab_xml.FORMAT.scan(path) == [source]
 
 
 def test_several_boxes_of_a_picture_are_faces_of_one_group(tmp_path):
     ignored = box_xml(FIVE, "top='1' left='1' width='9' height='9' ignore='1'")
     kept = box_xml(FIVE, "top='1' left='1' width='9' height='9' ignore='0' occluded='1'")
     write_xml(tmp_path, image_xml("b.jpg", box_xml(FIVE), ignored, kept), image_xml("c.jpg"))
-    sources = imglab.scan(tmp_path)
+    sources = imglab_xml.FORMAT.scan(tmp_path)
     assert [(s.name, s.group, s.subset) for s in sources] == [
         ("b.jpg", "b", "faces"),
         ("b.jpg#2", "b", "faces"),
     ]
     assert [s.tags for s in sources] == [(), ("occlusion",)]
-    survey = "\n".join(imglab.survey(tmp_path, sources))
+    survey = "\n".join(imglab_xml.FORMAT.survey(tmp_path, sources))
     assert "2 faces in 1 pictures of 1" in survey and "1 boxes are marked as ignored" in survey
     assert "1 pictures have no box and are left out, c.jpg" in survey
 
@@ -99,7 +100,7 @@ def test_several_boxes_of_a_picture_are_faces_of_one_group(tmp_path):
 def test_missing_parts_are_masked(tmp_path):
     parts = {name: place for name, place in FIVE.items() if name != "03"}
     write_xml(tmp_path, image_xml("a.jpg", box_xml(FIVE)), image_xml("b.jpg", box_xml(parts)))
-    label = read(imglab.scan(tmp_path)[1])
+    label = read(imglab_xml.FORMAT.scan(tmp_path)[1])
     assert label.mask.tolist() == [True, True, True, False, True]
     np.testing.assert_array_equal(label.landmarks[3], [0, 0])
 
@@ -117,7 +118,7 @@ def test_missing_parts_are_masked(tmp_path):
     ],
 )
 def test_names_of_parts_number_the_points(names, numbers):
-    found = imglab.point_numbers(set(names))
+    found = imglab_xml.point_numbers(set(names))
     assert [found[name] for name in names] == numbers
 
 
@@ -129,7 +130,7 @@ def test_dlib_numbers_named_parts_in_the_same_order(tmp_path):
     found = dlib.shape_predictor(str(tmp_path / "o.dat"))(
         np.zeros((80, 80), np.uint8), dlib.rectangle(20, 10, 49, 49)
     )
-    order = sorted(points, key=lambda name: imglab.point_numbers(set(points))[name])
+    order = sorted(points, key=lambda name: imglab_xml.point_numbers(set(points))[name])
     assert [(p.x, p.y) for p in found.parts()] == [points[name] for name in order]
 
 
@@ -147,7 +148,7 @@ def test_dlib_numbers_named_parts_in_the_same_order(tmp_path):
 def test_unusable_boxes_have_a_reason(tmp_path, parts, attributes, reason, words):
     box = box_xml(parts, attributes) if attributes else box_xml(parts)
     write_xml(tmp_path, image_xml("a.jpg", box))
-    (source,) = imglab.scan(tmp_path)
+    (source,) = imglab_xml.FORMAT.scan(tmp_path)
     with pytest.raises(Rejected, match=words) as caught:
         read(source)
     assert caught.value.reason == reason and "faces.xml" in str(caught.value)
@@ -163,7 +164,7 @@ def test_unusable_boxes_have_a_reason(tmp_path, parts, attributes, reason, words
 )
 def test_a_box_without_an_area_is_none(tmp_path, attributes):
     write_xml(tmp_path, image_xml("a.jpg", box_xml(FIVE, attributes)))
-    assert read(imglab.scan(tmp_path)[0]).box is None
+    assert read(imglab_xml.FORMAT.scan(tmp_path)[0]).box is None
 
 
 BOMB = "<!DOCTYPE d [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><dataset><images/></dataset>"
@@ -187,19 +188,19 @@ def test_what_is_no_imglab_file_is_refused(tmp_path, text, words):
     path = tmp_path / "faces.xml"
     path.write_text(text)
     with pytest.raises(InputError, match=words) as caught:
-        imglab.scan(path)
+        imglab_xml.FORMAT.scan(path)
     assert str(path) in str(caught.value)
 
 
 def test_names_are_utf_8_whatever_the_declaration_says(tmp_path):
     write_xml(tmp_path, image_xml("größe & co.jpg", box_xml(FIVE)))
-    assert imglab.scan(tmp_path)[0].picture.name == "größe & co.jpg"
+    assert imglab_xml.FORMAT.scan(tmp_path)[0].picture.name == "größe & co.jpg"
 
 
 def test_places_of_pictures(tmp_path):
     names = ("a\\b.jpg", "../up/c.jpg", str(tmp_path / "d.jpg"), "134212_2.jpg")
     write_xml(tmp_path / "xml", *(image_xml(name, box_xml(FIVE)) for name in names))
-    found = {s.name: (s.picture, s.group) for s in imglab.scan(tmp_path / "xml")}
+    found = {s.name: (s.picture, s.group) for s in imglab_xml.FORMAT.scan(tmp_path / "xml")}
     assert found == {
         "a/b.jpg": (tmp_path / "xml/a/b.jpg", "a/b"),
         "../up/c.jpg": (tmp_path / "up/c.jpg", "up/c"),
@@ -211,18 +212,19 @@ def test_places_of_pictures(tmp_path):
 def test_mirrored_copies_are_off_by_default(tmp_path):
     files = ("helen/trainset/1_1.jpg", "helen/trainset/1_1_mirror.jpg")
     write_xml(tmp_path, *(image_xml(name, box_xml(FIVE)) for name in files))
-    sources = imglab.scan(tmp_path)
-    assert [s.name for s in sources] == [files[0]] and "non-commercial" in imglab.terms(sources)
-    assert "1 mirrored copies" in "\n".join(imglab.survey(tmp_path, sources))
-    assert {s.group for s in imglab.scan(tmp_path, flips=True)} == {"HELEN_1"}
+    sources = imglab_xml.FORMAT.scan(tmp_path)
+    assert [s.name for s in sources] == [files[0]]
+    assert "non-commercial" in imglab_xml.FORMAT.terms(sources)
+    assert "1 mirrored copies" in "\n".join(imglab_xml.FORMAT.survey(tmp_path, sources))
+    assert {s.group for s in imglab_xml.FORMAT.scan(tmp_path, flips=True)} == {"HELEN_1"}
 
 
 def test_two_files_that_label_one_picture_are_named(tmp_path):
     for name in ("all.xml", "train.xml"):
         write_xml(tmp_path, image_xml("a.jpg", box_xml(FIVE)), name=name)
     with pytest.raises(InputError, match="train.xml and .*all.xml both label a.jpg"):
-        imglab.scan(tmp_path)
-    assert len(imglab.scan(tmp_path / "all.xml")) == 1
+        imglab_xml.FORMAT.scan(tmp_path)
+    assert len(imglab_xml.FORMAT.scan(tmp_path / "all.xml")) == 1
 
 
 @pytest.mark.parametrize("names", [(), ("notes.xml",)])
@@ -230,9 +232,9 @@ def test_a_folder_without_imglab_files_is_named(tmp_path, names):
     for name in names:
         (tmp_path / name).write_text("<notes/>")
     with pytest.raises(InputError, match="no imglab file found; expected"):
-        imglab.scan(tmp_path)
+        imglab_xml.FORMAT.scan(tmp_path)
     with pytest.raises(InputError, match="no such file or folder"):
-        imglab.scan(tmp_path / "none")
+        imglab_xml.FORMAT.scan(tmp_path / "none")
 
 
 # --- the writer ---
@@ -245,9 +247,9 @@ def test_faces_come_back_to_a_thousandth_of_a_pixel(tmp_path_factory, points, ma
     mask[[0, 4]] = True  # the first and the last point are in a data set somewhere
     folder = tmp_path_factory.mktemp("xml")
     label = FaceLabel(points, mask, np.full(3, np.nan))
-    lines = list(imglab.format_imglab([("a'&<.jpg", [(box, label)])], 5, whole_pixels=False))
+    lines = list(imglab_xml.format_imglab([("a'&<.jpg", [(box, label)])], 5, whole_pixels=False))
     (folder / "a.xml").write_text("\n".join(lines))
-    (source,) = imglab.scan(folder)
+    (source,) = imglab_xml.FORMAT.scan(folder)
     back = read(source)
     assert source.picture.name == "a'&<.jpg" and (back.mask == mask).all()
     assert np.abs(back.landmarks[mask] - points[mask]).max() < 1e-3
@@ -257,7 +259,7 @@ def test_faces_come_back_to_a_thousandth_of_a_pixel(tmp_path_factory, points, ma
 def test_text_of_a_face():
     points, mask = np.array([[10.4, 20.5], [-0.6, 3]]), np.array([True, True])
     faces = [((4.5, 5.2, 10.6, 10.6), FaceLabel(points, mask, np.full(3, np.nan)))]
-    lines = list(imglab.format_imglab([("a.jpg", faces)], 2, whole_pixels=True))
+    lines = list(imglab_xml.format_imglab([("a.jpg", faces)], 2, whole_pixels=True))
     assert lines[3:8] == [
         '  <image file="a.jpg">',
         "    <box top='6' left='5' width='11' height='11'>",
@@ -266,7 +268,7 @@ def test_text_of_a_face():
         "    </box>",
     ]
     wide = FaceLabel(np.zeros((101, 2)), np.arange(101) == 7, np.full(3, np.nan))
-    lines = list(imglab.format_imglab([("a.jpg", [((0, 0, 9, 9), wide)])], 101, True))
+    lines = list(imglab_xml.format_imglab([("a.jpg", [((0, 0, 9, 9), wide)])], 101, True))
     assert lines[5].strip() == "<part name='007' x='0' y='0'/>"
 
 
@@ -298,7 +300,6 @@ def test_faces_that_cannot_be_used_are_left_out_and_counted(tmp_path, capsys):
     [
         ({"out": Path("faces.json")}, "ends in .xml"),
         ({"side": "test"}, "needs a folder of records"),
-        ({"format": "coco"}, "--format is auto or"),
         ({"scheme": "nine"}, "no landmark scheme"),
     ],
 )
@@ -308,13 +309,18 @@ def test_senseless_settings_are_refused(tmp_path, options, words):
         write_imglab(WriterConfig(tmp_path, **{"out": tmp_path / "o.xml"} | options))
 
 
+def test_an_unknown_format_is_refused_by_the_command_line(tmp_path):
+    result = run_module("-m", "data_prep.imglab", tmp_path, "--format", "coco")
+    assert_choices(result, "--format", "auto", *FORMATS)
+
+
 def test_names_that_dlib_cannot_read_are_refused(tmp_path):
     write_xml(tmp_path, image_xml("a & b.png", box_xml({f"{i:02d}": (i, i) for i in range(68)})))
     cv2.imwrite(str(tmp_path / "a & b.png"), np.zeros((80, 80, 3), np.uint8))
     with pytest.raises(UserError, match="a & b.png: dlib cannot read a name with"):
         write_imglab(WriterConfig(tmp_path, tmp_path / "o" / "o.xml"))
     exact = WriterConfig(tmp_path, tmp_path / "o" / "o.xml", whole_pixels=False)
-    assert write_imglab(exact) == 1 and imglab.scan(tmp_path / "o")[0].picture.exists()
+    assert write_imglab(exact) == 1 and imglab_xml.FORMAT.scan(tmp_path / "o")[0].picture.exists()
 
 
 # --- the way to records and to dlib ---
@@ -344,7 +350,7 @@ def test_crops_of_a_record_folder_keep_points_and_groups(tmp_path):
     out = tmp_path / "crops" / "faces.xml"
     assert write_imglab(WriterConfig(tmp_path / "records", out, whole_pixels=False)) == 30
     by_group = {record.group: record for record, _ in records.values()}
-    sources = imglab.scan(out)
+    sources = imglab_xml.FORMAT.scan(out)
     assert {f"faces/{group}" for group in by_group} == {s.group for s in sources}
     for source in sources:
         record, label = by_group[source.group.removeprefix("faces/")], read(source, IBUG68)
@@ -371,7 +377,7 @@ def test_dlib_trains_on_what_is_written(tmp_path):
     label = FaceLabel(points, np.arange(68) != 3, np.full(3, np.nan))
     whole = FaceLabel(points, np.ones(68, bool), np.full(3, np.nan))
     faces = [((20, 30, 100, 100), face) for face in (label, whole)]
-    (data / "f.xml").write_text("\n".join(imglab.format_imglab([("a.png", faces)], 68, False)))
+    (data / "f.xml").write_text("\n".join(imglab_xml.format_imglab([("a.png", faces)], 68, False)))
     result = run_module("-m", "data_prep.imglab", data, "--out", tmp_path / "o" / "faces.xml")
     assert result.returncode == 0 and "2 faces of 68 points" in result.stdout, result.stderr
     xml, dat = str(tmp_path / "o" / "faces.xml"), str(tmp_path / "o.dat")
@@ -387,12 +393,12 @@ def test_a_real_data_set_keeps_its_groups_through_the_file(tmp_path):
     from senet_kp.data_prep.formats import lp300w
 
     write_imglab(WriterConfig(REAL_DATA / "300W_LP", tmp_path / "lp.xml", whole_pixels=False))
-    sources = {s.picture.stem: s for s in imglab.scan(tmp_path)}
-    before = lp300w.scan(REAL_DATA / "300W_LP")
+    sources = {s.picture.stem: s for s in imglab_xml.FORMAT.scan(tmp_path)}
+    before = lp300w.FORMAT.scan(REAL_DATA / "300W_LP")
     assert len(sources) == len(before) == 1208
     assert all(sources[s.picture.stem].group == s.group for s in before)
     for source in before[:20]:
-        there = lp300w.read_label(source, source.label.read_bytes(), "pts_2d", IBUG68)
+        there = lp300w.FORMAT.read_label(source, source.label.read_bytes(), IBUG68)
         assert (
             np.abs(read(sources[source.picture.stem], IBUG68).landmarks - there.landmarks).max()
             < 1e-3

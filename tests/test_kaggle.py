@@ -50,14 +50,14 @@ def faces(data, tmp_path_factory):
 
 
 def read(source):
-    return kaggle.read_label(source, source.row, "kaggle", kaggle.SCHEME)
+    return kaggle.FORMAT.read_label(source, source.row, kaggle.FORMAT.scheme)
 
 
 # --- the format ---
 
 
 def test_points_of_a_row_are_known_or_missing(data):
-    whole, few = (read(source) for source in kaggle.scan(data)[:2])
+    whole, few = (read(source) for source in kaggle.FORMAT.scan(data)[:2])
     moved = np.random.default_rng(0).normal(0, 2, 2)
     np.testing.assert_allclose(whole.landmarks, KAGGLE_FACE + moved, atol=1e-6)
     assert whole.mask.all() and np.flatnonzero(few.mask).tolist() == FEW
@@ -66,10 +66,10 @@ def test_points_of_a_row_are_known_or_missing(data):
 
 
 def test_the_picture_is_its_cell_of_the_table(data):
-    source = kaggle.scan(data)[7]
+    source = kaggle.FORMAT.scan(data)[7]
     text = source.picture.read_bytes()[source.cell.offset :][: source.cell.length]
     assert text.decode() == kaggle_row(7)[-1]
-    picture = grey_picture(text, source.cell.side_px, "row 7")
+    picture = grey_picture(text, source.cell.width_px, "row 7")
     assert (
         picture.shape == (96, 96, 3)
         and " ".join(map(str, picture[..., 1].ravel())) == (kaggle_row(7)[-1])
@@ -81,7 +81,7 @@ def test_line_ends_and_quotes_do_not_matter(tmp_path, end, quote):
     row = kaggle_row(0)
     lines = [",".join((*kaggle.FEATURES, "Image")), ",".join([*row[:-1], quote + row[-1] + quote])]
     (tmp_path / kaggle.TABLE).write_bytes(("\ufeff" + end.join(lines) + end).encode())
-    (source,) = kaggle.scan(tmp_path)
+    (source,) = kaggle.FORMAT.scan(tmp_path)
     cell = source.cell
     assert source.picture.read_bytes()[cell.offset :][: cell.length].decode() == row[-1]
     assert read(source).mask.all()
@@ -90,15 +90,16 @@ def test_line_ends_and_quotes_do_not_matter(tmp_path, end, quote):
 def test_equal_pictures_are_one_group(tmp_path):
     again = [*kaggle_row(1)[:-1], kaggle_row(0)[-1]]
     write_table(tmp_path / kaggle.TABLE, [kaggle_row(0), kaggle_row(1), again])
-    first, other, twin = kaggle.scan(tmp_path)
+    first, other, twin = kaggle.FORMAT.scan(tmp_path)
     assert first.group == twin.group != other.group
     assert len({first.name, other.name, twin.name}) == 3
-    assert "3 pictures, 2 different" in kaggle.survey(tmp_path, [first, other, twin])[0]
+    survey = kaggle.FORMAT.survey(tmp_path, [first, other, twin])
+    assert "3 pictures, 2 of them different" in survey[0]
 
 
 def test_a_whole_picture_is_stored_as_it_is(data):
-    source = kaggle.scan(data)[0]
-    rule = CropRule(WHOLE, 1.0, 100, "", kaggle.SCHEME)
+    source = kaggle.FORMAT.scan(data)[0]
+    rule = CropRule(WHOLE, 1.0, 100, kaggle.FORMAT.scheme)
     cropped = crop_record(source, rule)
     np.testing.assert_allclose(cropped.relative * 96 - 0.5, read(source).landmarks, atol=1e-4)
 
@@ -126,7 +127,8 @@ def changed(column, value):
 )
 def test_unusable_rows_have_a_reason_and_are_named(tmp_path, row, reason):
     write_table(tmp_path / kaggle.TABLE, [kaggle_row(5), row])
-    rejected = crop_record(kaggle.scan(tmp_path)[1], CropRule(WHOLE, 1.0, 95, "", kaggle.SCHEME))
+    rule = CropRule(WHOLE, 1.0, 95, kaggle.FORMAT.scheme)
+    rejected = crop_record(kaggle.FORMAT.scan(tmp_path)[1], rule)
     assert rejected.reason == reason and "training.csv: training.csv#0002: " in rejected.message
 
 
@@ -148,12 +150,12 @@ def test_what_is_no_such_table_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / kaggle.TABLE).write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
-        kaggle.scan(tmp_path)
+        kaggle.FORMAT.scan(tmp_path)
     assert str(tmp_path / kaggle.TABLE) in str(caught.value)
 
 
 def test_only_its_own_table_is_recognised(data, tmp_path):
-    assert kaggle.recognises(data) and not kaggle.recognises(tmp_path)
+    assert kaggle.FORMAT.recognises(data) and not kaggle.FORMAT.recognises(tmp_path)
 
 
 def test_a_broken_number_is_no_picture():

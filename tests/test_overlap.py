@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import CropRule, crop_with_context, perceptual_hash
-from senet_kp.data_prep.formats.lp300w import read_label, scan
+from senet_kp.data_prep.formats.lp300w import FORMAT
 from senet_kp.data_prep.overlap import OverlapConfig, overlap, table
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.data_prep.sample_faces.identity import render_identity
@@ -44,7 +44,7 @@ from senet_kp.tfrecords.fingerprints import (
 )
 from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
 
-RULE = CropRule(BoxRule(), 1.5, 95, "pts_2d", IBUG68)
+RULE = CropRule(BoxRule(), 1.5, 95, IBUG68)
 BITS = HASH_SIDE**2
 
 
@@ -146,7 +146,7 @@ def test_300w_lps_copies_of_real_photos_are_found():
     """AFW at full size, with iBUG's own points, matches the 450 px copies in 300W-LP."""
     copies = {
         s.picture.stem.removeprefix("AFW_").removesuffix("_0"): s
-        for s in scan(REAL_DATA / "300W_LP")
+        for s in FORMAT.scan(REAL_DATA / "300W_LP")
         if s.subset == "AFW"
     }
     originals, known = {}, {}
@@ -154,7 +154,7 @@ def test_300w_lps_copies_of_real_photos_are_found():
         points = np.loadtxt(path.read_text().split("{")[1].split("}")[0].strip().splitlines()) - 1
         originals[path.stem] = check_hash(read_picture(path.with_suffix(".jpg")), points)
         source = copies[path.stem]
-        label = read_label(source, source.label.read_bytes(), "pts_2d", IBUG68)
+        label = FORMAT.read_label(source, source.label.read_bytes(), IBUG68)
         known[path.stem] = hash_of(read_picture(source.picture), label.landmarks)
     assert len(known) == 12
     for stem, original in originals.items():

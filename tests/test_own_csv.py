@@ -25,34 +25,35 @@ def write_table(root, *rows, header=HEADER, name="labels.csv", encoding="utf-8")
 
 
 def read(source, scheme=DLIB5):
-    return own_csv.read_label(source, source.row, "csv", scheme)
+    return own_csv.FORMAT.read_label(source, source.row, scheme)
 
 
 def test_coordinates_and_columns_are_taken_as_they_are(tmp_path):
     row = [*ROW, "Ann", "studio", 1.5, 2, 30, "40.5"]
     table = write_table(tmp_path, row, header=EVERY, encoding="utf-8-sig")
-    (source,) = own_csv.scan(tmp_path)
+    (source,) = own_csv.FORMAT.scan(tmp_path)
     label = read(source)
     np.testing.assert_array_equal(label.landmarks, np.arange(10).reshape(5, 2))
     np.testing.assert_array_equal(label.box, [1.5, 2, 30, 40.5])
     assert (source.name, source.group, source.subset) == ("a.jpg", "Ann", "studio")
     assert source.picture == tmp_path / "a.jpg" and source.label == table
     assert label.mask.all() and np.isnan(label.pose_deg).all()
-    assert own_csv.scan(table) == [source]
+    assert own_csv.FORMAT.scan(table) == [source]
 
 
 def test_columns_stand_in_any_order_and_others_are_named(tmp_path):
     header = [" Y0", "Notes", "X0", "Picture", "x1", "y1"]
     write_table(tmp_path, [2, "blurred", 1, "s/a.jpg", 3, 4], header=header)
-    sources = own_csv.scan(tmp_path)
+    sources = own_csv.FORMAT.scan(tmp_path)
     assert sources[0].row == b'[["1", "2", "3", "4"], ["", "", "", ""]]'
     assert (sources[0].group, sources[0].subset) == ("s/a", "s")
-    assert "labels.csv: not read: notes" in "\n".join(own_csv.survey(tmp_path, sources))
+    survey = "\n".join(own_csv.FORMAT.survey(tmp_path, sources))
+    assert "labels.csv: columns not read: notes" in survey
 
 
 def test_empty_cells_are_missing_points(tmp_path):
     write_table(tmp_path, ["a.jpg", 1, 2, "", " ", *range(6)])
-    label = read(own_csv.scan(tmp_path)[0])
+    label = read(own_csv.FORMAT.scan(tmp_path)[0])
     assert label.mask.tolist() == [True, False, True, True, True]
     np.testing.assert_array_equal(label.landmarks[:3], [[1, 2], [0, 0], [0, 1]])
     assert label.box is None
@@ -60,7 +61,7 @@ def test_empty_cells_are_missing_points(tmp_path):
 
 def test_rows_of_one_picture_are_its_faces(tmp_path):
     write_table(tmp_path, ROW, ["./a.jpg", *range(1, 11)], ["134212_2.jpg", *range(10)], [])
-    found = [(s.name, s.group, s.subset) for s in own_csv.scan(tmp_path)]
+    found = [(s.name, s.group, s.subset) for s in own_csv.FORMAT.scan(tmp_path)]
     assert found == [
         ("134212_2.jpg", "134212", "labels"),
         ("a.jpg", "a", "labels"),
@@ -72,7 +73,7 @@ def test_every_table_with_the_header_is_read(tmp_path):
     write_table(tmp_path, ROW)
     write_table(tmp_path, ["b.jpg", *range(10)], name="more.csv")
     write_table(tmp_path, [1, 2], header=["picture", "price"], name="shop.csv")
-    assert [(s.name, s.subset) for s in own_csv.scan(tmp_path)] == [
+    assert [(s.name, s.subset) for s in own_csv.FORMAT.scan(tmp_path)] == [
         ("a.jpg", "labels"),
         ("b.jpg", "more"),
     ]
@@ -81,10 +82,10 @@ def test_every_table_with_the_header_is_read(tmp_path):
 @pytest.mark.parametrize(
     "row, header, reason, words",
     [
-        (ROW[:-1], HEADER, "column-count", "not as many columns"),
-        ([*ROW, 1], HEADER, "column-count", "not as many columns"),
-        ([*ROW[:-1], "Ann"], [*HEADER, "group"], "column-count", "not as many columns"),
-        (ROW[:-2], HEADER[:-2], "point-count", "4 points, not the 5 of dlib5.*JSON file"),
+        (ROW[:-1], HEADER, "column-count", "another number of columns"),
+        ([*ROW, 1], HEADER, "column-count", "another number of columns"),
+        ([*ROW[:-1], "Ann"], [*HEADER, "group"], "column-count", "another number of columns"),
+        (ROW[:-2], HEADER[:-2], "point-count", "4 points, but the scheme dlib5 has 5.*JSON file"),
         ([*ROW, 1], [*HEADER, "x5"], None, ""),
         ([*ROW, 1, 2], [*HEADER, "x5", "y5"], "point-count", "6 points"),
         (["a.jpg", "left", *range(9)], HEADER, "not-numbers", "left"),
@@ -98,7 +99,7 @@ def test_every_table_with_the_header_is_read(tmp_path):
 )
 def test_unusable_rows_have_a_reason(tmp_path, row, header, reason, words):
     write_table(tmp_path, row, header=header)
-    (source,) = own_csv.scan(tmp_path)
+    (source,) = own_csv.FORMAT.scan(tmp_path)
     if reason is None:
         assert read(source).mask.all() and read(source).box is None
         return
@@ -113,16 +114,16 @@ def test_unusable_rows_have_a_reason(tmp_path, row, header, reason, words):
         (None, "no table found; expected"),
         ("", "no table found"),
         ("a,b\n1,2\n", "no table found"),
-        ("picture,x0,y0\n", "holds no picture"),
-        ("picture,x0,y0\n,,\n", "holds no picture"),
-        ("picture,x0,y0,X0\na,1,2,3\n", "two columns are named x0"),
+        ("picture,x0,y0\n", "contains no picture"),
+        ("picture,x0,y0\n,,\n", "contains no picture"),
+        ("picture,x0,y0,X0\na,1,2,3\n", "two columns have the name x0"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / "labels.csv").write_text(content)
     with pytest.raises(InputError, match=words) as caught:
-        own_csv.scan(tmp_path)
+        own_csv.FORMAT.scan(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
+from conftest import REAL_DATA, assert_choices, face_points, make_picture, run_module
 
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import FORMATS, p1
@@ -58,8 +58,8 @@ def config(data, out, **options):
 
 
 def test_coordinates_are_taken_as_they_are(data):
-    source = p1.scan(data)[0]
-    label = p1.read_label(source, source.row, "p1", p1.SCHEME)
+    source = p1.FORMAT.scan(data)[0]
+    label = p1.FORMAT.read_label(source, source.row, p1.FORMAT.scheme)
     name, *values = rows_of(data)[0]
     assert source.name == f"training/{name}" and source.picture.exists()
     np.testing.assert_array_equal(label.landmarks.ravel(), np.array(values, float))
@@ -89,7 +89,7 @@ def test_landmarks_of_the_records_lead_back_to_the_row(data, tmp_path):
 )
 def test_group_is_the_person_and_each_frame_a_photo(tmp_path, name, group):
     write_table(tmp_path, [[name, *range(136)]])
-    source = p1.scan(tmp_path)[0]
+    source = p1.FORMAT.scan(tmp_path)[0]
     assert (source.group, source.photo, source.subset) == (group, f"training/{name}", "P1")
 
 
@@ -106,9 +106,9 @@ def test_group_is_the_person_and_each_frame_a_photo(tmp_path, name, group):
 )
 def test_unusable_rows_have_a_reason(tmp_path, row, reason):
     write_table(tmp_path, [["A_00.jpg", *row]])
-    source = p1.scan(tmp_path)[0]
+    source = p1.FORMAT.scan(tmp_path)[0]
     with pytest.raises(Rejected, match=r"the row of A_00\.jpg") as caught:
-        p1.read_label(source, source.row, "p1", p1.SCHEME)
+        p1.FORMAT.read_label(source, source.row, p1.FORMAT.scheme)
     assert caught.value.reason == reason
 
 
@@ -128,10 +128,10 @@ def test_bad_rows_and_missing_pictures_are_set_aside(data, tmp_path):
 
 
 def test_pictures_without_a_row_are_counted(data):
-    assert "no row" not in "\n".join(p1.survey(data, p1.scan(data)))
+    assert "no row" not in "\n".join(p1.FORMAT.survey(data, p1.FORMAT.scan(data)))
     rows = rows_of(data)
     write_table(data, rows[2:])
-    survey = "\n".join(p1.survey(data, p1.scan(data)))
+    survey = "\n".join(p1.FORMAT.survey(data, p1.FORMAT.scan(data)))
     assert "78 pictures of 20 people" in survey and "2 pictures in training/ have no row" in survey
     assert rows[0][0] in survey
 
@@ -143,29 +143,29 @@ def test_pictures_without_a_row_are_counted(data):
         (b"", "empty"),
         (b"a,b,c\n1,2,3\n", "3 columns, not 137"),
         (b"\n", "0 columns"),
-        (b"\xff\xfe\x00", "no csv file"),
+        (b"\xff\xfe\x00", "not a csv file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        ((",".join(HEADER) + "\n\n").encode(), "holds no picture"),
-        (2 * (",".join(HEADER) + "\na.jpg\n").encode() + b"a.jpg\n", "twice"),
+        ((",".join(HEADER) + "\n\n").encode(), "contains no picture"),
+        (2 * (",".join(HEADER) + "\na.jpg\n").encode() + b"a.jpg\n", "two rows for a.jpg"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / p1.TABLE).write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
-        p1.scan(tmp_path)
+        p1.FORMAT.scan(tmp_path)
     assert str(tmp_path / p1.TABLE) in str(caught.value)
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
 def test_the_real_table():
-    sources = p1.scan(REAL_DATA / "P1_Facial_Keypoints" / "data")
+    sources = p1.FORMAT.scan(REAL_DATA / "P1_Facial_Keypoints" / "data")
     assert len(sources) == 3462 and len({source.group for source in sources}) == 347
     landmarks = np.array(
-        [p1.read_label(source, source.row, "p1", p1.SCHEME).landmarks for source in sources]
+        [p1.FORMAT.read_label(source, source.row, p1.FORMAT.scheme).landmarks for source in sources]
     )
     assert landmarks.shape == (3462, 68, 2) and (landmarks == np.round(landmarks)).all()
-    corners = landmarks[:, list(p1.SCHEME.outer_eye_corners), 0]
+    corners = landmarks[:, list(p1.FORMAT.scheme.outer_eye_corners), 0]
     assert (corners[:, 0] < corners[:, 1]).all()  # point 36 is at the picture's left
 
 
@@ -225,7 +225,7 @@ def test_as_many_formats_as_folders(tree, tmp_path, folders, formats):
 
 
 def test_different_landmarks_do_not_mix(tree, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(FORMATS["p1"], "SCHEME", replace(p1.SCHEME, name="other68"))
+    monkeypatch.setattr(FORMATS["p1"], "scheme", replace(p1.FORMAT.scheme, name="other68"))
     with pytest.raises(UserError, match="different landmarks.*other68"):
         prepare(config([tree, data], tmp_path / "out", format=("300w-lp", "p1")))
 
@@ -235,4 +235,5 @@ def test_the_command_line_takes_several(tree, data, tmp_path):
     result = run_module(*command, "--format", "300w-lp", "p1", "--detector-pictures", "0")
     assert result.returncode == 0, result.stderr
     assert "96 pictures" in result.stdout and "80 pictures of 20 people" in result.stdout
-    assert_one_line_error(run_module(*command, "--format", "300w-lp", "coco"), 2, "coco", "p1")
+    result = run_module(*command, "--format", "300w-lp", "coco")
+    assert_choices(result, "--format", "auto", *FORMATS)

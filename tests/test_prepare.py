@@ -36,12 +36,12 @@ def label_of(root, stem="AFW_1000_1_0"):
     return root / "landmarks" / "AFW" / f"{stem}_pts.mat"
 
 
-def one(root, stem="AFW_1000_1_0"):
-    return next(s for s in lp300w.scan(root) if s.picture.stem == stem)
+def one(root, stem="AFW_1000_1_0", points="pts_2d"):
+    return next(s for s in lp300w.FORMAT.scan(root, points=points) if s.picture.stem == stem)
 
 
-def read(source, points="pts_2d"):
-    return lp300w.read_label(source, source.label.read_bytes(), points, lp300w.SCHEME)
+def read(source):
+    return lp300w.FORMAT.read_label(source, source.label.read_bytes(), lp300w.FORMAT.scheme)
 
 
 # --- the format ---
@@ -52,7 +52,7 @@ def test_points_are_moved_from_matlabs_first_pixel_to_zero(tree):
     label = read(one(tree))
     np.testing.assert_allclose(label.landmarks, stored["pts_2d"] - 1)
     assert label.mask.all()
-    np.testing.assert_allclose(read(one(tree), "pts_3d").landmarks, stored["pts_3d"] - 1)
+    np.testing.assert_allclose(read(one(tree, points="pts_3d")).landmarks, stored["pts_3d"] - 1)
     assert read(one(tree, "AFW_1000_1_1")).pose_deg[1] == pytest.approx(20, abs=1e-4)
 
 
@@ -63,7 +63,7 @@ def test_own_points_serve_for_pose_index_0_alone(copy):
     with pytest.raises(Rejected, match="points of the unturned photo") as caught:
         read(one(copy, "AFW_1000_1_1"))
     assert caught.value.reason == "no-landmarks"
-    survey = "\n".join(lp300w.survey(copy, lp300w.scan(copy)))
+    survey = "\n".join(lp300w.FORMAT.survey(copy, lp300w.FORMAT.scan(copy)))
     assert "landmarks/AFW is missing" in survey and "official archive: 5,207" in survey
 
 
@@ -112,19 +112,19 @@ def test_group_is_the_photo(tmp_path, name, group):
     folder = tmp_path / name.split("_")[0]
     folder.mkdir()
     (folder / f"{name}.jpg").touch()
-    assert lp300w.scan(tmp_path)[0].group == group
+    assert lp300w.FORMAT.scan(tmp_path)[0].group == group
 
 
 def test_flipped_twins_are_off_by_default_and_in_the_same_group(copy):
     shutil.copytree(copy / "AFW", copy / "AFW_Flip")
-    assert {s.subset for s in lp300w.scan(copy)} == {"AFW"}
-    both = lp300w.scan(copy, flips=True)
+    assert {s.subset for s in lp300w.FORMAT.scan(copy)} == {"AFW"}
+    both = lp300w.FORMAT.scan(copy, flips=True)
     assert len(both) == 192 and len({s.group for s in both}) == 48
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
 def test_genuine_file_of_the_archive():
-    source = next(s for s in lp300w.scan(REAL_DATA / "300W_LP") if s.subset == "IBUG")
+    source = next(s for s in lp300w.FORMAT.scan(REAL_DATA / "300W_LP") if s.subset == "IBUG")
     label = read(source)
     assert label.landmarks.shape == (68, 2) and np.isfinite(label.landmarks).all()
     np.testing.assert_allclose(label.pose_deg, [-7.58, -44.01, 3.21], atol=0.01)
@@ -169,7 +169,7 @@ def test_sides_share_no_group_and_records_lead_back_to_the_source(tree, records)
     for side in SIDES:
         for record in read_records(records, manifest, side):
             assert groups.setdefault(record.group, side) == side
-            source = next(s for s in lp300w.scan(tree) if s.name == record.name)
+            source = next(s for s in lp300w.FORMAT.scan(tree) if s.name == record.name)
             homogeneous = np.column_stack([record.landmarks, np.ones(68)])
             back = homogeneous @ record.affine.T
             assert np.abs(back - read(source).landmarks).max() < 1e-3
@@ -281,15 +281,15 @@ def test_too_many_of_them_end_the_run_and_keep_the_list(copy, tmp_path):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda root: None, ["no such folder"]),
-        (lambda root: root.mkdir(), ["no pictures found", "AFW/"]),
-        (lambda root: make_tree(root, 1), ["falls on the", "side"]),
+        (lambda root: None, ["no such file or folder"]),
+        (lambda root: root.mkdir(), ["no labelled picture found", "AFW/"]),
+        (lambda root: make_tree(root, 1), ["groups of pictures is on the", "side"]),
         (
             lambda root: (
                 root.mkdir(),
                 cv2.imwrite(f"{root}/a.jpg", np.zeros((9, 9, 3), np.uint8)),
             ),
-            ["holds pictures itself"],
+            ["contains pictures itself"],
         ),
     ],
 )

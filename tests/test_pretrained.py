@@ -93,10 +93,10 @@ def test_its_card_tells_the_truth_about_helens_test_side():
     card = read_card(PRETRAINED)
     settings, rule = card["training"]["records"]["settings"], box_rule(card)
     run, errors = OpenCVBackend(PRETRAINED.read_bytes()), []
-    for source in lp300w.scan(REAL_DATA / "300W_LP"):
+    for source in lp300w.FORMAT.scan(REAL_DATA / "300W_LP"):
         shares = settings["seed"], settings["test_share"], settings["val_share"]
         if source.subset == "HELEN" and side_of(source.group, *shares) == "test":
-            truth = lp300w.read_label(source, source.label.read_bytes(), "pts_2d", IBUG68).landmarks
+            truth = lp300w.FORMAT.read_label(source, source.label.read_bytes(), IBUG68).landmarks
             box = face_box(truth, rule)
             cut = crop(read_picture(source.picture), box, rule.size_px, rule.padding)
             errors.append(face_nme(run(cut), to_relative(truth, box)))

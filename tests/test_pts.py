@@ -34,7 +34,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def named(root, **options) -> dict[str, str]:
     """{name: label's name} of what a scan finds."""
-    return {s.name: s.label.name for s in pts.scan(root, **options)}
+    return {s.name: s.label.name for s in pts.FORMAT.scan(root, **options)}
 
 
 # --- the format ---
@@ -69,7 +69,7 @@ def test_headers_braces_and_comments_are_tolerated(text):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("n_points: 3\n{\n1 2\n3 4\n}", "n_points: 3, and holds 2"),
+        ("n_points: 3\n{\n1 2\n3 4\n}", "n_points: 3, but it has 2 points"),
         ("n_points: 2\n{\n1 2\n3 4", "before the closing brace"),
         ("{\n1 2\n3\n}", "'3', not x and y"),
         ("1 2 3\n", "not x and y"),
@@ -101,16 +101,16 @@ POINTS = np.arange(136.0).reshape(68, 2)
     ],
 )
 def test_unusable_labels_have_a_reason(tmp_path, data, reason, words):
-    (source,) = pts.scan(touch(tmp_path, "a.jpg", "a.pts"))
+    (source,) = pts.FORMAT.scan(touch(tmp_path, "a.jpg", "a.pts"))
     with pytest.raises(Rejected, match=words) as caught:
-        pts.read_label(source, data, "pts", IBUG68)
+        pts.FORMAT.read_label(source, data, IBUG68)
     assert caught.value.reason == reason and "a.pts" in str(caught.value)
 
 
 def test_other_schemes_take_their_own_count(tmp_path):
-    (source,) = pts.scan(touch(tmp_path, "a.jpg", "a.pts"))
+    (source,) = pts.FORMAT.scan(touch(tmp_path, "a.jpg", "a.pts"))
     data = b"\xef\xbb\xbf" + text_of(np.ones((98, 2)) * 3).encode()
-    label = pts.read_label(source, data, "pts", WFLW98)
+    label = pts.FORMAT.read_label(source, data, WFLW98)
     assert label.landmarks.shape == (98, 2) and (label.landmarks == 3).all() and label.mask.all()
 
 
@@ -120,47 +120,48 @@ def test_other_schemes_take_their_own_count(tmp_path):
 def test_pictures_of_any_suffix_are_paired_in_any_depth(tmp_path):
     touch(tmp_path, "a.jpg", "a.pts", "deep/er/b.PNG", "deep/er/b.PTS", ".hidden.jpg", "._a.pts")
     assert named(tmp_path) == {"a.jpg": "a.pts", "deep/er/b.PNG": "b.PTS"}
-    assert [s.subset for s in pts.scan(tmp_path)] == [tmp_path.name, "deep"]
+    assert [s.subset for s in pts.FORMAT.scan(tmp_path)] == [tmp_path.name, "deep"]
 
 
 def test_further_faces_of_a_picture_share_its_group(tmp_path):
     touch(tmp_path, "me.jpg", "me.pts", "me_2.pts", "me_3.pts", "me_1.pts")
     assert named(tmp_path) == {"me.jpg": "me.pts", "me.jpg#2": "me_2.pts", "me.jpg#3": "me_3.pts"}
-    assert {s.group for s in pts.scan(tmp_path)} == {"me"}
-    assert {s.picture for s in pts.scan(tmp_path)} == {tmp_path / "me.jpg"}
-    assert "me_1.pts for one" in "\n".join(pts.survey(tmp_path, pts.scan(tmp_path)))
+    assert {s.group for s in pts.FORMAT.scan(tmp_path)} == {"me"}
+    assert {s.picture for s in pts.FORMAT.scan(tmp_path)} == {tmp_path / "me.jpg"}
+    survey = "\n".join(pts.FORMAT.survey(tmp_path, pts.FORMAT.scan(tmp_path)))
+    assert "for example" in survey and survey.endswith("me_1.pts")
 
 
 def test_afw_names_have_a_picture_for_each_face(tmp_path):
     touch(tmp_path, "134212_1.jpg", "134212_1.pts", "134212_2.jpg", "134212_2.pts")
     assert named(tmp_path) == {"134212_1.jpg": "134212_1.pts", "134212_2.jpg": "134212_2.pts"}
-    assert {s.group for s in pts.scan(tmp_path)} == {"134212"}
+    assert {s.group for s in pts.FORMAT.scan(tmp_path)} == {"134212"}
 
 
 @pytest.mark.parametrize("frames", ["1", "1/annot", "1/frames", "1/images", "1/image"])
 def test_frames_of_a_clip_are_one_group(tmp_path, frames):
     touch(tmp_path, "1/annot/000001.pts", "1/annot/000002.pts", "1/vid.avi")
     touch(tmp_path, f"{frames}/000001.jpg", f"{frames}/000002.jpg")
-    sources = pts.scan(tmp_path)
+    sources = pts.FORMAT.scan(tmp_path)
     assert len(sources) == 2 and {(s.group, s.subset) for s in sources} == {("1", "1")}
 
 
 def test_frames_still_in_their_video_are_asked_for(tmp_path):
     touch(tmp_path, "1/annot/000001.pts", "1/vid.avi", "2/annot/000001.pts", "2/000001.jpg")
-    survey = "\n".join(pts.survey(tmp_path, pts.scan(tmp_path)))
+    survey = "\n".join(pts.FORMAT.survey(tmp_path, pts.FORMAT.scan(tmp_path)))
     assert "1 .pts files have no picture" in survey and "ffmpeg -i vid.avi annot/%06d.png" in survey
 
 
 def test_mirrored_copies_are_off_by_default_and_in_the_group_of_their_originals(tmp_path):
     touch(tmp_path, *(f"helen/trainset/12_1{end}" for end in (".jpg", ".pts")))
     touch(tmp_path, *(f"helen/trainset/12_1_mirror{end}" for end in (".jpg", ".pts")))
-    sources = pts.scan(tmp_path)
+    sources = pts.FORMAT.scan(tmp_path)
     assert [s.name for s in sources] == ["helen/trainset/12_1.jpg"]
-    assert "1 mirrored copies are left out" in "\n".join(pts.survey(tmp_path, sources))
-    both = pts.scan(tmp_path, flips=True)
+    assert "1 mirrored copies are left out" in "\n".join(pts.FORMAT.survey(tmp_path, sources))
+    both = pts.FORMAT.scan(tmp_path, flips=True)
     assert len(both) == 2 and {s.group for s in both} == {"HELEN_12"}
     assert len({s.photo for s in both}) == 2
-    assert "mirrored" not in "\n".join(pts.survey(tmp_path, both))
+    assert "mirrored" not in "\n".join(pts.FORMAT.survey(tmp_path, both))
 
 
 def test_survey_counts_by_subset_and_what_has_no_counterpart(tmp_path):
@@ -173,16 +174,16 @@ def test_survey_counts_by_subset_and_what_has_no_counterpart(tmp_path):
         "300W/02_Outdoor/outdoor_001.pts",
         "300W/02_Outdoor/outdoor_002.pts",
     )
-    sources = pts.scan(tmp_path / "300W")
-    survey = pts.survey(tmp_path / "300W", sources)
+    sources = pts.FORMAT.scan(tmp_path / "300W")
+    survey = pts.FORMAT.survey(tmp_path / "300W", sources)
     assert [line.split()[:3] for line in survey[:2]] == [
         ["01_Indoor", "1", "faces"],
         ["02_Outdoor", "1", "faces"],
     ]
     assert "1 pictures have no .pts file" in survey[2] and "indoor_002.png" in survey[2]
     assert "1 .pts files have no picture" in survey[3] and "outdoor_002.pts" in survey[3]
-    assert "non-commercial" in pts.terms(sources)
-    assert pts.terms(pts.scan(touch(tmp_path / "mine", "a.jpg", "a.pts"))) == ""
+    assert "non-commercial" in pts.FORMAT.terms(sources)
+    assert pts.FORMAT.terms(pts.FORMAT.scan(touch(tmp_path / "mine", "a.jpg", "a.pts"))) == ""
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_photo_of_300w_has_the_group_that_300w_lp_gives_it(tmp_path, root, nam
     assert group_of(root, PurePosixPath(name)) == group
     subset = group.split("_")[0]
     stem = f"{group}_0" if subset == "LFPW" else f"{group}_1_0"
-    (source,) = lp300w.scan(touch(tmp_path, f"{subset}/{stem}.jpg"))
+    (source,) = lp300w.FORMAT.scan(touch(tmp_path, f"{subset}/{stem}.jpg"))
     assert source.group == group == group_of("any", PurePosixPath(f"x/{stem}.jpg"))
 
 
@@ -231,10 +232,10 @@ def test_group_of_other_pictures(name, group):
 )
 def test_unusable_folders_are_named(tmp_path, names, words):
     with pytest.raises(InputError, match=words) as caught:
-        pts.scan(touch(tmp_path, *names))
+        pts.FORMAT.scan(touch(tmp_path, *names))
     assert str(tmp_path) in str(caught.value)
-    with pytest.raises(InputError, match="no such folder"):
-        pts.scan(tmp_path / "none")
+    with pytest.raises(InputError, match="no such file or folder"):
+        pts.FORMAT.scan(tmp_path / "none")
 
 
 # --- the way to records ---
@@ -267,13 +268,13 @@ def test_points_of_another_scheme_end_the_run_with_its_name(tmp_path):
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
 def test_real_files_lie_where_300w_lp_puts_the_same_photos():
-    lp = {s.picture.stem: s for s in lp300w.scan(REAL_DATA / "300W_LP")}
-    sources = pts.scan(REAL_DATA / "300W_pts")
+    lp = {s.picture.stem: s for s in lp300w.FORMAT.scan(REAL_DATA / "300W_LP")}
+    sources = pts.FORMAT.scan(REAL_DATA / "300W_pts")
     assert len(sources) == 12 and len({s.group for s in sources}) == 8
     for source in sources[:4]:
-        points = pts.read_label(source, source.label.read_bytes(), "pts", IBUG68).landmarks
+        points = pts.FORMAT.read_label(source, source.label.read_bytes(), IBUG68).landmarks
         other = lp[f"AFW_{source.picture.stem}_0"]
-        there = lp300w.read_label(other, other.label.read_bytes(), "pts_2d", IBUG68).landmarks
+        there = lp300w.FORMAT.read_label(other, other.label.read_bytes(), IBUG68).landmarks
         matrix, off = _scale_and_shift(points, there)
         assert off < 0.01
         # And the pictures agree with that map of their points: both count pixels from 1. One

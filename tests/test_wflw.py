@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import assert_one_line_error, run_module
+from conftest import assert_choices, run_module
 from tables import make_wflw, wflw_line, wflw_points
 
 from senet_kp.data_prep.config import PrepareConfig
@@ -31,14 +31,14 @@ def list_of(root, part):
 
 
 def read(source):
-    return wflw.read_label(source, source.row, "wflw", wflw.SCHEME)
+    return wflw.FORMAT.read_label(source, source.row, wflw.FORMAT.scheme)
 
 
 # --- the format ---
 
 
 def test_a_line_is_a_face_with_its_box_and_attributes(data):
-    first, second = (s for s in wflw.scan(data) if s.picture.stem == "0_Event_0")
+    first, second = (s for s in wflw.FORMAT.scan(data) if s.picture.stem == "0_Event_0")
     assert first.name == "WFLW_images/0--Event/0_Event_0.jpg" and first.picture.is_file()
     assert second.name == f"{first.name}#2" and second.picture == first.picture
     assert first.group == second.group and first.photo != second.photo
@@ -53,14 +53,14 @@ def test_a_line_is_a_face_with_its_box_and_attributes(data):
 @pytest.mark.parametrize("folder", wflw.FOLDERS)
 def test_the_lists_may_lie_in_any_of_the_usual_folders(tmp_path, folder):
     root = make_wflw(tmp_path / "data", photos=4, folder=folder)
-    assert len(wflw.scan(root)) == 5 and wflw.recognises(root)
+    assert len(wflw.FORMAT.scan(root)) == 5 and wflw.FORMAT.recognises(root)
     list_ = root / folder / wflw.LISTS["test"]
     list_.unlink()
-    assert {source.subset for source in wflw.scan(root)} == {"train"}
+    assert {source.subset for source in wflw.FORMAT.scan(root)} == {"train"}
 
 
 def test_the_survey_counts_faces_photos_and_attributes(data):
-    survey = "\n".join(wflw.survey(data, wflw.scan(data)))
+    survey = "\n".join(wflw.FORMAT.survey(data, wflw.FORMAT.scan(data)))
     assert "25 faces of 20 photos (official: 7,500)" in survey
     assert "13 faces of 10 photos (official: 2,500)" in survey
     assert "pose 8, expression 0, illumination 0, make-up 0, occlusion 23, blur 8" in survey
@@ -103,8 +103,8 @@ POINTS = wflw_points((90, 100), 100, 0)
 def test_unusable_lines_have_a_reason(data, tmp_path, line, reason):
     (tmp_path / wflw.LISTS["train"]).write_text(line + "\n")
     (tmp_path / wflw.PICTURES).symlink_to(data / wflw.PICTURES)
-    (source,) = wflw.scan(tmp_path)
-    rejected = crop_record(source, CropRule(BoxRule(), 1.5, 95, "", wflw.SCHEME))
+    (source,) = wflw.FORMAT.scan(tmp_path)
+    rejected = crop_record(source, CropRule(BoxRule(), 1.5, 95, wflw.FORMAT.scheme))
     assert rejected.reason == reason and rejected.message.count(str(source.picture)) == 1
 
 
@@ -113,9 +113,9 @@ def test_unusable_lines_have_a_reason(data, tmp_path, line, reason):
     [
         (None, "expected WFLW_images/"),
         (b"", "empty"),
-        (b"\n\n", "no face in it"),
+        (b"\n\n", "contains no face"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        (b"\xff\xfe\x00", "no text file"),
+        (b"\xff\xfe\x00", "not a text file"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path, content, words):
@@ -123,15 +123,15 @@ def test_what_is_no_list_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / wflw.LISTS["train"]).write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
-        wflw.scan(tmp_path)
+        wflw.FORMAT.scan(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_lists_without_pictures_are_refused(tmp_path):
     (tmp_path / wflw.LISTS["train"]).write_text("a.jpg\n")
-    assert not wflw.recognises(tmp_path)
+    assert not wflw.FORMAT.recognises(tmp_path)
     with pytest.raises(InputError, match="expected WFLW_images/"):
-        wflw.scan(tmp_path)
+        wflw.FORMAT.scan(tmp_path)
 
 
 # --- the records ---
@@ -152,7 +152,7 @@ def test_tags_and_groups_reach_the_records(data, tmp_path):
 def test_boxes_of_the_list_serve_where_asked_for(data, tmp_path):
     box = BoxRule(source="label", scale=1.0)
     manifest = prepare(config(data, tmp_path / "out", box=box))
-    sources = {source.name: source for source in wflw.scan(data)}
+    sources = {source.name: source for source in wflw.FORMAT.scan(data)}
     for record in read_records(tmp_path / "out", manifest, "test"):
         x, y, w, h = read(sources[record.name]).box
         side = max(w, h)
@@ -197,7 +197,8 @@ def test_a_photo_in_both_lists_is_named(tmp_path):
     line = wflw_line(wflw_points((90, 100), 100, 3), [0] * 6, "1--Event/1_Event_1.jpg")
     with open(list_of(root, "test"), "a") as file:
         file.write(line + "\n")
-    with pytest.raises(InputError, match=r"1_Event_1\.jpg: stands in the official train and test"):
+    words = r"1_Event_1\.jpg: is in both the official train and the official test list"
+    with pytest.raises(InputError, match=words):
         prepare(config(root, tmp_path / "out", split="official"))
     manifest = prepare(config(root, tmp_path / "out", test_share=0.5))
     assert manifest["groups_on_two_sides"] == 0
@@ -218,4 +219,4 @@ def test_no_official_split_is_an_error(tree, data, tmp_path):
         "--out",
         tmp_path / "out",
     )
-    assert_one_line_error(result, 2, "--split is hash or official")
+    assert_choices(result, "--split", "hash", "official")

@@ -1,22 +1,18 @@
-"""The formats on disk, by the name that `--format` takes.
+"""The data-set formats that preparation reads: {name, as `--format` takes it: Format}.
 
-Each is a module with NAME, SCHEME, LABELS (the points to choose from, the usual ones first),
-EXPECTS (in words, what lies in its folder), recognises(root), scan(root, flips, points),
-survey(root, sources), terms(sources) and
-read_label(source, data, points, scheme). SCHEME is what its labels hold unless `--scheme` says
-otherwise.
+Every module of this package that defines `FORMAT` adds a format. They are sorted by name; which
+format a folder is recognised as does not depend on the order.
 """
 
-from senet_kp.data_prep.formats import aflw2000, imglab, kaggle, lp300w, own_csv, p1, pts, wflw
+from importlib import import_module
+from pkgutil import iter_modules
 
-READERS = (lp300w, p1, pts, imglab, own_csv, kaggle, wflw, aflw2000)
-FORMATS = {reader.NAME: reader for reader in READERS}
-
-
-def labels_of(format: str, points: str) -> str:
-    """The points of a format that `--points` asks for; its usual ones where it has no such.
-
-    What stands behind "=" names the file that they are in.
-    """
-    labels, asked = FORMATS[format].LABELS, points.partition("=")[0]
-    return asked if asked in labels else labels[0]
+# Not __name__, because `python -m data_prep.formats` imports this file as data_prep.formats too.
+_PACKAGE = "senet_kp.data_prep.formats"
+_MODULES = [
+    import_module(f"{_PACKAGE}.{module.name}")
+    for module in iter_modules(__path__)
+    if module.name != "__main__"
+]
+_FORMATS = [module.FORMAT for module in _MODULES if hasattr(module, "FORMAT")]
+FORMATS = {format.name: format for format in sorted(_FORMATS, key=lambda format: format.name)}

@@ -1,4 +1,4 @@
-"""The small record that every format's reader yields, and what sets a sample aside."""
+"""What a format finds and reads: `FaceSource`, one face on disk, and `FaceLabel`, its landmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from senet_kp.face.scheme import LandmarkScheme
 
 
 class Rejected(Exception):
-    """A sample that cannot be used: a short reason code and a message for the rejects file."""
+    """A face cannot be used. `reason` is a short code for rejects.csv, such as "point-count"."""
 
     def __init__(self, reason: str, message: str):
         super().__init__(message)
@@ -19,30 +19,34 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Cell:
-    """Where a table holds a picture as text: side_px x side_px grey values with spaces between.
+    """The cell of a table that holds a square grey picture as text: values separated by spaces.
 
-    offset, length: of that text in the file, in bytes
+    offset, length: position of that text in the file, in bytes
+    width_px:       width and height of the picture
     """
 
     offset: int
     length: int
-    side_px: int
+    width_px: int
 
 
 @dataclass(frozen=True)
 class FaceSource:
-    """Where one face's picture and label are; found by a scan, without opening the picture.
+    """Where the picture and the label of one face are. A scan finds it without opening the picture.
 
-    name:     the picture's path relative to the data's root, unique in the record set;
-              `tfrecords.schema.face_name` for one of several faces
-    format:   which format's reader reads the label
-    row:      the label itself, where the label file is a table that the scan has read
+    name:     path of the picture relative to the data set's folder, unique among the records;
+              `tfrecords.schema.face_name` if a picture has several faces
+    format:   name of the Format that reads the label
+    picture:  the file that holds the picture
+    label:    the file that holds the label
+    photo:    the original photo and the face in it of which this is a view
+    group:    the photo or person; all faces of a group are on the same side of the split
+    subset:   the part of the data set that it belongs to
+    row:      the label itself, if the label file is a table, which the scan has read
+    variable: name of the array that holds the landmarks, if the label file has several
     cell:     where in the file `picture` the picture is, if that file is a table
-    photo:    which original photo and face this is a view of
-    group:    which photo or person it belongs to: a group stays on one side of the split
-    subset:   the part of the data set it comes from
-    official: "train" or "test", the part that its publishers put it in; None where they do not say
-    tags:     attributes by which it is scored too, such as "occlusion"
+    official: "train" or "test", as its publishers divide the data set; None if they do not
+    tags:     attributes for which evaluation reports scores of their own, such as "occlusion"
     """
 
     name: str
@@ -53,6 +57,7 @@ class FaceSource:
     group: str
     subset: str
     row: bytes | None = None
+    variable: str = ""
     cell: Cell | None = None
     official: str | None = None
     tags: tuple[str, ...] = ()
@@ -60,12 +65,12 @@ class FaceSource:
 
 @dataclass(frozen=True)
 class FaceLabel:
-    """What a label file says.
+    """The label of one face.
 
-    landmarks: [N, 2] float64, pixels of the picture, 0-based
-    mask:      [N] bool, which of them are known
-    pose_deg:  [3] pitch, yaw, roll in degrees, NaN where unknown
-    box:       [x, y, w, h] in pixels, where the data set gives one
+    landmarks: [N, 2] float64, pixels of the picture; the centre of the first pixel is 0
+    mask:      [N] bool, True where a landmark is known
+    pose_deg:  [3] pitch, yaw, roll in degrees; NaN if unknown
+    box:       [x, y, w, h] in pixels, if the data set has face boxes
     """
 
     landmarks: np.ndarray
@@ -74,40 +79,40 @@ class FaceLabel:
     box: np.ndarray | None = None
 
 
-def whole_points(points, where: str, count: int) -> np.ndarray:
-    """`points` as [count, 2] float64 of which all are known.
+def complete_points(points, where: str, count: int) -> np.ndarray:
+    """Return `points` as [count, 2] float64, all of them known.
 
-    Raises Rejected, naming `where`, for another number of them or values that are not finite.
+    Raises Rejected, naming `where`, if there is another number of points or a value is not finite.
     """
     points = np.asarray(points, np.float64)
     if points.shape != (count, 2):
         shape = "x".join(map(str, points.shape))
-        raise Rejected("point-count", f"{where} is {shape}, not {count} points")
+        raise Rejected("point-count", f"{where} has the shape {shape}, not {count}x2")
     if not np.isfinite(points).all():
-        raise Rejected("not-finite", f"{where} holds values that are not finite")
+        raise Rejected("not-finite", f"{where} contains values that are not finite")
     return points
 
 
 def checked_label(where: str, landmarks, mask, scheme: LandmarkScheme, box=None) -> FaceLabel:
-    """The label of landmarks [n, 2] in 0-based pixels, known where mask [n] says so.
+    """Return the label of landmarks [n, 2], 0-based pixels, which are known where mask [n] is True.
 
-    Raises Rejected, which names `where`, for another count than the scheme's and for known
-    landmarks that are not finite.
+    Raises Rejected, naming `where`, if their number is not that of the scheme or a known landmark
+    is not finite.
     """
     if len(landmarks) != scheme.count:
         raise wrong_count(where, len(landmarks), scheme)
     if not np.isfinite(landmarks[mask]).all():
-        raise Rejected("not-finite", f"{where} holds values that are not finite")
+        raise Rejected("not-finite", f"{where} contains values that are not finite")
     return FaceLabel(np.where(mask[:, None], landmarks, 0), mask, np.full(3, np.nan), box)
 
 
 def wrong_count(where: str, count: int, scheme: LandmarkScheme) -> Rejected:
-    """What to raise for a label of another number of points, with the schemes that have it."""
+    """Return the error for a label with another number of points; it lists schemes that fit."""
     fitting = [name for name, other in SCHEMES.items() if other.count == count]
     advice = " or ".join(f"--scheme {name}" for name in fitting) or (
-        "no scheme of that many is known by name: --scheme takes a JSON file of your own"
+        f"no built-in scheme has {count} points: pass your own JSON file with --scheme"
     )
     return Rejected(
         "point-count",
-        f"{where} holds {count} points, not the {scheme.count} of {scheme.name} ({advice})",
+        f"{where} has {count} points, but the scheme {scheme.name} has {scheme.count} ({advice})",
     )

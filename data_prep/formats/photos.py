@@ -1,15 +1,16 @@
-"""What the names of pictures say: the photo or clip they belong to, their part of the data set.
+"""Which photo, clip or person a picture belongs to, and which subset, according to its path.
 
-The group of a picture is its path below the data set's folder, without the suffix, but
+The group of a picture is its path below the data set's folder, without the suffix, except that
+these pictures have one group in common:
 
-    134212_1.jpg, 134212_2.jpg         faces of one photo, as AFW, HELEN and iBUG name them
-    image_003_1.jpg                    the same, as iBUG names them
-    AFW_134212_1_0.jpg                 views of one photo, as 300W-LP names them
+    134212_1.jpg, 134212_2.jpg         faces of one photo, in the naming of AFW, HELEN and iBUG
+    image_003_1.jpg                    the same, in another naming of iBUG
+    AFW_134212_1_0.jpg                 views of one photo, in the naming of 300W-LP
     <anything>_mirror.jpg              300-W's mirrored copy of <anything>.jpg
-    clip/annot/000001.jpg              frames of one clip, by 300-VW's layout: all digits
+    clip/annot/000001.jpg              frames of one clip, in the layout of 300-VW: digits only
 
-are one group each. In folders named afw, helen, ibug and lfpw the groups have 300W-LP's names, so
-that a photo which is in both data sets stays on one side of the split.
+In folders named afw, helen, ibug and lfpw the groups have the names of 300W-LP, so that a photo
+which is in both data sets stays on one side of the split.
 """
 
 import os
@@ -21,7 +22,7 @@ from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.tfrecords.schema import face_name
 
 MIRRORED = "_mirror"
-FRAME_FOLDERS = ("annot", "frames", "images", "image")  # below a clip's own, which names the group
+FRAME_FOLDERS = ("annot", "frames", "images", "image")  # in the folder of a clip, its group
 TERMS = "300-W's and 300-VW's pictures are for non-commercial research only"
 _SETS = ("afw", "helen", "ibug", "lfpw")
 _RESTRICTED = {*_SETS, "01_indoor", "02_outdoor", "300w", "300vw", "300vw_dataset_2015_12_14"}
@@ -34,7 +35,7 @@ _LFPW = re.compile(r"image_(?P<number>\d{4})")
 
 
 def is_mirrored(picture) -> bool:
-    """Whether a picture's name is that of a mirrored copy."""
+    """Return whether a picture has the name of one of 300-W's mirrored copies."""
     return Path(picture).stem.endswith(MIRRORED)
 
 
@@ -46,15 +47,15 @@ def face_source(
     *,
     number: int = 1,
     subset: str = "",
-    otherwise: str = "",
+    default_subset: str = "",
     group: str = "",
     row: bytes | None = None,
     tags: tuple[str, ...] = (),
 ) -> FaceSource:
-    """The n-th face of a picture, counted from 1.
+    """Return the FaceSource of face `number` (from 1) of a picture in the data set's folder `root`.
 
-    root: the data set's folder. group, subset: what the label says; else the picture's name says
-    the group, and its first folder below `root` is the subset, or `otherwise` where there is none.
+    Without `group`, the path of the picture determines the group. Without `subset`, it is the
+    first folder of that path, or `default_subset` for a picture directly in `root`.
     """
     relative = PurePosixPath(Path(os.path.relpath(picture, root)).as_posix())
     name = face_name(str(relative), number)
@@ -66,14 +67,14 @@ def face_source(
         label=label,
         photo=name,
         group=group or group_of(os.path.basename(os.path.abspath(root)), relative),
-        subset=subset or folder or otherwise,
+        subset=subset or folder or default_subset,
         row=row,
         tags=tags,
     )
 
 
 def group_of(root_name: str, picture: PurePosixPath) -> str:
-    """The group of a picture, by its path below the folder `root_name`."""
+    """Return the group of a picture, given its path below the folder named `root_name`."""
     stem = picture.stem.removesuffix(MIRRORED)
     folders = [name for name in picture.parts[:-1] if name not in ("..", "/")]
     if stem.isdigit():
@@ -87,7 +88,7 @@ def group_of(root_name: str, picture: PurePosixPath) -> str:
 
 
 def _official_photo(stem: str, folders: list[str]) -> str | None:
-    """300W-LP's name for the photo, if the picture is one of 300-W's or 300W-LP's."""
+    """Return 300W-LP's name of the photo if the picture is one of 300-W or 300W-LP."""
     for view in (pattern.fullmatch(stem) for pattern in _VIEWS):
         if view:
             return view["photo"]
@@ -99,7 +100,7 @@ def _official_photo(stem: str, folders: list[str]) -> str | None:
 
 
 def terms_of(sources: list[FaceSource]) -> str:
-    """What the pictures may be used for, where folders are named as 300-W's are; else empty."""
+    """Return the terms of use if folders have the names of 300-W's or 300-VW's; else ""."""
     names = {source.subset.lower() for source in sources}
     for source in sources:
         names.update(part.lower() for part in PurePosixPath(source.name).parts[:-1])
@@ -107,7 +108,7 @@ def terms_of(sources: list[FaceSource]) -> str:
 
 
 def counts_by_subset(sources: list[FaceSource]) -> list[str]:
-    """Lines of a survey: faces, pictures and groups of each subset."""
+    """Return a line for each subset with its numbers of faces, pictures and groups."""
     found = defaultdict(list)
     for source in sources:
         found[source.subset].append(source)
@@ -119,6 +120,6 @@ def counts_by_subset(sources: list[FaceSource]) -> list[str]:
 
 
 def left_out(paths, what: str) -> list[str]:
-    """The line of a survey that counts what is left out and names one; none for nothing."""
+    """Return a line with the number of `paths`, the reason `what`, and an example; [] if none."""
     paths = sorted(map(str, paths))
-    return [f"  {'':<10} {len(paths):,} {what}, {paths[0]} for one"] if paths else []
+    return [f"  {'':<10} {len(paths):,} {what}, for example {paths[0]}"] if paths else []

@@ -1,4 +1,4 @@
-"""Label files that are tables: reading their rows, and finding them in a folder."""
+"""Helpers for label files that are tables."""
 
 import csv
 from pathlib import Path
@@ -10,24 +10,18 @@ from senet_kp.face.pictures import damage
 from senet_kp.tfrecords.errors import InputError
 
 
-def files_in(root, suffix: str) -> list[Path]:
-    """`root` itself where it is a file, else the files of that suffix in it, sorted.
-
-    Raises InputError where there is no such file or folder.
-    """
-    root = Path(root)
+def files_in(root: Path, suffix: str) -> list[Path]:
+    """Return `root` if it is a file, or else the files in it with that suffix, sorted."""
     if root.is_file():
         return [root]
-    if not root.is_dir():
-        raise InputError(f"{root}: no such file or folder")
     found = root.glob(f"*{suffix}")
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def read_rows(table: Path, hint: str) -> list[list[str]]:
-    """A csv file's rows, the header first, without empty ones.
+    """Return the rows of a csv file, the header first, without empty rows.
 
-    Raises InputError for what is no table; `hint` says what to do about one that is not there.
+    Raises InputError if it cannot be read; if it does not exist, `hint` says what to do.
     """
     try:
         data = table.read_bytes()
@@ -38,12 +32,12 @@ def read_rows(table: Path, hint: str) -> list[list[str]]:
     try:
         header, *rows = list(csv.reader(data.decode("utf-8-sig").splitlines())) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: no csv file ({error})") from None
+        raise InputError(f"{table}: not a csv file ({error})") from None
     return [header, *(row for row in rows if any(row))]
 
 
 def numbers(where: str, cells: list[str]) -> np.ndarray:
-    """Text cells as float64 [n]; raises Rejected for what is no number."""
+    """Convert text cells to float64 [n]. Raises Rejected, naming `where`, if one is no number."""
     try:
         return np.array(cells, np.float64)
     except ValueError as error:

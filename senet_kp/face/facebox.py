@@ -7,13 +7,11 @@ at the relative coordinate (i + 0.5) / S, which makes mirroring a crop exactly u
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import cv2
 import numpy as np
 
-Source = Literal["landmarks", "label"]
-SOURCES = get_args(Source)
 BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 
@@ -21,7 +19,7 @@ BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 class BoxRule:
     """How the face box is drawn; stored in every manifest and model card."""
 
-    source: Source = "landmarks"
+    source: Literal["landmarks", "label"] = "landmarks"
     """draw the box around the landmarks, or around the face box of the data set's labels"""
     scale: float = 1.2
     """size of the box, as a multiple of the longer edge of that bounding box"""

@@ -1,8 +1,9 @@
-"""`--format auto`: what a folder is taken for."""
+"""`--format auto`: recognising the format of a folder."""
 
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import (
     REAL_DATA,
@@ -13,8 +14,15 @@ from conftest import (
 )
 
 from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.crop_record import CropRule, labelled_face
+from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats import FORMATS, p1
-from senet_kp.data_prep.recognise import detect, with_formats
+from senet_kp.data_prep.formats.face_sample import FaceLabel
+from senet_kp.data_prep.formats.format import Format
+from senet_kp.data_prep.formats.photos import face_source
+from senet_kp.data_prep.recognise import recognise, with_formats
+from senet_kp.face.facebox import BoxRule
+from senet_kp.face.known_schemes import IBUG68
 from senet_kp.tfrecords.errors import InputError, UserError
 
 
@@ -38,12 +46,52 @@ BESIDE = {"wflw": ("WFLW_images/a.jpg",), "aflw2000-3d": ("image00002.jpg",)}
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_each_format_is_recognised_by_its_own_reader_alone(tmp_path, name):
+def test_each_format_is_recognised_only_as_itself(tmp_path, name):
     file, *text = MAKE[name]
     write(tmp_path / file, *text)
     for beside in BESIDE.get(name, ()):
         write(tmp_path / beside)
-    assert detect(tmp_path) == name
+    assert recognise(tmp_path) == name
+
+
+class Tiny(Format):
+    """As little as a format can define: every .jpg is a face whose points are all at 7, 7."""
+
+    name, expects = "tiny", ".jpg files"
+
+    def recognises(self, root):
+        return any(root.glob("*.jpg"))
+
+    def find_faces(self, root):
+        return [face_source(self.name, root, path, path) for path in sorted(root.glob("*.jpg"))]
+
+    def read_label(self, source, data, scheme):
+        points, known = np.full((scheme.count, 2), 7.0), np.ones(scheme.count, bool)
+        return FaceLabel(points, known, np.full(3, np.nan))
+
+
+def test_a_format_needs_only_three_methods(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "tiny", Tiny())
+    with pytest.raises(InputError, match=r"no labelled picture found; expected \.jpg files"):
+        FORMATS["tiny"].scan(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        write(tmp_path / name)
+    assert recognise(tmp_path) == "tiny"
+    (data_set,) = scan_all(PrepareConfig(data=(tmp_path,), format=("tiny",)))
+    assert [source.name for source in data_set.sources] == ["a.jpg", "b.jpg"]
+    assert "2 faces in 2 pictures" in data_set.survey()
+    entry = data_set.manifest_entry("pts_3d", {})
+    assert (entry["format"], entry["labels"], entry["terms"]) == ("tiny", "tiny", "")
+    _, label = labelled_face(data_set.sources[0], CropRule(BoxRule(), 1.5, 95, IBUG68))
+    assert label.landmarks.shape == (68, 2)
+
+
+def test_the_formats_are_printed_one_a_line():
+    result = run_module("-m", "data_prep.formats")
+    assert result.returncode == 0, result.stderr
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert lines == [[name, format.expects] for name, format in FORMATS.items()]
+    assert [name for name, _ in lines] == sorted(MAKE)
 
 
 @pytest.mark.parametrize("name", ["imglab", "csv"])
@@ -51,25 +99,25 @@ def test_a_label_file_stands_for_its_folder(tmp_path, name):
     file, text = MAKE[name]
     write(tmp_path / file, text)
     write(tmp_path / "a.pts")
-    assert detect(tmp_path / file) == name
+    assert recognise(tmp_path / file) == name
 
 
 def test_the_test_tree_is_300w_lp_with_and_without_its_landmarks_folder(tree, tmp_path):
-    assert detect(tree) == "300w-lp"
+    assert recognise(tree) == "300w-lp"
     copy = shutil.copytree(tree, tmp_path / "data")
     shutil.rmtree(copy / "landmarks")
-    assert detect(copy) == "300w-lp"
+    assert recognise(copy) == "300w-lp"
 
 
-def test_several_formats_in_one_folder_are_asked_about(tmp_path):
+def test_several_formats_in_one_folder_are_an_error(tmp_path):
     for name in ("pts", "imglab"):
         file, *text = MAKE[name]
         write(tmp_path / file, *text)
-    with pytest.raises(InputError, match="say with --format") as caught:
-        detect(tmp_path)
+    with pytest.raises(InputError, match="choose one with --format") as caught:
+        recognise(tmp_path)
     message = str(caught.value)
     assert str(tmp_path) in message and "300w-lp" not in message
-    assert all(f"{name}: {FORMATS[name].EXPECTS}" in message for name in ("pts", "imglab"))
+    assert all(f"{name}: {FORMATS[name].expects}" in message for name in ("pts", "imglab"))
 
 
 @pytest.mark.parametrize(
@@ -83,36 +131,36 @@ def test_several_formats_in_one_folder_are_asked_about(tmp_path):
         {".hidden/a.pts": ""},
     ],
 )
-def test_an_unknown_folder_is_told_what_every_format_expects(tmp_path, files):
+def test_the_error_for_an_unknown_folder_lists_what_every_format_expects(tmp_path, files):
     for name, text in files.items():
         write(tmp_path / name, text)
-    with pytest.raises(InputError, match="in none of the formats") as caught:
-        detect(tmp_path)
+    with pytest.raises(InputError, match="none of the supported formats") as caught:
+        recognise(tmp_path)
     assert str(tmp_path) in str(caught.value)
-    assert all(f"{name}: {f.EXPECTS}" in str(caught.value) for name, f in FORMATS.items())
+    assert all(f"{name}: {f.expects}" in str(caught.value) for name, f in FORMATS.items())
     with pytest.raises(InputError, match="no such file or folder"):
-        detect(tmp_path / "none")
+        recognise(tmp_path / "none")
 
 
-def test_only_auto_is_replaced_and_said(tmp_path, capsys):
+def test_only_auto_is_replaced_and_printed(tmp_path, capsys):
     for name in ("pts", "csv"):
         file, *text = MAKE[name]
         write(tmp_path / name / file, *text)
     config = PrepareConfig(data=(tmp_path / "pts", tmp_path / "csv"), format=("auto", "csv"))
     assert with_formats(config).format == ("pts", "csv")
     assert capsys.readouterr().out == (
-        f"{tmp_path / 'pts'}: taken for pts, because it holds {FORMATS['pts'].EXPECTS}\n"
+        f"{tmp_path / 'pts'}: recognised as pts ({FORMATS['pts'].expects})\n"
     )
     both = with_formats(PrepareConfig(data=config.data))  # one for all, each by itself
     assert both.format == ("pts", "csv")
 
 
-def test_different_landmarks_are_told_after_detection(tmp_path, monkeypatch):
+def test_different_landmarks_are_an_error_after_recognition(tmp_path, monkeypatch):
     for name in ("pts", "csv"):
         file, *text = MAKE[name]
         write(tmp_path / name / file, *text)
-    other = replace(FORMATS["csv"].SCHEME, name="other68")
-    monkeypatch.setattr(FORMATS["csv"], "SCHEME", other)
+    other = replace(FORMATS["csv"].scheme, name="other68")
+    monkeypatch.setattr(FORMATS["csv"], "scheme", other)
     with pytest.raises(UserError, match="different landmarks.*other68"):
         with_formats(PrepareConfig(data=(tmp_path / "pts", tmp_path / "csv")))
 
@@ -126,7 +174,7 @@ def test_preparation_needs_no_format(tmp_path):
     command = ("-m", "data_prep.prepare", "--out", tmp_path / "out", "--detector-pictures", "0")
     result = run_module(*command, "--data", data, "--processes", "1")
     assert result.returncode == 0, result.stderr
-    assert f"{data}: taken for pts, because it holds .pts files" in result.stdout
+    assert f"{data}: recognised as pts (.pts files" in result.stdout
     result = run_module(*command, "--data", data / "a" / "nothing")
     assert_one_line_error(result, 3, "no such file or folder")
 
@@ -141,4 +189,4 @@ def test_preparation_needs_no_format(tmp_path):
     ],
 )
 def test_real_folders(folder, name):
-    assert detect(REAL_DATA / folder) == name
+    assert recognise(REAL_DATA / folder) == name
