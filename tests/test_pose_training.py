@@ -1,4 +1,4 @@
-"""The head pose as an auxiliary target: its targets, its loss, and what it leaves untouched."""
+"""The head pose as an auxiliary target: targets, loss, and that the frozen graph is the same."""
 
 import csv
 import dataclasses
@@ -35,7 +35,7 @@ MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": N
 
 
 def test_targets_are_the_poses_of_the_augmented_points():
-    """Over flips, turns and boxes that stray; stretching, which is no turn, left out."""
+    """With flips, rotations and box jitter, but without stretching, which is no rotation."""
     augmenter = Augmenter(MANIFEST, 5, AugmentConfig(stretch=0.0, rotation_deg=20.0))
     targets = PoseTargets(augmenter)
     jpeg = cv2.imencode(".jpg", np.zeros((192, 192, 3), np.uint8))[1].tobytes()
@@ -57,7 +57,7 @@ def test_a_batch_holds_the_rotations_and_is_otherwise_the_same(records):
     turns = angle_between_deg(posed[4], still)
     assert posed[4].shape == (8, 3, 3) and 1 < turns.max() < 90
     np.testing.assert_allclose(np.linalg.det(posed[4]), 1, atol=1e-5)
-    # What a turn in the picture's plane leaves: how far the head looks away from the viewer.
+    # An in-plane rotation keeps this entry: the cosine of the angle to the camera's axis.
     np.testing.assert_allclose(posed[4][:, 2, 2], [r[2, 2] for r in still], atol=1e-6)
 
 
@@ -72,7 +72,7 @@ def _batch(records, manifest, poses):
 
 
 def test_without_any_pose_the_records_are_named(records, monkeypatch):
-    """Labels without a pose do with the 68 points, and only with those."""
+    """Labels without a pose are enough only with the 68 landmarks, from which it is estimated."""
     manifest = read_manifest(records)
     faces = [
         dataclasses.replace(record, pose=UNKNOWN)
@@ -99,7 +99,7 @@ def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
     assert all(np.isfinite(gradient).all() and not gradient[2].any() for gradient in values[2:])
 
 
-@pytest.mark.parametrize("net", POSED[1:])  # below, senet learns
+@pytest.mark.parametrize("net", POSED[1:])  # the tests below train senet
 def test_networks_that_can_learn_poses_return_features(net):
     with tf.Graph().as_default():
         features = build_network(net, tf.zeros([2, 64, 64, 3]), 68, False).features
@@ -116,7 +116,7 @@ def test_others_name_those_that_can(net):
 
 @pytest.fixture(scope="module")
 def posed(run, records, tmp_path_factory):
-    """Two steps with the head on the weights of a run without one."""
+    """A run of two steps with the pose head, from the weights of a run without one."""
     folder = tmp_path_factory.mktemp("posed") / "run"
     assert train(posed_config(records, folder, run)) == 0
     return folder
@@ -128,7 +128,7 @@ def posed_config(records, folder, before, **options):
     )
 
 
-def test_a_run_with_the_head_says_how_far_its_poses_are_off(posed):
+def test_a_run_with_the_head_logs_the_error_of_its_poses(posed):
     (row,) = rows(posed)
     logged = [
         value.simple_value
@@ -138,13 +138,13 @@ def test_a_run_with_the_head_says_how_far_its_poses_are_off(posed):
         if value.tag == "val/pose_deg"
     ]
     assert float(row["val_pose_deg"]) == pytest.approx(logged[0], abs=1e-3)
-    assert 1 < logged[0] < 40  # at first every head looks ahead; the labels' yaw is 0 or 20
+    assert 1 < logged[0] < 40  # the first poses are frontal; the labels' yaw is 0 or 20
 
 
 def test_it_starts_from_a_run_without_the_head_and_resumes_to_the_bit(
     posed, run, records, tmp_path
 ):
-    """After one step of the warm-up nothing has moved further than 1e-5, Adam's first rate."""
+    """After one step of the warm-up no weight has moved by more than 1e-5, Adam's first rate."""
     part = tmp_path / "run"
     assert train(posed_config(records, part, run, max_minutes=1e-4)) == 0
     assert checkpoint_prefix(part, "latest").endswith("ckpt-1")
@@ -174,13 +174,13 @@ def test_the_frozen_graph_is_the_same_with_and_without_it(posed, run, records):
     assert made[0] == made[1] and not any("pose" in name for name, *_ in made[0])
 
 
-def test_without_it_nothing_of_it_is_there(run):
+def test_a_run_without_it_has_no_trace_of_it(run):
     with open(run / "metrics.csv", newline="") as file:
         assert "val_pose_deg" not in next(csv.reader(file))
     assert not any(name.startswith("pose/") for name in variables(run))
 
 
-def test_a_run_that_is_older_than_the_setting_goes_on_without_it(tmp_path):
+def test_a_run_older_than_the_setting_resumes_without_it(tmp_path):
     old = {"schedule": "cosine", "steps": 9}
     RunFolder(tmp_path).open(old)
     with pytest.raises(UserError, match=r"pose_weight is None, not 0.1"):

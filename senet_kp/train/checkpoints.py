@@ -24,7 +24,7 @@ def read_settings(run: Path) -> dict:
         settings = json.loads((run / "config.json").read_text())
     except (OSError, ValueError):
         raise ModelError(
-            f"{run}: no training run here, config.json is missing or damaged; 'make train' makes one"
+            f"{run}: no training run here (config.json is missing or damaged); run 'make train'"
         ) from None
     if settings.get("net") not in NETWORKS:
         raise ModelError(
