@@ -1,4 +1,4 @@
-"""The head pose as an auxiliary target: targets, loss, and that the frozen graph is the same."""
+"""The head pose as an auxiliary task: its targets, its loss, and what it does not change."""
 
 import csv
 import dataclasses
@@ -35,7 +35,7 @@ MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": N
 
 
 def test_targets_are_the_poses_of_the_augmented_points():
-    """With flips, rotations and box jitter, but without stretching, which is no rotation."""
+    """With mirroring, rotation and box jitter; without stretching, which is not a rotation."""
     augmenter = Augmenter(MANIFEST, 5, AugmentConfig(stretch=0.0, rotation_deg=20.0))
     targets = PoseTargets(augmenter)
     jpeg = cv2.imencode(".jpg", np.zeros((192, 192, 3), np.uint8))[1].tobytes()
@@ -57,7 +57,7 @@ def test_a_batch_holds_the_rotations_and_is_otherwise_the_same(records):
     turns = angle_between_deg(posed[4], still)
     assert posed[4].shape == (8, 3, 3) and 1 < turns.max() < 90
     np.testing.assert_allclose(np.linalg.det(posed[4]), 1, atol=1e-5)
-    # An in-plane rotation keeps this entry: the cosine of the angle to the camera's axis.
+    # An in-plane rotation does not change how far the head looks away from the camera.
     np.testing.assert_allclose(posed[4][:, 2, 2], [r[2, 2] for r in still], atol=1e-6)
 
 
@@ -72,7 +72,7 @@ def _batch(records, manifest, poses):
 
 
 def test_without_any_pose_the_records_are_named(records, monkeypatch):
-    """Labels without a pose are enough only with the 68 landmarks, from which it is estimated."""
+    """Without a labelled pose, it is estimated from the 68 landmarks, and from no other scheme."""
     manifest = read_manifest(records)
     faces = [
         dataclasses.replace(record, pose=UNKNOWN)
@@ -116,7 +116,7 @@ def test_others_name_those_that_can(net):
 
 @pytest.fixture(scope="module")
 def posed(run, records, tmp_path_factory):
-    """A run of two steps with the pose head, from the weights of a run without one."""
+    """A run of two steps with the pose head, started from the weights of a run without it."""
     folder = tmp_path_factory.mktemp("posed") / "run"
     assert train(posed_config(records, folder, run)) == 0
     return folder
@@ -138,13 +138,13 @@ def test_a_run_with_the_head_logs_the_error_of_its_poses(posed):
         if value.tag == "val/pose_deg"
     ]
     assert float(row["val_pose_deg"]) == pytest.approx(logged[0], abs=1e-3)
-    assert 1 < logged[0] < 40  # the first poses are frontal; the labels' yaw is 0 or 20
+    assert 1 < logged[0] < 40  # initially every prediction is frontal; the labels' yaw is 0 or 20
 
 
 def test_it_starts_from_a_run_without_the_head_and_resumes_to_the_bit(
     posed, run, records, tmp_path
 ):
-    """After one step of the warm-up no weight has moved by more than 1e-5, Adam's first rate."""
+    """The first step of the warm-up moves no weight by more than 1e-5, its learning rate."""
     part = tmp_path / "run"
     assert train(posed_config(records, part, run, max_minutes=1e-4)) == 0
     assert checkpoint_prefix(part, "latest").endswith("ckpt-1")
