@@ -214,7 +214,7 @@ def test_two_workers_at_half_the_batch_do_what_one_does_at_the_whole(small, tmp_
     assert [row["images"] for row in rows(together)] == ["48"]
 
 
-def two_layers(image, outputs, is_training, options):
+def build_two_layers(image, outputs, is_training, options):
     """A network with batch norm whose graph is quickly made."""
     with slim.arg_scope(conv_scope(is_training, options)):
         net = slim.conv2d(image / 255, 8, 3, 2, scope="first")
@@ -223,12 +223,15 @@ def two_layers(image, outputs, is_training, options):
         return Outputs(slim.fully_connected(net, outputs, None, scope="points"))
 
 
+two_layers = Network(build_two_layers)
+
+
 def test_batch_norm_sees_half_a_batch_but_its_statistics_move_by_all_of_it(
     small, tmp_path, monkeypatch
 ):
     """The first layer's mean is that of the whole batch; what lies behind it is normalised with
     four pictures instead of eight, and misses how much the halves' means differ."""
-    monkeypatch.setitem(NETWORKS, "senet_classic", Network(two_layers))
+    monkeypatch.setitem(NETWORKS, "senet_classic", two_layers)
     alone, together = alone_and_together(small, tmp_path, learning_rate=1e-5)
     assert farthest(alone, together, "first/BatchNorm/moving_mean") < 1e-5
     assert 1e-5 < farthest(alone, together, "first/BatchNorm/moving_variance") < 0.1
@@ -237,7 +240,7 @@ def test_batch_norm_sees_half_a_batch_but_its_statistics_move_by_all_of_it(
 
 
 def test_gradients_that_are_not_finite_end_the_training_of_all(small, tmp_path, monkeypatch):
-    monkeypatch.setitem(NETWORKS, "senet_classic", Network(two_layers))
+    monkeypatch.setitem(NETWORKS, "senet_classic", two_layers)
     settings = cluster_config(small, tmp_path / "run", learning_rate=1e38, optimiser="momentum")
     results = train_in_threads(settings)
     assert results["ps"] == 0

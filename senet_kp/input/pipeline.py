@@ -53,7 +53,7 @@ def training_batch(
     seed: int,
     config: AugmentConfig,
     threads: int,
-    missing: Missing = "mask",
+    missing: str = "mask",
     poses: bool = False,
     share: tuple[int, int] = (0, 1),
 ):
