@@ -54,8 +54,7 @@ class TensorFlowBackend:
     COMES_FROM = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph, name="the graph", kind: str = "pb", threads: int = 0):
-        require_package("senet_kp.nets._tensorflow", "tensorflow", name)
-        tf1 = import_module("senet_kp.nets.tf1")
+        tf1 = require_package("senet_kp.nets.tf1", "tensorflow", name)
         tf = tf1.tf
         self._session = tf.Session(graph=tf.Graph(), config=tf1.session_config(threads))
         try:
@@ -102,8 +101,7 @@ class TFLiteBackend:
     COMES_FROM = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "tflite", threads: int = 0):
-        require_package("senet_kp.nets._tensorflow", "tensorflow", name)
-        tf1 = import_module("senet_kp.nets.tf1")
+        tf1 = require_package("senet_kp.nets.tf1", "tensorflow", name)
         try:
             with tf1.quiet():
                 self._interpreter = tf1.tf.lite.Interpreter(
