@@ -1,4 +1,4 @@
-"""The quick gradient of a convolution is TensorFlow's own."""
+"""The quick gradient of a convolution equals TensorFlow's own."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SHAPES = [(1, 1), (3, 3), (1, 3), (2, 2)]
 
 
 def gradients(image, kernel, weights, strides, padding, quick: bool):
-    """Both gradients of the sum of a convolution's squares times weights, and the ops made."""
+    """Both gradients of a weighted sum of a convolution's squares, and the types of all ops."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
         image, kernel = tf.constant(image), tf.constant(kernel)
         with quick_gradients() if quick else graph.name_scope(None):
@@ -39,7 +39,7 @@ def test_the_gradient_is_tensorflows(height, width, strides, padding):
 
 
 @pytest.mark.parametrize("net", NETWORKS)
-def test_networks_have_it_in_training_alone(net):
+def test_networks_use_it_only_in_training(net):
     marks = {}
     for is_training in (True, False):
         with tf.Graph().as_default() as graph:

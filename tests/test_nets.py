@@ -1,4 +1,4 @@
-"""inception, vgg16 and plain_cnn: sizes, grey, slim's trunk, standardised labels, the gate."""
+"""inception, vgg16 and plain_cnn: sizes, grey, slim's trunk, standardised labels, freezing."""
 
 import dataclasses
 import json
@@ -29,21 +29,21 @@ NETS = ("inception", "vgg16", "plain_cnn")
 
 @pytest.fixture(scope="module")
 def small_records(tree, tmp_path_factory):
-    """The tree's faces at 64 px."""
+    """The records of the tree's faces at 64 px."""
     out = tmp_path_factory.mktemp("small") / "tfrecords"
     prepare(PrepareConfig(data=(tree,), out=out, box=BoxRule(size_px=64), detector_pictures=0))
     return out
 
 
 def pictures(count, size_px, seed=0):
-    """[count, S, S, 3] uint8 of different brightness."""
+    """Random pictures [count, S, S, 3] uint8 of different brightness."""
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (count, size_px, size_px, 3))
     return (images / np.linspace(1, 3, count)[:, None, None, None]).astype(np.uint8)
 
 
 def make_lively(session, net, size_px, count):
-    """Put weights into the default graph that answer differently to every picture.
+    """Initialise the network in the default graph so that its output differs between pictures.
 
     Batch norm gets the statistics of random pictures, which an update with decay 0 leaves.
     """
@@ -59,11 +59,11 @@ def make_lively(session, net, size_px, count):
     session.run(tf.get_collection(BATCH_NORM_UPDATES))
     if net != "plain_cnn":
         last = next(v for v in tf.model_variables() if v.op.name == f"{net}/points/weights")
-        larger = 4 if net == "vgg16" else 30  # its sigmoid would be at its ends for all pictures
+        larger = 4 if net == "vgg16" else 30  # otherwise its sigmoid saturates
         last.load(larger * session.run(last), session)
 
 
-# --- what they are made of ---
+# --- layers ---
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -140,19 +140,19 @@ def test_frozen_graph_agrees_in_tensorflow_and_opencv(net, side_px, records, tmp
         prefix = saver.save(session, str(tmp_path / "ckpt"), 1)
     images = pictures(4, side_px)
     graph, trained = frozen_graph({"net": net, "average_decay": 0}, manifest, prefix, images)
-    assert np.ptp(trained, axis=0).max() * side_px > 1  # pixels: they look at the picture
+    assert np.ptp(trained, axis=0).max() * side_px > 1  # pixels: the output depends on the picture
     for backend in (TensorFlowBackend, OpenCVBackend):
         engine = backend(graph)
         points = np.array([engine(image) for image in images])
         assert np.abs(points - trained).max() * side_px < LIMIT_PX
 
 
-# --- the trunk that slim's checkpoint brings ---
+# --- the trunk from slim's checkpoint ---
 
 
 @pytest.fixture(scope="module")
 def slim_checkpoint(tmp_path_factory):
-    """vgg_16.ckpt in the old one-file format of the public one, without the two largest layers."""
+    """vgg_16.ckpt in the old one-file format of the public file, without the two largest layers."""
     path = tmp_path_factory.mktemp("slim") / "vgg_16.ckpt"
     with tf.Graph().as_default(), tf.Session() as session:
         slim.nets.vgg.vgg_16(tf.placeholder(tf.float32, [1, 224, 224, 3]))
@@ -206,7 +206,7 @@ def test_the_trunk_is_restored_and_stays_as_it_was_to_the_bit(vgg_run, slim_chec
     assert len(before["trunk_sha256"]) == 64
 
 
-def test_a_run_is_gone_on_with_and_its_trunk_trained_too(vgg_run, small_records, tmp_path, capsys):
+def test_training_from_a_run_can_train_its_trunk_too(vgg_run, small_records, tmp_path, capsys):
     options = {
         "net": "vgg16",
         "steps": 1,
@@ -222,7 +222,7 @@ def test_a_run_is_gone_on_with_and_its_trunk_trained_too(vgg_run, small_records,
         assert 0 < np.abs(new[name] - old[name]).max() < 2e-6  # one step of Adam
 
 
-def test_from_scratch_says_so_and_a_kept_trunk_too(
+def test_the_log_says_whether_the_trunk_is_trained_or_kept(
     small_records, slim_checkpoint, tmp_path, capsys
 ):
     options = {"net": "vgg16", "steps": 1, "batch_size": 2}
@@ -233,7 +233,7 @@ def test_from_scratch_says_so_and_a_kept_trunk_too(
     assert train(config(small_records, tmp_path / "kept", **options)) == 0
     out = capsys.readouterr().out
     assert f"the trunk comes from {slim_checkpoint} and is kept" in out
-    # The dense layer sees a single cell of 512 channels at 64 px.
+    # At 64 px the input of the dense layer is a single cell of 512 channels.
     assert f"{9 * 512 * 512 + 512 + 512 * 512 + 512 + 512 * 136 + 136:,} weights" in out
 
 
@@ -265,7 +265,7 @@ def test_standardised_points_come_back_by_hand():
 
 
 def test_the_loss_is_that_of_the_standardised_labels():
-    """A label of spread 0.002 counts as one of 0.01, so that no point outweighs all others."""
+    """A spread of 0.002 counts as 0.01, so that no landmark outweighs all others."""
     random = np.random.default_rng(0)
     mean, spread = random.uniform(0.3, 0.7, (5, 2)), random.uniform(0.02, 0.1, (5, 2))
     spread[3, 1] = 0.002
@@ -297,7 +297,7 @@ def test_the_checkpoint_holds_the_labels_mean_and_spread(small_records, tmp_path
     np.testing.assert_allclose(kept["plain_cnn/label_spread"], spread, atol=1e-6)
 
 
-def test_records_that_do_not_know_the_spread_are_refused(small_records, tmp_path):
+def test_records_without_the_labels_spread_are_refused(small_records, tmp_path):
     copy = shutil.copytree(small_records, tmp_path / "records")
     manifest = read_manifest(copy)
     del manifest["shape_spread"]

@@ -40,8 +40,10 @@ assert not tf.executing_eagerly() and slim.conv2d and tf.__version__
 
 
 def test_slim_still_needs_its_own_updates_collection():
-    """With the default collection slim imports a module that left Keras; if this test fails, the
-    project can go back to tf.GraphKeys.UPDATE_OPS."""
+    """With the default collection slim imports a module that Keras no longer has.
+
+    If this test fails, the project can use tf.GraphKeys.UPDATE_OPS again.
+    """
     image = tf.zeros([1, 8, 8, 3])
     with pytest.raises(Exception, match="tf_keras|legacy_tf_layers|keras"):
         slim.batch_norm(image)
@@ -148,7 +150,7 @@ def run_expectation(maps, offset_x, offset_y, is_training):
 
 @pytest.mark.parametrize("is_training", [True, False])
 def test_expectation_by_hand(is_training):
-    """Two cells of a 2x4 map share the first point 3 to 1; the second lies in one cell alone."""
+    """Two cells of a 2x4 map share the first landmark 3 to 1; one cell has all of the second."""
     maps = np.full((1, 2, 4, 2), -40.0, np.float32)
     maps[0, 0, 1, 0], maps[0, 1, 3, 0], maps[0, 1, 0, 1] = math.log(3), 0, 0
     offset_x, offset_y = np.zeros_like(maps), np.zeros_like(maps)
@@ -160,8 +162,8 @@ def test_expectation_by_hand(is_training):
 
 
 @pytest.mark.parametrize("is_training", [True, False])
-def test_votes_of_blocks_by_hand(is_training):
-    """A 2x4 map with a vote for each half: the left one holds 3 of 4 parts of the point."""
+def test_offsets_of_blocks_by_hand(is_training):
+    """A 2x4 map with an offset for each half; the left half has three quarters of the softmax."""
     maps = np.full((1, 2, 4, 1), -40.0, np.float32)
     maps[0, 0, 1, 0], maps[0, 1, 3, 0] = math.log(3), 0
     offset_x, offset_y = (np.float32(votes).reshape(1, 1, 2, 1) for votes in ([0.2, 1], [0, -0.4]))
@@ -172,7 +174,7 @@ def test_votes_of_blocks_by_hand(is_training):
 
 
 @pytest.mark.parametrize("block", [1, 2, 4])
-def test_expectation_is_the_same_in_training_and_in_use(block):
+def test_expectation_is_the_same_in_training_and_inference(block):
     random = np.random.default_rng(0)
     maps, x, y = (
         random.normal(0, scale, (3, side, side, 68)).astype(np.float32)
@@ -237,8 +239,8 @@ def test_pieces_of_a_loss_meet(name, joint):
 
 
 def test_map_loss_by_hand():
-    """Even maps cost log(cells) nats; the Gaussian itself is where the loss stands still."""
-    truth = np.array([[[0.3, 0.6], [1.2, 0.5], [0.5, 0.5]]], np.float32)  # the second lies outside
+    """Uniform maps cost log(cells) nats; at the Gaussian itself the gradient is 0."""
+    truth = np.array([[[0.3, 0.6], [1.2, 0.5], [0.5, 0.5]]], np.float32)  # the second is outside
     mask = np.array([[1, 1, 0]], np.float32)
     centres = (np.arange(8) + 0.5) / 8
     x, y = ((truth[0, 0, axis] - centres) * 8 for axis in (0, 1))

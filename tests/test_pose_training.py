@@ -100,7 +100,7 @@ def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
     assert all(np.isfinite(gradient).all() and not gradient[2].any() for gradient in values[2:])
 
 
-@pytest.mark.parametrize("net", POSED[1:])  # below, senet learns
+@pytest.mark.parametrize("net", POSED[1:])  # the tests below train senet
 def test_networks_that_can_learn_poses_return_features(net):
     with tf.Graph().as_default():
         features = build_network(net, tf.zeros([2, 64, 64, 3]), 68, False).features
@@ -129,7 +129,7 @@ def posed_config(records, folder, before, **options):
     )
 
 
-def test_a_run_with_the_head_says_how_far_its_poses_are_off(posed):
+def test_a_run_with_the_head_logs_the_error_of_its_poses(posed):
     (row,) = rows(posed)
     logged = [
         value.simple_value
@@ -175,13 +175,13 @@ def test_the_frozen_graph_is_the_same_with_and_without_it(posed, run, records):
     assert made[0] == made[1] and not any("pose" in name for name, *_ in made[0])
 
 
-def test_without_it_nothing_of_it_is_there(run):
+def test_a_run_without_it_has_no_trace_of_it(run):
     with open(run / "metrics.csv", newline="") as file:
         assert "val_pose_deg" not in next(csv.reader(file))
     assert not any(name.startswith("pose/") for name in variables(run))
 
 
-def test_a_run_that_is_older_than_the_setting_goes_on_without_it(tmp_path):
+def test_a_run_older_than_the_setting_resumes_without_it(tmp_path):
     old = {"schedule": "cosine", "steps": 9}
     RunFolder(tmp_path).open(old)
     with pytest.raises(UserError, match=r"pose_weight is None, not 0.1"):

@@ -1,4 +1,4 @@
-"""Learning rates by hand, and the optimisers and weight averages by what they do."""
+"""Learning-rate schedules, optimisers, weight averages, recipes and the choices of the flags."""
 
 import dataclasses
 import math
@@ -45,7 +45,7 @@ def rates(config, steps):
         return [float(session.run(rate, {step: number})) for number in steps]
 
 
-def test_cosine_falls_from_the_rate_to_nothing():
+def test_cosine_falls_from_the_rate_to_zero():
     seen = rates(config(), [0, 25, 50, 100])
     expected = [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.0]
     np.testing.assert_allclose(seen, expected, atol=1e-7)
@@ -60,14 +60,14 @@ def test_exponential_decay_is_continuous():
     )
 
 
-def test_warm_up_rises_in_a_line_into_the_schedule():
+def test_warm_up_rises_linearly_to_the_schedule():
     seen = rates(config(warmup_steps=10), [0, 4, 9, 50])
     whole = rates(config(), [0, 4, 9, 50])
     np.testing.assert_allclose(seen, np.array(whole) * [0.1, 0.5, 1, 1], rtol=1e-5)
 
 
 def test_plateau_waits_lowers_and_stops_at_the_floor():
-    """Patience 2: after two validations without a better one the rate halves, down to 0.03."""
+    """Patience 2: after two validations without improvement the rate halves, down to 0.03."""
     options = {
         "schedule": "plateau",
         "plateau_factor": 0.5,
@@ -106,7 +106,7 @@ def test_optimisers_take_their_steps(name, steps):
 
 
 def test_weight_average_by_hand():
-    """Young averages are quick: after k updates the decay is at most (1 + k) / (10 + k)."""
+    """New averages move quickly: after k updates the decay is at most (1 + k) / (10 + k)."""
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.get_variable("step", initializer=0)
         weight = tf.get_variable("weight", initializer=1.0)
@@ -159,7 +159,7 @@ def test_the_command_line_lists_choices_and_refuses_others(flag, choices, monkey
     assert all(f"'{choice}'" in message for choice in choices.split(","))
 
 
-def test_the_classic_recipe_is_the_missions():
+def test_the_recipe_of_senet_classic():
     classic = recipe("senet_classic")
     assert (classic.loss, classic.schedule, classic.optimiser) == ("mse", "exponential", "adam")
     assert (classic.learning_rate, classic.decay_rate, classic.decay_steps) == (1e-3, 0.98, 1000)
@@ -186,7 +186,7 @@ def test_the_command_line_starts_from_the_recipe_of_its_network(monkeypatch):
 
 
 def test_the_recipe_of_inception():
-    """Turns are clipped at 2.5 standard deviations: 6 degrees are at most 15."""
+    """Rotations are clipped at 2.5 standard deviations, so 6 degrees give at most 15."""
     net = recipe("inception")
     assert (net.optimiser, net.learning_rate, net.loss) == ("adam", 3e-3, "mse")
     assert (net.schedule, net.plateau_factor, net.plateau_patience, net.plateau_floor) == (
