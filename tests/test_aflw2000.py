@@ -1,4 +1,4 @@
-"""AFLW2000-3D: two sets of points, yaw bins, and records that are only to evaluate on."""
+"""AFLW2000-3D: its two annotations, yaw bins, and records that are only for evaluation."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def faces(data, tmp_path_factory):
-    """The folder's records, all to evaluate on."""
+    """The records of the folder, all on the test side."""
     out = tmp_path_factory.mktemp("aflw") / "records"
     prepare(config(data, out))
     return out

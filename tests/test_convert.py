@@ -1,4 +1,4 @@
-"""Files of other formats beside the frozen graph: what they are, which engine runs which."""
+"""The exported files: their content, the engines that run them, and their card entries."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def copied(model, folder):
 
 @pytest.fixture(scope="module")
 def entries(model, records, tmp_path_factory):
-    """{file: what the card says of it} and the folder of a graph with all its exports."""
+    """{file: its entry in the card}, and the folder of a graph with all its exports."""
     path = copied(model, tmp_path_factory.mktemp("exports"))
     found = convert(ConvertConfig(model=path, records=records, calibration_faces=16))
     return {entry["file"]: entry for entry in found}, path.parent
@@ -80,7 +80,7 @@ def test_the_card_lists_what_stands_beside_it(entries):
     assert sizes["senet-float16.tflite"] < 0.6 * sizes["senet-float32.tflite"]
     assert sizes["senet.pb"] < sizes["senet-saved-model"] < 1.1 * sizes["senet.pb"]
     assert entries["senet-int8.tflite"]["calibration"] == {"side": "train", "faces": 16}
-    assert entries["senet-int8.tflite"]["float32_ops"] == 20  # from the exponential on
+    assert entries["senet-int8.tflite"]["float32_ops"] == 20  # starting at the exponential
 
 
 def test_table_shows_distance_score_and_size(entries):
@@ -212,7 +212,7 @@ def test_a_file_without_its_card_is_refused(folder, tmp_path):
         read_card(tmp_path / "senet-saved-model")
 
 
-def test_a_file_that_strays_is_not_written(model, records, tmp_path, monkeypatch):
+def test_a_file_that_differs_too_much_is_not_written(model, records, tmp_path, monkeypatch):
     path = copied(model, tmp_path)
     (half,) = (export for export in EXPORTS if export.ending == "-float16.tflite")
     monkeypatch.setattr(convert_module, "EXPORTS", [replace(half, limit_px=1e-9)])

@@ -1,4 +1,4 @@
-"""Freezing and its gate, the card, evaluation."""
+"""Freezing a checkpoint, the export gate, the model card, and evaluation."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def variables(run):
 
 
 def save_variables(folder, values):
-    """A checkpoint like the training's, with these values."""
+    """Write a checkpoint with these variables, as a training does; return its prefix."""
     with tf.Graph().as_default(), tf.Session() as session:
         made = [tf.get_variable(name, initializer=value) for name, value in values.items()]
         session.run([v.initializer for v in made])
@@ -57,7 +57,7 @@ def test_frozen_graph_holds_inference_ops_and_the_two_names(model):
 
 
 def test_trained_tensorflow_and_opencv_agree_on_every_face(model, run, records, crops):
-    """Independent of the gate: the network in batches, with the averages by their names."""
+    """Without code of the gate: runs the network in batches on its averaged weights."""
     from senet_kp.nets import build_network
 
     with tf.Graph().as_default(), tf.Session() as session:
@@ -172,7 +172,7 @@ def test_frozen_graph_and_checkpoint_score_the_same(model, run, records):
 
 
 def make_crops(yaw_deg):
-    """Faces with a perfect label each; pose as given, NaN for unknown."""
+    """Three faces with a yaw of 5, 45 and 75 degrees, annotated with yaw_deg (NaN: unknown)."""
     from conftest import face_points
 
     landmarks = np.array([face_points((0.5, 0.5), 0.8, yaw) for yaw in (5, 45, 75)])

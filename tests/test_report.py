@@ -1,4 +1,4 @@
-"""The report as a whole: its numbers against evaluate, its page against them and in a browser."""
+"""The whole report: its numbers agree with evaluate, its page with its numbers; in a browser."""
 
 import json
 import re
@@ -60,7 +60,9 @@ def test_numbers_of_one_model_fit_each_other(numbers):
     model = numbers["models"][0]
     value = model["scores"]["all"]["nme"]["value"]
     assert np.mean(model["nmes"]) == pytest.approx(value)
-    assert np.mean(model["points"]) == pytest.approx(value)  # every point of every face is known
+    assert np.mean(model["points"]) == pytest.approx(
+        value
+    )  # all landmarks of all faces are annotated
     assert len(model["nmes"]) == len(numbers["faces"]["names"]) == numbers["conditions"]["faces"]
     boxes = model["boxes"]
     undisturbed = [boxes["nme_shift_x"][3], boxes["nme_shift_y"][3], boxes["nme_scale"][4]]
@@ -105,7 +107,7 @@ def test_the_same_input_gives_the_same_bytes(config, numbers, tmp_path):
         assert again.with_suffix(suffix).read_bytes() == config.out.with_suffix(suffix).read_bytes()
 
 
-def test_without_pictures_the_page_says_what_it_lacks(config, model, records, tmp_path):
+def test_without_pictures_the_page_states_what_is_missing(config, model, records, tmp_path):
     lean = ReportConfig(models=(model,), records=records, box_faces=2, out=tmp_path / "lean.html")
     numbers = write_report(lean)
     assert numbers["models"][0]["detected"] == {"note": NO_DATA}
@@ -119,7 +121,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Reader(HTMLParser):
-    """Checks nesting; collects ids, references, words, and how often each tag stands."""
+    """Checks that tags are nested correctly; collects ids, references, texts and tag counts."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -147,7 +149,7 @@ class Reader(HTMLParser):
         self.words.append(data)
 
 
-def test_the_page_is_whole_and_needs_nothing_else(html, numbers):
+def test_the_page_is_complete_and_needs_no_other_file(html, numbers):
     page = Reader(html)
     assert len(page.ids) == len(set(page.ids))
     local = {value[1:] for value in page.references if value.startswith("#")}
@@ -214,8 +216,8 @@ def test_names_cannot_break_the_page(numbers):
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-# What the browser makes of the page, told to a frame as wide as a phone: Chromium's own windows are
-# at least 500 px wide. The page itself has no script.
+# The page is loaded in a frame as wide as a phone, because the windows of Chromium are at least
+# 500 px wide. PROBE, added to the page, sends its measurements to the frame's document.
 FRAME = """<iframe src="page.html" width="390" height="3000" style="border: 0"></iframe>
 <script>addEventListener("message", e => { document.title = e.data; });</script>"""
 PROBE = """<script>addEventListener("load", () => {
@@ -245,19 +247,19 @@ def browse(path, *flags) -> str:
 
 
 def brightness(colour: str) -> float:
-    """Of "rgb(20, 23, 26)"."""
+    """The mean of the channels of a CSS colour such as "rgb(20, 23, 26)"."""
     return np.mean([int(value) for value in re.findall(r"\d+", colour)[:3]])
 
 
 @pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is on the PATH")
 @pytest.mark.parametrize("scheme, flag", [("light", 1), ("dark", 0)])
-def test_a_phone_shows_the_page_by_day_and_night(html, numbers, tmp_path, scheme, flag):
+def test_a_phone_shows_the_page_in_light_and_dark_mode(html, numbers, tmp_path, scheme, flag):
     page, frame, shot = (tmp_path / name for name in ("page.html", "frame.html", "page.png"))
     page.write_text(html.replace("</body>", PROBE))
     frame.write_text(FRAME)
     colours = f"--blink-settings=preferredColorScheme={flag}"
-    told = re.search("<title>(.*?)</title>", browse(frame, colours, "--dump-dom"))[1]
-    seen = json.loads(unescape(told))
+    title = re.search("<title>(.*?)</title>", browse(frame, colours, "--dump-dom"))[1]
+    seen = json.loads(unescape(title))
     assert seen["width"] == 390 >= seen["scroll"], "nothing but its tables scrolls sideways"
     assert [tag for tag, *_ in seen["shown"]].count("svg") == Reader(html).count["svg"]
     assert all(width > 100 and height > 100 for _, width, height in seen["shown"])
@@ -271,7 +273,7 @@ def test_a_phone_shows_the_page_by_day_and_night(html, numbers, tmp_path, scheme
     assert 0.02 < drawn.mean() < 0.6
 
 
-# --- what can go wrong ---
+# --- errors ---
 
 
 def report_error(code, *words, **changes):
