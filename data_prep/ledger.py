@@ -103,8 +103,8 @@ class Ledger:
             self._write_rejects(path)
             raise CheckError(
                 f"{len(self.rejects)} of {pictures} pictures cannot be used (--max-rejects allows"
-                f" {self.config.max_rejects:.0%}); all are listed in {path}. The first:"
-                f" {self.rejects[0][2]}"
+                f" {self.config.max_rejects:.0%}), the first: {self.rejects[0][2]};"
+                f" all are in {path}"
             )
         to_evaluate = self.config.test_share == 1 or self.config.split == "official"
         for side in ("test",) if to_evaluate else ("train", "test"):

@@ -139,10 +139,10 @@ def test_unusable_rows_have_a_reason_and_are_named(tmp_path, row, reason):
         (b"", "empty"),
         (b"a,b,c\n1,2,3\n", "3 columns, not 31"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        ((",".join(kaggle.FEATURES) + ",Image\n").encode(), "holds no picture"),
+        ((",".join(kaggle.FEATURES) + ",Image\n").encode(), "contains no picture"),
         (
             (",".join(kaggle.FEATURES[::-1]) + ",Image\n").encode(),
-            "'mouth_center_bottom_lip_y' where 'left_eye_center_x'",
+            "'mouth_center_bottom_lip_y' instead of 'left_eye_center_x'",
         ),
     ],
 )
