@@ -22,9 +22,7 @@ LINKED = PAGES | {
 }
 ALL = "\n".join(PAGES.values())
 README_LINES = 150
-WORKED_EXAMPLES = (
-    "docs/extending.md"  # tests/test_extending.py applies them and runs their commands
-)
+WORKED_EXAMPLES = "docs/extending.md"  # tests/test_extending.py runs them
 # Paths in examples, which are not part of the project.
 EXAMPLES = ("out/", "data/", "landmarks/", "clip/", "img/", "photos/", "latest/", "best/", "dist/")
 TARGET = re.compile(r"(?<![\w/-])(senet-kp [a-z-]+|python (?:-m )?[a-z_.]+)(?![\w/])")
@@ -259,13 +257,14 @@ def test_every_exit_code_has_a_meaning():
     assert documented == {0, errors.INTERRUPTED, *(kind.exit_code for kind in kinds)}
 
 
-PYTHON = [page for page in PAGES if page != WORKED_EXAMPLES and blocks(PAGES[page], "python")]
+# tests/test_api.py and tests/test_extending.py run those of the other two pages.
+PYTHON = [name for name, text in PAGES.items() if blocks(text, "python")]
+PYTHON = [name for name in PYTHON if name not in ("docs/api.md", WORKED_EXAMPLES)]
 
 
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_examples_run(page, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    names = {}  # the blocks of a page are one program
     for code in blocks(PAGES[page], "python"):
-        exec(code.replace('"photo.jpg"', '"docs/pictures/landmarks.jpg"'), names)
+        exec(code.replace('"photo.jpg"', '"docs/pictures/landmarks.jpg"'), {})
     assert "[" in capsys.readouterr().out

@@ -2,10 +2,10 @@
 
 Trains like `senet-kp train`, but on several machines. Run the same command on every machine, with
 the environment variable TF_CONFIG, which lists all tasks and says which one the machine runs
-(docs/cluster.md describes it). Parameter servers hold the weights; the chief and the workers each train on a
-share of every batch. Only the chief reads and writes the run folder. If a task was killed, start it
-again with the same command: a worker rejoins at the current step, and a restarted chief resumes the
-training from its newest checkpoint together with all other tasks.
+(docs/cluster.md describes it). Parameter servers hold the weights; the chief and the workers each
+train on a share of every batch. Only the chief reads and writes the run folder. If a task was
+killed, start it again with the same command: a worker rejoins at the current step, and a restarted
+chief resumes the training from its newest checkpoint together with all other tasks.
 Exit codes: those of `senet-kp train`, and 3 if a task does not answer.
 """
 
