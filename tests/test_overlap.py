@@ -228,7 +228,7 @@ def test_the_overlap_command(records, twins, strangers):
     allowed = run_module(*command, "--allow-overlap")
     assert allowed.returncode == 0 and "by file" in allowed.stdout
     none = run_module("-m", "data_prep.overlap", strangers, records)
-    assert none.returncode == 0 and "no face of it" in none.stdout, none.stderr
+    assert none.returncode == 0 and "none of its faces is in" in none.stdout, none.stderr
     assert_one_line_error(run_module("-m", "data_prep.overlap", strangers, "gone"), 3, "gone")
 
 
