@@ -143,7 +143,7 @@ def _importing_beam():
         yield
     except ImportError as error:
         raise UserError(
-            f"Apache Beam cannot be imported ({error}); install it: pip install .[cluster]"
+            f"Apache Beam cannot be imported ({error}); install it: pip install 'senet_kp[cluster]'"
         ) from None
     finally:
         logging.disable(logging.NOTSET)
