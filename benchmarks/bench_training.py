@@ -30,9 +30,9 @@ from benchmarks.measure import (
     with_earlier,
     with_spread,
 )
-from benchmarks.training_step import NetName, StepConfig, timed_steps, training_step
+from benchmarks.training_step import StepConfig, timed_steps, training_step
 from benchmarks.trials import network_size
-from senet_kp.nets import NETWORKS
+from senet_kp.nets import NETWORKS, NetName
 from senet_kp.tfrecords.errors import exit_code_of
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.memory import peak_memory_mb

@@ -1,10 +1,10 @@
 """python -m benchmarks.compare --records out/tfrecords --out out/compare
 
-Train every network, and dlib's shape predictor, on the train split of the same records for the same
-number of pictures, score them on the test split, and time them in turn: faces on one thread, steps
-of training on all. What is trained already is kept; a training that was stopped goes on. With
---write the table goes into the docs, numbers and plot into benchmarks/results/; rows of systems
-that --systems leaves out stay as they are there.
+Trains every network, and dlib's shape predictor, on the train split of the same records for the
+same number of pictures. Scores them on the test split, and times one face on one thread and a
+training step on all threads. A system that is trained already is not trained again, and an
+interrupted training is resumed. With --write, the table goes into the documentation, and the
+numbers and the plot into benchmarks/results/; rows of systems that --systems leaves out are kept.
 """
 
 import os

@@ -13,7 +13,8 @@ from pathlib import Path
 import tyro
 
 from benchmarks.measure import conditions, markdown_table, report_table
-from benchmarks.training_step import NetName, StepConfig, timed_steps, training_step
+from benchmarks.training_step import StepConfig, timed_steps, training_step
+from senet_kp.nets import NetName
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import exit_code_of
 from senet_kp.tfrecords.files import write_bytes

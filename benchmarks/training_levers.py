@@ -14,7 +14,8 @@ import tyro
 
 from benchmarks.bench_training import in_turn
 from benchmarks.measure import conditions, markdown_table, report_table, summary, with_spread
-from benchmarks.training_step import NetName, StepConfig
+from benchmarks.training_step import StepConfig
+from senet_kp.nets import NetName
 from senet_kp.tfrecords.errors import exit_code_of
 
 DEFAULT = "as it is"

@@ -4,20 +4,17 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 from unittest.mock import patch
 
 import numpy as np
 
 from senet_kp.input.pipeline import Batch, training_batch
-from senet_kp.nets import NETWORKS
 from senet_kp.nets.tf1 import session_config, slim, tf
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.config import recipe
 from senet_kp.train.graph import build_training_graph
 from senet_kp.train.setup import input_config
 
-NetName = Literal[tuple(NETWORKS)]
 # Context managers that switch off one optimisation while a step is built and run.
 WITHOUT = {
     "quick gradients": lambda: patch("senet_kp.nets.quick_gradients", nullcontext),
