@@ -54,7 +54,7 @@ def preview(config: PreviewConfig):
         for epoch in range(config.versions):
             pictures.append(_drawn(*augmenter.sample(*fields, epoch)[:3], scheme))
     if not pictures:
-        raise InputError(f"{config.records}: the train split holds no faces to draw")
+        raise InputError(f"{config.records}: no face on the train side to draw")
     write_picture(config.out, contact_sheet(pictures, 1 + config.versions))
 
 
