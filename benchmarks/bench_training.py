@@ -173,16 +173,16 @@ def _row(step: StepConfig, runs: list[dict], size: tuple[int, float], peak: floa
 def with_older_rows(result: dict, older: dict) -> dict:
     """Add the rows of an older result for other networks, batch sizes or inputs.
 
-    Rows are sorted by network, batch size and input. Raises UserError if the conditions differ.
+    Networks keep the order of the older result; new ones follow. The rows of a network are sorted
+    by batch size and input. Raises UserError if the conditions differ.
     """
 
     def by_name(result: dict) -> dict:
         return {(row["net"], row["batch_size"], row["input"]): row for row in result["trainings"]}
 
     rows = with_earlier(result, older, by_name, ("size_px", "threads"))
-    order = sorted(
-        rows, key=lambda name: (list(NETWORKS).index(name[0]), name[1], name[2] == "real")
-    )
+    nets = list(dict.fromkeys([row["net"] for row in older["trainings"]] + list(NETWORKS)))
+    order = sorted(rows, key=lambda name: (nets.index(name[0]), name[1], name[2] == "real"))
     return result | {"trainings": [rows[name] for name in order]}
 
 

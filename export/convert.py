@@ -26,7 +26,7 @@ from senet_kp.export.parity import (
 )
 from senet_kp.export.writers import EXPORTS, FORMATS, Export, Format
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
-from senet_kp.inference.backends import BACKENDS, TensorFlowBackend, engine_of, open_backend
+from senet_kp.inference.backends import NETWORK_BACKENDS, TensorFlowBackend, engine_of, open_backend
 from senet_kp.inference.model_card import card_path, kind_of, read_card
 from senet_kp.input.crops import Crops, load_any_crops, load_crops
 from senet_kp.scoring.scores import scores
@@ -156,11 +156,10 @@ def table(entries: list[dict]) -> str:
     An engine that does not support the format is marked "-", and one that failed "no".
     """
     width = max(len(entry["file"]) for entry in entries)
-    lines = [
-        f"{'':<{width}}{'bytes':>12}{''.join(f'{e:>13}' for e in BACKENDS)}{'NME':>9}{'change':>9}"
-    ]
+    engines = "".join(f"{engine:>13}" for engine in NETWORK_BACKENDS)
+    lines = [f"{'':<{width}}{'bytes':>12}{engines}{'NME':>9}{'change':>9}"]
     for entry in entries:
-        cells = "".join(f"{_cell(entry, engine):>13}" for engine in BACKENDS)
+        cells = "".join(f"{_cell(entry, engine):>13}" for engine in NETWORK_BACKENDS)
         change = round(entry["nme_change"], 4) + 0.0 if "nme_change" in entry else None
         change = "" if change is None else f"{change:+.2%}"
         score = f"{entry['score']['nme']:>9.3%}{change:>9}"
@@ -171,7 +170,7 @@ def table(entries: list[dict]) -> str:
 def _cell(entry: dict, engine: str) -> str:
     if (px := entry["engines"][engine].get("max_px")) is not None:
         return f"{px:.1e} px"
-    return "no" if entry["format"] in BACKENDS[engine].READS else "-"
+    return "no" if entry["format"] in NETWORK_BACKENDS[engine].READS else "-"
 
 
 def remarks(entries: list[dict]) -> list[str]:
@@ -179,7 +178,7 @@ def remarks(entries: list[dict]) -> list[str]:
     reasons = [
         f"{entry['file']}, {engine}: {entry['engines'][engine]['reason']}"
         for entry in entries
-        for engine in BACKENDS
+        for engine in NETWORK_BACKENDS
         if _cell(entry, engine) == "no"
     ]
     flags = [

@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from senet_kp.inference.backends import BACKENDS, OpenCVBackend, TensorFlowBackend, open_backend
+from senet_kp.inference.backends import (
+    NETWORK_BACKENDS,
+    OpenCVBackend,
+    TensorFlowBackend,
+    open_backend,
+)
 from senet_kp.input.crops import Crops
 from senet_kp.tfrecords.errors import CheckError, ModelError
 
@@ -41,7 +46,7 @@ def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> di
     `trained` by more than limit_px, and if no engine can run the file.
     """
     result = {}
-    for engine in BACKENDS:
+    for engine in NETWORK_BACKENDS:
         try:
             points = points_on(open_backend(path, engine), crops)
         except ModelError as error:

@@ -15,7 +15,7 @@ from senet_kp.export import convert as convert_module
 from senet_kp.export.convert import ConvertConfig, convert, remarks, table
 from senet_kp.export.parity import INT8_PX, LIMIT_PX
 from senet_kp.export.writers import EXPORTS
-from senet_kp.inference.backends import BACKENDS, engine_of, open_backend
+from senet_kp.inference.backends import NETWORK_BACKENDS, engine_of, open_backend
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.input.crops import load_crops
@@ -128,7 +128,7 @@ def test_a_file_is_run_by_the_first_engine_that_can(folder):
         "senet-int8.tflite": "tflite",
         "senet-saved-model": "tensorflow",
     }
-    assert {name for engines in RUNS.values() for name in engines} == {*BACKENDS}
+    assert {name for engines in RUNS.values() for name in engines} == {*NETWORK_BACKENDS}
     with pytest.raises(UserError, match="no backend 'torch', only auto, opencv"):
         engine_of(folder / "senet.pb", "torch")
 

@@ -395,7 +395,8 @@ def test_a_real_data_set_keeps_its_groups_through_the_file(tmp_path):
     write_imglab(WriterConfig(REAL_DATA / "300W_LP", tmp_path / "lp.xml", whole_pixels=False))
     sources = {s.picture.stem: s for s in imglab_xml.FORMAT.scan(tmp_path)}
     before = lp300w.FORMAT.scan(REAL_DATA / "300W_LP")
-    assert len(sources) == len(before) == 1208
+    labelled = list((REAL_DATA / "300W_LP" / "landmarks").rglob("*_pts.mat"))
+    assert len(sources) == len(before) and len(before) >= len(labelled) > 1000
     assert all(sources[s.picture.stem].group == s.group for s in before)
     for source in before[:20]:
         there = lp300w.FORMAT.read_label(source, source.label.read_bytes(), IBUG68)

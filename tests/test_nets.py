@@ -216,7 +216,7 @@ def test_training_from_a_run_can_train_its_trunk_too(vgg_run, small_records, tmp
         "learning_rate": 1e-6,
     }
     assert train(config(small_records, tmp_path / "run", **options)) == 0
-    assert f"the trunk comes from {vgg_run} and is trained on" in capsys.readouterr().out
+    assert f"the trunk comes from {vgg_run} and is trained as well" in capsys.readouterr().out
     old, new = variables(vgg_run, "best"), variables(tmp_path / "run")
     for name in ("vgg16/vgg_16/conv1/conv1_1/weights", "vgg16/head/weights"):
         assert 0 < np.abs(new[name] - old[name]).max() < 2e-6  # one step of Adam
@@ -227,7 +227,7 @@ def test_the_log_says_whether_the_trunk_is_trained_or_kept(
 ):
     options = {"net": "vgg16", "steps": 1, "batch_size": 2}
     assert train(config(small_records, tmp_path / "scratch", **options)) == 0
-    assert "vgg16: the trunk starts from scratch and is trained" in capsys.readouterr().out
+    assert "vgg16: the trunk starts from random weights and is trained" in capsys.readouterr().out
     assert "vgg16/vgg_16/conv1/conv1_1/weights/Adam" in variables(tmp_path / "scratch")
     options["init_from"] = str(slim_checkpoint)
     assert train(config(small_records, tmp_path / "kept", **options)) == 0
@@ -248,7 +248,7 @@ def test_other_networks_and_other_checkpoints_are_refused(small_records, slim_ch
         tf.train.Saver().save(session, str(other))
     with pytest.raises(ModelError, match="other.ckpt: the checkpoint does not exist or is of"):
         train(config(small_records, tmp_path / "b", net="vgg16", init_from=str(other)))
-    with pytest.raises(ModelError, match="none: no training run here"):
+    with pytest.raises(ModelError, match="none: not a training run"):
         train(config(small_records, tmp_path / "c", net="vgg16", init_from=str(tmp_path / "none")))
 
 
@@ -302,5 +302,5 @@ def test_records_without_the_labels_spread_are_refused(small_records, tmp_path):
     manifest = read_manifest(copy)
     del manifest["shape_spread"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="records: records of an older version"):
+    with pytest.raises(InputError, match="records: the manifest was written by an older version"):
         train(config(copy, tmp_path / "run", net="plain_cnn"))

@@ -82,7 +82,7 @@ def read_manifest(folder) -> dict:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(
-            f"{path}: no such file; make the records with 'senet-kp prepare'"
+            f"{path}: no such file; 'senet-kp prepare' or 'make tfrecords' makes the records"
         ) from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not readable ({error}); make the records again") from None

@@ -73,7 +73,7 @@ def read_tf_config(text: str | None) -> Cluster:
     """Parse the value of TF_CONFIG; raises UserError that names the first mistake in it."""
     if not text:
         raise UserError(
-            "TF_CONFIG, which lists the tasks of the cluster, is not set; see docs/cluster.md"
+            "TF_CONFIG is not set: it must list the tasks of the cluster; see docs/cluster.md"
         )
     try:
         value = json.loads(text)

@@ -165,6 +165,8 @@ BACKENDS = {
     "tflite": TFLiteBackend,
     "dlib": DlibBackend,
 }
+# Those that run a network: a frozen graph or a file that was exported from one.
+NETWORK_BACKENDS = {name: backend for name, backend in BACKENDS.items() if name != "dlib"}
 """The backends that run a network: a frozen graph or a file that was exported from one."""
 
 
