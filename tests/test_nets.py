@@ -232,7 +232,7 @@ def test_the_log_says_whether_the_trunk_is_trained_or_kept(
     options["init_from"] = str(slim_checkpoint)
     assert train(config(small_records, tmp_path / "kept", **options)) == 0
     out = capsys.readouterr().out
-    assert f"the trunk comes from {slim_checkpoint} and is kept" in out
+    assert f"the trunk comes from {slim_checkpoint} and is frozen" in out
     # At 64 px the input of the dense layer is a single cell of 512 channels.
     assert f"{9 * 512 * 512 + 512 + 512 * 512 + 512 + 512 * 136 + 136:,} weights" in out
 

@@ -208,6 +208,7 @@ def test_a_photo_of_300w_has_the_group_that_300w_lp_gives_it(tmp_path, root, nam
 @pytest.mark.parametrize(
     "name, group",
     [
+        ("x/LFPW_image_0001_0.jpg", "LFPW_image_0001"),
         ("IMG_2024.jpg", "IMG_2024"),
         ("a/b/me.jpg", "a/b/me"),
         ("image_0001.jpg", "image_0001"),

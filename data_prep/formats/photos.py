@@ -6,6 +6,7 @@ these pictures have one group in common:
     134212_1.jpg, 134212_2.jpg         faces of one photo, in the naming of AFW, HELEN and iBUG
     image_003_1.jpg                    the same, in another naming of iBUG
     AFW_134212_1_0.jpg                 views of one photo, in the naming of 300W-LP
+    LFPW_image_0001_0.jpg              the same for LFPW, also as LFPW_image_train_0001_0
     <anything>_mirror.jpg              300-W's mirrored copy of <anything>.jpg
     clip/annot/000001.jpg              frames of one clip, in the layout of 300-VW: digits only
 
@@ -29,7 +30,7 @@ _RESTRICTED = {*_SETS, "01_indoor", "02_outdoor", "300w", "300vw", "300vw_datase
 _FACE = re.compile(r"(?P<photo>(image_)?\d+)_\d{1,2}")
 _VIEWS = (
     re.compile(r"(?P<photo>[A-Z]+_(image_)?\d+)_\d{1,2}_\d{1,2}"),
-    re.compile(r"(?P<photo>LFPW_image_(train|test)_\d+)_\d{1,2}"),
+    re.compile(r"(?P<photo>LFPW_image_((train|test)_)?\d+)_\d{1,2}"),
 )
 _LFPW = re.compile(r"image_(?P<number>\d{4})")
 
