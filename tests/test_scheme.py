@@ -55,6 +55,35 @@ def test_self_check_accepts_the_table_and_refuses_others():
     assert "not its own inverse" in flip_table_error(shifted)
 
 
+def exchanged(i: int, j: int):
+    """IBUG68 with the mirror partners of two landmarks exchanged."""
+    flip = list(IBUG68.flip)
+    left, right = flip[i], flip[j]
+    flip[i], flip[right], flip[j], flip[left] = right, i, left, j
+    return dataclasses.replace(IBUG68, flip=tuple(flip))
+
+
+@pytest.mark.parametrize("pair", [(36, 39), (37, 41), (49, 59), (50, 58), (17, 21), (31, 32)])
+def test_two_exchanged_landmarks_of_a_scheme_are_named(pair):
+    i, j = pair
+    error = flip_table_error(exchanged(i, j), MEAN_SHAPE)
+    assert f"{i} and {j}" in error and "correct the flip pairs of ibug68" in error
+
+
+@pytest.mark.parametrize("pair", [(36, 39), (42, 45), (49, 59)])
+def test_two_exchanged_landmarks_of_a_data_set_are_named(pair):
+    shape = MEAN_SHAPE.copy()
+    shape[list(pair)] = shape[list(pair[::-1])]
+    assert f"{pair[0]} and {pair[1]}" in flip_table_error(IBUG68, shape)
+
+
+@pytest.mark.parametrize("yaw_deg", [0, 15, 30, -30])
+def test_the_mean_shape_of_turned_heads_exchanges_nothing(yaw_deg):
+    angle, (x, y, z) = np.radians(yaw_deg), MEAN_LANDMARKS_CM.T
+    turned = np.column_stack([x * np.cos(angle) + z * np.sin(angle), -y])
+    assert "change places" not in (flip_table_error(IBUG68, turned) or "")
+
+
 def test_values_of_the_other_schemes():
     assert {name: scheme.count for name, scheme in SCHEMES.items()} == {
         "ibug68": 68,
