@@ -22,7 +22,8 @@ from senet_kp.input.crops import Crops, load_crops
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, score_table
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_path, sha256_of_file, write_json
-from senet_kp.tfrecords.shards import read_manifest, trained_sides
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.tfrecords.sides import trained_sides
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes
-from senet_kp.tfrecords.shards import MANIFEST, SIDES, Side, read_manifest, read_records
+from senet_kp.tfrecords.shards import MANIFEST, read_manifest, read_records
+from senet_kp.tfrecords.sides import SIDES, Side
 
 _UNREADABLE = re.compile("[<>&'\"]")  # dlib does not decode XML entities such as &amp; in names
 

@@ -16,7 +16,7 @@ from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.files import write_csv
 from senet_kp.tfrecords.fingerprints import COLUMNS, SPLIT
 from senet_kp.tfrecords.schema import decode
-from senet_kp.tfrecords.shards import SIDES
+from senet_kp.tfrecords.sides import SIDES
 
 REJECTS = "rejects.csv"
 CONTACT_SHEET = "contact_sheet.png"

@@ -18,7 +18,7 @@ import tyro
 
 from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.fingerprints import KINDS, Meeting
-from senet_kp.tfrecords.shards import Side
+from senet_kp.tfrecords.sides import Side
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,12 @@ from senet_kp.tfrecords.fingerprints import SPLIT, read_fingerprints
 from senet_kp.tfrecords.schema import SCHEMA_VERSION
 from senet_kp.tfrecords.shards import (
     MANIFEST,
-    SIDES,
     ShardWriter,
     read_manifest,
     records_hash,
     shard_paths,
 )
+from senet_kp.tfrecords.sides import SIDES
 
 CHUNK = 64  # pictures per task of a process: 0.1 s of work, so that its overhead is negligible
 

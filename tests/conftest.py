@@ -101,7 +101,8 @@ def prepared(data: Path, out: Path, **options):
     """Prepare a data set; return the manifest and {name: (record, points in pixels)}."""
     from senet_kp.data_prep.config import PrepareConfig
     from senet_kp.data_prep.prepare import prepare
-    from senet_kp.tfrecords.shards import SIDES, read_records
+    from senet_kp.tfrecords.shards import read_records
+    from senet_kp.tfrecords.sides import SIDES
 
     options = {"detector_pictures": 0, "processes": 1, **options}
     manifest = prepare(PrepareConfig(data=(data,), out=out, **options))

@@ -2,18 +2,22 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
-from conftest import REAL_DATA, assert_one_line_error, face_points, make_picture, run_module
+from conftest import REAL_DATA, ROOT, assert_one_line_error, face_points, make_picture, run_module
 
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute, to_relative
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import BadPicture, read_picture
 from senet_kp.face.pose import estimate_pose_deg
 from senet_kp.inference.box_transform import iou
+from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor, landmarks_near
+from senet_kp.inference.pretrained import OWN, PRETRAINED, trained_on
 from senet_kp.tfrecords.errors import ModelError, UserError
 
 BOX = [120.0, 125.0, 240.0, 240.0]
@@ -22,6 +26,40 @@ PHOTO = REAL_DATA / "300W_pts" / "1051618982_1.jpg"
 
 def demo(*arguments, **options):
     return run_module("demo.py", *arguments, **options)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_users_own_graph_is_the_default(picture, boxes, model, tmp_path, own):
+    """The first line names the graph that was run, and what it was trained on."""
+    if own:
+        (tmp_path / "out").mkdir()
+        for path in (model, model.with_suffix(".json")):
+            shutil.copy(path, tmp_path / "out" / f"senet{path.suffix}")
+    result = subprocess.run(
+        [sys.executable, ROOT / "demo.py", picture, "--boxes", boxes],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = (
+        f"model: {OWN}, trained on {trained_on(read_card(model))}"
+        if own
+        else f"model: {PRETRAINED}, trained on 300W_LP and data (3,659 faces)"
+    )
+    assert result.stderr.splitlines()[0] == expected
+
+
+def test_training_data_in_words():
+    records = {
+        "sources": [{"folder": "a"}, {"folder": "b"}],
+        "sides": {"train": {"records": 1200}, "val": {"records": 34}},
+    }
+    card = {"training": {"records": records, "settings": {}}}
+    assert trained_on(card) == "a and b (1,200 faces)"
+    card["training"]["settings"]["train_on_val"] = True
+    assert trained_on(card) == "a and b (1,234 faces)"
+    assert trained_on({}) == "data that its card does not name"
 
 
 @pytest.fixture(scope="module")

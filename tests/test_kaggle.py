@@ -23,7 +23,8 @@ from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets.tf1 import tf
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
 from senet_kp.tfrecords.errors import InputError
-from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.sides import SIDES
 from senet_kp.tfrecords.verify import verify
 from senet_kp.train.loop import train
 

@@ -42,7 +42,8 @@ from senet_kp.tfrecords.fingerprints import (
     meetings,
     read_fingerprints,
 )
-from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.sides import SIDES
 
 RULE = CropRule(BoxRule(), 1.5, 95, IBUG68)
 BITS = HASH_SIDE**2

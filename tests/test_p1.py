@@ -14,7 +14,8 @@ from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.scoring.scores import label_source
 from senet_kp.tfrecords.errors import InputError, UserError
-from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.sides import SIDES
 
 HEADER = ["", *map(str, range(136))]
 SIZE = (160, 140)  # height and width, as small as P1's own

@@ -20,7 +20,8 @@ from senet_kp.data_prep.split import side_of
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.input.crops import load_crops
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
-from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.sides import SIDES
 
 
 def config(data, out, **options):

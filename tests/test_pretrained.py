@@ -75,6 +75,8 @@ def test_the_demo_takes_it_by_default(views, tmp_path):
     result = run_module(
         "demo.py",
         tmp_path / "face.jpg",
+        "--model",
+        PRETRAINED,
         "--boxes",
         tmp_path / "boxes.json",
         "--json",

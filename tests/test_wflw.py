@@ -12,7 +12,8 @@ from senet_kp.data_prep.prepare import prepare
 from senet_kp.face.facebox import BoxRule
 from senet_kp.input.crops import load_crops
 from senet_kp.tfrecords.errors import InputError, UserError
-from senet_kp.tfrecords.shards import SIDES, read_manifest, read_records
+from senet_kp.tfrecords.shards import read_manifest, read_records
+from senet_kp.tfrecords.sides import SIDES
 from senet_kp.tfrecords.verify import verify
 
 

@@ -169,6 +169,8 @@ def test_demo_with_a_detector_of_the_users(photo, tmp_path):
     result = run_module(
         "demo.py",
         picture,
+        "--model",
+        PRETRAINED,
         "--detector",
         detector,
         "--out",
@@ -209,7 +211,9 @@ def test_what_is_no_detector_is_named(photo, tmp_path, content, reason):
     detector = tmp_path / "detector.onnx"
     if content:
         detector.write_bytes(content)
-    result = run_module("demo.py", photo[0], "--detector", detector, "--out", tmp_path)
+    result = run_module(
+        "demo.py", photo[0], "--model", PRETRAINED, "--detector", detector, "--out", tmp_path
+    )
     assert_one_line_error(result, 4, str(detector), reason)
 
 

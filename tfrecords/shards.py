@@ -8,21 +8,14 @@ manifest is not a record folder.
 import json
 import os
 from pathlib import Path
-from typing import Literal, get_args
 
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
 from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
 from senet_kp.tfrecords.schema import SCHEMA_VERSION, Record, decode
+from senet_kp.tfrecords.sides import SIDES
 
-Side = Literal["train", "val", "test"]
-SIDES = get_args(Side)
 MANIFEST = "manifest.json"
-
-
-def trained_sides(train_on_val: bool) -> tuple[str, ...]:
-    """Return the sides of the split that a training learns from."""
-    return ("train", "val") if train_on_val else ("train",)
 
 
 class ShardWriter:

@@ -33,7 +33,8 @@ from senet_kp.data_prep.prepare import Plan
 from senet_kp.data_prep.split import side_of_source
 from senet_kp.tfrecords.errors import CheckError
 from senet_kp.tfrecords.example import frame
-from senet_kp.tfrecords.shards import SIDES, shard_name
+from senet_kp.tfrecords.shards import shard_name
+from senet_kp.tfrecords.sides import SIDES
 
 LISTED = 256  # faces per listing file; only the names of the listings are in the pipeline's graph
 _AGAIN = "run the command again"

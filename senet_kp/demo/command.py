@@ -33,7 +33,7 @@ from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.inference.backends import AUTO, Backend
 from senet_kp.inference.predictor import PASSES, Face, LandmarkPredictor
-from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.inference.pretrained import OWN, default_model, trained_on
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 
 COMMAND = "senet-kp demo"
@@ -46,6 +46,7 @@ def main() -> int:
         args.show = False
     boxes = read_boxes(args.boxes) if args.boxes else None
     predictor = LandmarkPredictor(args.model, args.backend, args.passes, args.detector)
+    print(f"model: {args.model}, trained on {trained_on(predictor.card)}", file=sys.stderr)
     if args.pose and predictor.scheme != IBUG68:
         raise UserError(
             f"--pose: needs a model with 68 landmarks; this one predicts {predictor.scheme.name}"
@@ -73,9 +74,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("source", nargs="+", help="picture, folder, video or camera number")
     parser.add_argument(
         "--model",
-        default=PRETRAINED,
+        default=default_model(),
         help="frozen graph, or a file that was exported from one, with its model card in the same"
-        " folder (default: the shipped export/pretrained/senet68.pb)",
+        f" folder (default: {OWN} if it exists, or else the shipped export/pretrained/senet68.pb)",
     )
     parser.add_argument(
         "--backend",

@@ -1,9 +1,30 @@
-"""The frozen graph that is shipped with the project."""
+"""The frozen graph that is shipped with the project, and the one that a command runs by default."""
 
 from importlib.util import find_spec
 from pathlib import Path
+
+from senet_kp.tfrecords.sides import trained_sides
 
 # find_spec locates the folder without importing senet_kp.export.
 PRETRAINED = Path(find_spec("senet_kp.export").origin).parent / "pretrained" / "senet68.pb"
 """Path of the shipped frozen graph, in a checkout and in an installed wheel; its model card is
 senet68.json in the same folder. It may be used for non-commercial research only."""
+
+OWN = Path("out/senet.pb")
+"""Where `make freeze` writes the user's own frozen graph, relative to the current folder."""
+
+
+def default_model() -> Path:
+    """The frozen graph that a command runs if none is named: the user's own, or else PRETRAINED."""
+    return OWN if OWN.is_file() else PRETRAINED
+
+
+def trained_on(card: dict) -> str:
+    """What the model of a card was trained on, in words: "300W_LP and P1 (3,317 faces)"."""
+    training = card.get("training", {})
+    sources = [source["folder"] for source in training.get("records", {}).get("sources", ())]
+    if not sources:
+        return "data that its card does not name"
+    sides = trained_sides(training["settings"].get("train_on_val", False))
+    faces = sum(training["records"]["sides"][side]["records"] for side in sides)
+    return f"{' and '.join(sources)} ({faces:,} faces)"

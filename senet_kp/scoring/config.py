@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from senet_kp.face.metrics import Normaliser
 from senet_kp.inference.backends import AUTO, Backend
 from senet_kp.tfrecords.errors import UserError
-from senet_kp.tfrecords.shards import SIDES
-
-Side = Literal[SIDES]
+from senet_kp.tfrecords.sides import Side
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ from senet_kp.tfrecords.fingerprints import (
     read_fingerprints,
     require_same_crops,
 )
-from senet_kp.tfrecords.shards import read_manifest, trained_sides
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.tfrecords.sides import trained_sides
 
 SHOWN = 3  # faces that a message names
 UNKNOWN = "unknown"  # used instead of the SHA-256 of records that the model does not identify

@@ -8,7 +8,8 @@ from senet_kp.input.pipeline import Batch, InputConfig, sample_count, training_b
 from senet_kp.nets import output_names
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import CheckError, InputError
-from senet_kp.tfrecords.shards import read_manifest, trained_sides
+from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.tfrecords.sides import trained_sides
 from senet_kp.train.checkpoints import initial_settings
 from senet_kp.train.config import TrainConfig, check, point_weights
 from senet_kp.train.graph import TrainingGraph, build_training_graph
