@@ -133,6 +133,13 @@ def test_rooms_beside_senet_kp_are_imported_by_one_name():
         "senet_kp.data_prep.autolabel",
         "senet_kp.data_prep.beam.prepare",
         "senet_kp.cluster.local_cluster",
+        "senet_kp.cluster.train_cluster",
+        "senet_kp.train.loop",
+        "senet_kp.train.label_offsets",
+        "senet_kp.scoring.crossval",
+        "senet_kp.export.convert",
+        "senet_kp.export.freeze",
+        "senet_kp.report.__main__",
     ],
 )
 def test_modules_that_run_no_graph_do_not_load_tensorflow(module):
