@@ -89,6 +89,7 @@ def test_plateau_waits_lowers_and_stops_at_the_floor():
 @pytest.mark.parametrize(
     ("name", "steps"),
     [
+        ("sgd", [-0.2, -0.4]),  # the rate is 0.1, the gradient 2
         ("momentum", [-0.2, -0.2 - 0.38]),  # v = 2, then 0.9 x 2 + 2; the rate is 0.1
         ("adam", [-0.1, -0.2]),  # a constant gradient moves Adam by the rate
     ],
@@ -141,7 +142,7 @@ def test_every_choice_is_implemented(choices, table):
         ("--net", "senet,inception,plain_cnn,senet_classic,vgg16"),
         ("--loss", "mse,l1,smooth_l1,wing"),
         ("--schedule", "cosine,exponential,plateau"),
-        ("--optimiser", "adam,momentum"),
+        ("--optimiser", "adam,momentum,sgd"),
         ("--missing", "mask,drop,mean"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Literal
 from senet_kp.nets.tf1 import tf
 
 ScheduleName = Literal["cosine", "exponential", "plateau"]
-OptimiserName = Literal["adam", "momentum"]
+OptimiserName = Literal["adam", "momentum", "sgd"]
 
 
 @dataclass(frozen=True)
@@ -100,5 +100,10 @@ def momentum(config, learning_rate):
     return tf.train.MomentumOptimizer(learning_rate, config.momentum)
 
 
+def sgd(config, learning_rate):
+    """Stochastic gradient descent without momentum."""
+    return tf.train.GradientDescentOptimizer(learning_rate)
+
+
 SCHEDULES = {"cosine": cosine, "exponential": exponential, "plateau": plateau}
-OPTIMISERS = {"adam": adam, "momentum": momentum}
+OPTIMISERS = {"adam": adam, "momentum": momentum, "sgd": sgd}
