@@ -18,7 +18,8 @@ import numpy as np
 from senet_kp.export.parity import FLOAT16_PX, INT8_PX, LIMIT_PX
 from senet_kp.inference.backends import require_package
 from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE
-from senet_kp.nets.tf1 import quiet, tf
+from senet_kp.nets.quiet import quiet
+from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.files import atomic_folder, atomic_path
 
 # OpenCV 5.0 and ONNX Runtime give the same result for opsets 11 to 18; old versions read 13, too.

@@ -66,6 +66,8 @@ def imports_of(path) -> set[str]:
             deeper = {f"{node.module}.{alias.name}" for alias in node.names}
             modules = {name for name in deeper if plain(name) in MODULES}
             found |= modules or {node.module}
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
+            found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
     return {plain(name) for name in found if plain(name) in MODULES}
 
 

@@ -22,6 +22,7 @@ from senet_kp.inference.model_card import (
     SAVED_MODEL,
     kind_of,
 )
+from senet_kp.nets.quiet import quiet
 from senet_kp.tfrecords.errors import ModelError, UserError
 
 AUTO = "auto"
@@ -122,7 +123,7 @@ class TFLiteBackend:
     def __init__(self, graph: bytes, name="the graph", kind: str = "tflite", threads: int = 0):
         tf1 = _require_tensorflow(name)
         try:
-            with tf1.quiet():
+            with quiet():
                 self._interpreter = tf1.tf.lite.Interpreter(
                     model_content=graph, num_threads=threads or None
                 )

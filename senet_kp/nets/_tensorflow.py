@@ -13,7 +13,7 @@ The tests fail when either workaround is no longer needed or no longer sufficien
 import os
 import warnings
 
-from senet_kp.nets.tf1 import quiet
+from senet_kp.nets.quiet import quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 with quiet():
