@@ -8,7 +8,7 @@ import pytest
 from conftest import run_module
 from test_prepare import break_pictures
 
-pytest.importorskip("apache_beam", reason="needs pip install .[cluster]")
+pytest.importorskip("apache_beam", reason="needs pip install 'senet_kp[cluster]'")
 
 from apache_beam.io.filesystems import FileSystems  # noqa: E402
 from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
@@ -226,7 +226,7 @@ def test_missing_packages_of_a_file_system_are_named(data):
 
 def test_without_beam_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(UserError, match=r"pip install \.\[cluster\]"):
+    with pytest.raises(UserError, match=r"pip install 'senet_kp\[cluster\]'"):
         beam_prepare._pipeline([])
 
 
