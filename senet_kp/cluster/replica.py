@@ -76,9 +76,10 @@ class Replica:
         return tf.Session(self._target, config=session_config(threads, device_filters=filters))
 
     def update(self, optimiser, gradients, statistics, step, average):
-        """Make the op that ends a step; like `graph.update_variables`, but for all replicas.
+        """Make the op that ends a step with the mean gradients of all replicas.
 
-        Its value is the token for the next step, that is the number of steps done.
+        `graph.update_variables` is its counterpart for one process, and has the same arguments. The
+        op's value is the token for the next step, that is the number of steps done.
         """
         variables = {variable.op.name: variable for variable in tf.model_variables()}
         moves = [(op.op.inputs[1], variables[op.op.inputs[0].op.name]) for op in statistics]

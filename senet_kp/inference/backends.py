@@ -23,8 +23,10 @@ from senet_kp.inference.model_card import (
     kind_of,
 )
 from senet_kp.nets.quiet import quiet
+from senet_kp.nets.tf1 import session_config, tf
 from senet_kp.tfrecords.errors import ModelError, UserError
 
+TENSORFLOW = "senet_kp.nets._tensorflow"  # the module that `tf` loads at its first use
 AUTO = "auto"
 Backend = Literal["auto", "opencv", "tensorflow", "onnxruntime", "tflite", "dlib"]
 """What a caller can choose: the name of a backend, or auto for the first that reads the file."""
@@ -74,9 +76,8 @@ class TensorFlowBackend:
     PACKAGES = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph, name="the graph", kind: str = "pb", threads: int = 0):
-        tf1 = _require_tensorflow(name)
-        tf = tf1.tf
-        self._session = tf.Session(graph=tf.Graph(), config=tf1.session_config(threads))
+        require_package(TENSORFLOW, "tensorflow", name)
+        self._session = tf.Session(graph=tf.Graph(), config=session_config(threads))
         try:
             with self._session.graph.as_default():
                 if kind == SAVED_MODEL:
@@ -121,10 +122,10 @@ class TFLiteBackend:
     PACKAGES = {"tensorflow": "tensorflow"}
 
     def __init__(self, graph: bytes, name="the graph", kind: str = "tflite", threads: int = 0):
-        tf1 = _require_tensorflow(name)
+        require_package(TENSORFLOW, "tensorflow", name)
         try:
             with quiet():
-                self._interpreter = tf1.tf.lite.Interpreter(
+                self._interpreter = tf.lite.Interpreter(
                     model_content=graph, num_threads=threads or None
                 )
                 self._interpreter.allocate_tensors()
@@ -166,7 +167,6 @@ BACKENDS = {
     "tflite": TFLiteBackend,
     "dlib": DlibBackend,
 }
-# Those that run a network: a frozen graph or a file that was exported from one.
 NETWORK_BACKENDS = {name: backend for name, backend in BACKENDS.items() if name != "dlib"}
 """The backends that run a network: a frozen graph or a file that was exported from one."""
 
@@ -219,16 +219,6 @@ def require_package(module: str, package: str, name):
         return import_module(module)
     except ImportError:
         raise ModelError(f"{name}: needs the package {package}, which is not installed") from None
-
-
-def _require_tensorflow(name):
-    """The module senet_kp.nets.tf1 with TensorFlow loaded; ModelError if it is not installed."""
-    try:
-        tf1 = import_module("senet_kp.nets.tf1")
-        _ = tf1.tf.Session  # tf1 loads TensorFlow at the latest when an attribute is used
-    except ImportError:
-        raise ModelError(f"{name}: needs the package tensorflow, which is not installed") from None
-    return tf1
 
 
 def reason_of(error) -> str:
