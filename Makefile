@@ -74,8 +74,8 @@ tfrecords: setup $(if $(DATA),,sample)  ## crop the faces and write train, val a
 $(RECORDS)/manifest.json: $(if $(DATA),tfrecords)
 	$(if $(DATA),,$(MAKE) tfrecords FLAGS=)
 
-preview: setup $(RECORDS)/manifest.json  ## draw augmented training pictures
-	$(KP) preview --records $(RECORDS) --out $(OUT)/preview.png $(OWN_FLAGS)
+preview: setup $(RECORDS)/manifest.json  ## draw augmented training pictures and where landmarks lie
+	$(KP) preview --records $(RECORDS) --out $(OUT)/preview.png --net $(NET) $(OWN_FLAGS)
 
 train: setup $(RECORDS)/manifest.json  ## train, or resume a training run that was stopped
 	$(KP) train --records $(RECORDS) --run $(OUT)/run --net $(NET) \

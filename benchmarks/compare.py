@@ -36,7 +36,7 @@ from benchmarks.measure import (
 )
 from benchmarks.training_step import StepConfig
 from benchmarks.trials import network_size
-from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.metrics import nme
 from senet_kp.face.scheme import scheme_of
 from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS
@@ -153,7 +153,7 @@ def _call(module: str, settings: dict):
 
 def _scored(model, crops, manifest: dict, seed: int) -> dict:
     predicted, scheme = model.predict(crops.images), scheme_of(manifest)
-    nmes = nme(normalised_errors(predicted, crops.landmarks, crops.mask, scheme, "inter-ocular"))
+    nmes = nme(crops.normalised_errors(predicted, scheme, "inter-ocular"))
     known = np.isfinite(nmes)
     groups = np.array(crops.groups)[known]
     return {"nme": estimates({"nme": np.mean}, nmes[known], groups, seed)["nme"]}

@@ -125,6 +125,17 @@ def check_labels(config: PrepareConfig):
         )
 
 
+def described(config: PrepareConfig) -> str:
+    """What the face box of the settings is and how large, in words for the user."""
+    box = config.box
+    around = {
+        "landmarks": f"{box.scale:g} times the bounding box of the landmarks",
+        "label": f"{box.scale:g} times the box of the label",
+        "picture": "the whole picture",
+    }
+    return f"{around[box.source]}, {box.size_px}x{box.size_px} px, context {config.context:g}"
+
+
 def settings_of(config: PrepareConfig) -> dict:
     """Return the settings on which the records depend, besides the pictures and labels."""
     names = asdict(config)

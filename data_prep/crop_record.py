@@ -13,7 +13,15 @@ import numpy as np
 
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
-from senet_kp.face.facebox import BoxRule, box_affine, crop, face_box, to_relative, widened
+from senet_kp.face.facebox import (
+    BoxRule,
+    box_affine,
+    crop,
+    face_box,
+    picture_box,
+    to_relative,
+    widened,
+)
 from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, iou
@@ -126,7 +134,7 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
 def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceLabel]:
     """Return the face box [x, y, w, h] (w == h) and the label, without opening the picture.
 
-    Raises Rejected.
+    The source of the box in `rule` must not be "picture". Raises Rejected.
     """
     label = _label(source, _label_data(source), rule)
     return _face_box(label, rule.box), label
@@ -150,10 +158,12 @@ def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
     return FORMATS[source.format].read_label(source, data, rule.scheme)
 
 
-def _face_box(label: FaceLabel, rule: BoxRule):
-    """Return the face box around the known landmarks or, if the rule says so, the label's box."""
+def _face_box(label: FaceLabel, rule: BoxRule, picture=None):
+    """Return the face box of the rule; `picture` may be None if it is not the whole picture."""
     if not label.mask.any():
         raise Rejected("no-points", "none of the landmarks in its label is known")
+    if rule.source == "picture":
+        return picture_box(picture)
     if rule.source == "landmarks":
         return face_box(label.landmarks[label.mask], rule)
     if label.box is None:
@@ -203,11 +213,13 @@ def _read(path, offset: int = 0, length: int = -1) -> bytes:
 
 def _checked_box(label: FaceLabel, picture, rule: BoxRule) -> np.ndarray:
     """Return the face box. Raises Rejected if it is tiny or does not touch the picture."""
-    box = _face_box(label, rule)
+    box = _face_box(label, rule, picture)
     height, width = picture.shape[:2]
-    x, y, box_px, _ = box.tolist()
-    if box_px < MIN_BOX_PX:
-        raise Rejected("tiny-face", f"the face box is {box_px:.1f} px wide, under {MIN_BOX_PX:g}")
-    if x > width or y > height or x + box_px < 0 or y + box_px < 0:
+    x, y, *size = box.tolist()
+    if min(size) < MIN_BOX_PX:
+        raise Rejected(
+            "tiny-face", f"the face box is {min(size):.1f} px wide, under {MIN_BOX_PX:g}"
+        )
+    if x > width or y > height or x + size[0] < 0 or y + size[1] < 0:
         raise Rejected("outside", f"the landmarks are outside the {width}x{height} picture")
     return box

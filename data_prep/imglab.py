@@ -61,6 +61,8 @@ def write_imglab(config: WriterConfig) -> int:
     """Write the XML file; return the number of faces in it."""
     if config.out.suffix != ".xml":
         raise UserError(f"{config.out}: --out needs a name that ends in .xml")
+    if config.box.source == "picture":
+        raise UserError("--box.source picture: imglab's boxes are of faces; use another source")
     records = (config.data / MANIFEST).is_file()
     if config.side and not records:
         raise UserError(f"{config.data}: --side needs a folder of records with a {MANIFEST}")

@@ -86,12 +86,13 @@ def open_graph(path: Path, backend: str):
     """
     card = read_card(path)
     rule = box_rule(card)
-    if scheme_of(card) != KAGGLE15 or rule.source != "label":
+    if scheme_of(card) != KAGGLE15 or rule.source == "landmarks":
         raise ModelError(
-            f"{path}: the model does not predict {KAGGLE15.name} landmarks in labelled boxes;"
+            f"{path}: the model does not predict {KAGGLE15.name} landmarks in whole pictures;"
             " prepare the records as described in data_prep/formats/kaggle.py"
         )
-    box = face_box(np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]]), rule)
+    corners = np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]])
+    box = PICTURE_BOX if rule.source == "picture" else face_box(corners, rule)
     graph = open_backend(path, backend)
 
     def run(picture) -> np.ndarray:

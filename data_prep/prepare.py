@@ -23,12 +23,12 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.config import PrepareConfig, check, settings_of
+from senet_kp.data_prep.config import PrepareConfig, check, described, settings_of
 from senet_kp.data_prep.crop_record import CropRule, crop_record, detected_pair
 from senet_kp.data_prep.data_sets import DataSet, scan_all
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
-from senet_kp.data_prep.recognise import with_formats
+from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
 from senet_kp.inference.box_transform import measure_transform
 from senet_kp.tfrecords.errors import InputError, exit_code_of
 from senet_kp.tfrecords.files import (
@@ -95,6 +95,7 @@ def plan_of(config: PrepareConfig) -> Plan:
     config = with_formats(config)
     data_sets = scan_all(config)
     print(*(data_set.survey() for data_set in data_sets), sep="\n")
+    print(f"face box: {described(config)}")
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     scheme = config.landmark_scheme
@@ -146,7 +147,12 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
 
 
 def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
-    """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face."""
+    """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face.
+
+    It is also None if face boxes are whole pictures, which no detector has to find.
+    """
+    if rule.box.source == "picture":
+        return None
     found = pool.map(partial(detected_pair, rule=rule), sources, chunksize=4)
     bar = tqdm(found, total=len(sources), unit="picture", desc="dlib", disable=None)
     pairs = [pair for pair in bar if pair is not None]
@@ -232,7 +238,12 @@ def report(out, manifest: dict):
 
 
 def main():
-    config = tyro.cli(PrepareConfig, prog="senet-kp prepare", description=__doc__)
+    config = tyro.cli(
+        PrepareConfig,
+        prog="senet-kp prepare",
+        description=__doc__,
+        default=defaults_of_command_line(),
+    )
     prepare(config)
 
 

@@ -1,10 +1,15 @@
-"""Recognising the format of a data set's folder, for `--format auto`."""
+"""Recognising the format of a data set's folder, and the default settings that follow from it."""
 
+from argparse import ArgumentParser
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import tyro
+
 from senet_kp.data_prep.config import AUTO, PrepareConfig, check_labels
 from senet_kp.data_prep.formats import FORMATS
+from senet_kp.face.facebox import BoxRule
 from senet_kp.tfrecords.errors import InputError
 
 
@@ -43,3 +48,32 @@ def recognise(root: Path) -> str:
             f" {expected}"
         )
     raise InputError(f"{root}: matches none of the supported formats ({expected})")
+
+
+def defaults_of_command_line(kind: type[PrepareConfig] = PrepareConfig) -> PrepareConfig:
+    """The default settings for the formats and the source of the face box in `sys.argv`.
+
+    The settings of a format (`Format.settings`) apply if all data sets have them in common. A box
+    that is the whole picture has no context around it. A folder that is not recognised changes
+    nothing here; preparation reports it.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--data", nargs="*", type=Path, default=[])
+    parser.add_argument("--format", nargs="*", default=[])
+    parser.add_argument("--box.source", nargs="?", dest="source")
+    named = parser.parse_known_args()[0]
+    settings = _shared_settings(named.data, named.format or [AUTO])
+    if named.source == "picture":
+        settings["context"] = 1.0
+    return kind(data=tyro.MISSING, **settings | {"box": BoxRule(**settings.get("box", {}))})
+
+
+def _shared_settings(folders: list[Path], names: list[str]) -> dict:
+    """The settings that the formats of all folders have in common."""
+    names = names * (len(folders) if len(names) == 1 else 1)
+    found = []
+    for folder, name in zip(folders, names, strict=False):
+        with suppress(InputError):
+            name = recognise(folder) if name == AUTO else name
+        found.append(dict(FORMATS[name].settings) if name in FORMATS else {})
+    return found[0] if found and all(settings == found[0] for settings in found) else {}

@@ -8,15 +8,16 @@ from conftest import make_picture, run_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.known_schemes import IBUG68, KAGGLE15
 from senet_kp.face.pictures import read_picture
 from senet_kp.input import augment as augment_module
 from senet_kp.input.augment import AugmentConfig, Augmenter, augment
+from senet_kp.input.distributions import write_distributions
 from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.shards import read_manifest, read_records
 
-ZEROS = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig)}
+ZEROS = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig) if field.type is float}
 NONE = AugmentConfig(**ZEROS | {"jpeg_quality": 50})
 GEOMETRY = dataclasses.replace(NONE, flip=0.5, rotation_deg=12.0, stretch=0.05, box_jitter=1.0)
 SPREAD = (0.05, 0.05, 0.1)
@@ -84,6 +85,21 @@ def test_scale_is_even_between_its_ends():
     assert sizes.max() == pytest.approx(1.2, abs=0.01)
     np.testing.assert_allclose(sizes.mean(0), 1, atol=0.02)
     assert sizes.std() == pytest.approx(0.4 / 12**0.5, rel=0.1)  # of a uniform distribution
+
+
+def test_a_uniform_rotation_is_even_up_to_its_largest_angle():
+    stored, points, mask = sample()
+    config = dataclasses.replace(NONE, rotation="uniform", rotation_deg=15)
+    shapes = [run_augment((stored, points, mask), config, seed)[1] for seed in range(400)]
+    angles = [turn_deg(points, shape) for shape in shapes]
+    assert min(angles) == pytest.approx(-15, abs=0.3) and max(angles) == pytest.approx(15, abs=0.3)
+    assert np.std(angles) == pytest.approx(30 / 12**0.5, rel=0.1)  # of a uniform distribution
+
+
+def turn_deg(points, turned) -> float:
+    """The angle by which points [N, 2] were turned about a centre."""
+    a, b = ((shape - shape.mean(0)) @ (1, 1j) for shape in (points, turned))
+    return float(np.degrees(np.angle(np.vdot(a, b))))
 
 
 @pytest.mark.parametrize(
@@ -171,6 +187,26 @@ def test_preview_draws_a_sheet(records, tmp_path):
     faces = [sheet[4:260, 4 + 260 * column : 260 + 260 * column] for column in range(4)]
     assert all((face == (60, 220, 90)).all(2).sum() > 50 for face in faces)  # points are drawn
     assert np.abs(faces[1].astype(int) - faces[2]).mean() > 5
+    assert read_picture(tmp_path / "preview-landmarks.png").shape == (800, 1360, 3)
+
+
+def test_preview_shows_the_recipe_of_the_network(records, tmp_path):
+    """The recipe of inception has neither noise nor patches; a flag still adds to it."""
+    for net, flags in (("senet", ()), ("inception", ()), ("inception", ("--augment.noise", "1"))):
+        out = tmp_path / f"{net}{len(flags)}.png"
+        run = ["--records", records, "--out", out, "--faces", 1, "--net", net, *flags]
+        result = run_module("-m", "senet_kp.input.preview", *run)
+        assert result.returncode == 0, result.stderr
+    plain, noisy = (read_picture(tmp_path / f"inception{n}.png") for n in (0, 2))
+    assert (plain != read_picture(tmp_path / "senet0.png")).any()
+    assert (plain != noisy).mean() > 0.3
+
+
+def test_distributions_leave_out_what_no_face_has(tmp_path):
+    landmarks = np.random.default_rng(0).uniform(0, 1, (30, 15, 2))
+    landmarks[:, 3], landmarks[:20, 4] = np.nan, np.nan
+    write_distributions(tmp_path / "a.png", landmarks, KAGGLE15)
+    assert read_picture(tmp_path / "a.png").std() > 10
 
 
 def test_a_picture_is_decoded_once_while_the_cache_has_room(records, monkeypatch):

@@ -9,6 +9,7 @@ from senet_kp.face.facebox import (
     box_affine,
     crop,
     face_box,
+    picture_box,
     to_absolute,
     to_relative,
     widened,
@@ -54,13 +55,24 @@ def ramp(width=900, height=600):
 
 @pytest.mark.parametrize("box", [
     (100.3, 50.7, 300, 300), (10, 20, 128, 128), (200.2, 100.1, 450.5, 450.5), (20, 20, 77.7, 77.7),
+    (30.3, 40.7, 800, 100.5), (-0.5, -0.5, 900, 600),
 ])  # fmt: skip
 def test_crop_samples_where_the_convention_says(box):
     cut = crop(ramp(), box, 128) * 4
     u = (np.arange(128) + 0.5) / 128
     expected = to_absolute(np.column_stack([u, u]), box)
-    assert np.abs(cut[64, :, 0] - expected[:, 0]).max() < 1e-3
-    assert np.abs(cut[:, 64, 1] - expected[:, 1]).max() < 1e-3
+    inner = slice(1, 127)  # a picture's own border pixels have no neighbours outside it
+    assert np.abs(cut[64, inner, 0] - expected[inner, 0]).max() < 1e-3
+    assert np.abs(cut[inner, 64, 1] - expected[inner, 1]).max() < 1e-3
+
+
+def test_the_box_of_a_whole_picture_is_its_pixels():
+    picture = np.random.default_rng(0).integers(0, 255, (48, 96, 3), np.uint8)
+    assert picture_box(picture).tolist() == [-0.5, -0.5, 96, 48]
+    stretched = crop(picture, picture_box(picture), 96)
+    # Row 2i + 1 of the crop is sampled a quarter of a pixel below row i of the picture.
+    expected = 0.75 * picture[:-1] + 0.25 * picture[1:]
+    assert np.abs(stretched[1:-1:2] - expected).max() <= 1
 
 
 def test_mirrored_picture_gives_the_mirrored_crop():

@@ -54,6 +54,23 @@ def read(source):
     return kaggle.FORMAT.read_label(source, source.row, kaggle.FORMAT.scheme)
 
 
+def test_the_command_line_needs_no_settings(data, tmp_path):
+    """The whole picture is the box, at its own size, grey; flags still change the defaults."""
+    for name, flags, size_px in (("a", (), 96), ("b", ("--box.size-px", 64), 64)):
+        out = tmp_path / name
+        run = ("--data", data, "--out", out, "--detector-pictures", 0, *flags)
+        result = run_module("-m", "senet_kp.data_prep.prepare", *run)
+        assert result.returncode == 0, result.stderr
+        assert f"face box: 1 times the box of the label, {size_px}x{size_px} px, context 1\n" in (
+            result.stdout
+        )
+        manifest = read_manifest(out)
+        assert manifest["stored_px"] == size_px
+        crops = load_crops(out, manifest, "train")
+        assert (crops.affine == [[96, 0, -0.5], [0, 96, -0.5]]).all()
+        assert (crops.images == crops.images[..., :1]).mean() > 0.99
+
+
 # --- the format ---
 
 

@@ -33,6 +33,7 @@ from senet_kp.data_prep.prepare import (
     worker_pool,
     write_account,
 )
+from senet_kp.data_prep.recognise import defaults_of_command_line
 from senet_kp.tfrecords.errors import CheckError, OutputError, UserError, exit_code_of
 
 # These runners pass flags on to a job server, so that Python cannot check them.
@@ -153,7 +154,10 @@ def main():
     words = sys.argv[1:]
     ours = words.index("--") if "--" in words else len(words)
     prog = "senet-kp beam-prepare"
-    config = tyro.cli(BeamConfig, prog=prog, description=__doc__, args=words[:ours])
+    defaults = defaults_of_command_line(BeamConfig)
+    config = tyro.cli(
+        BeamConfig, prog=prog, description=__doc__, args=words[:ours], default=defaults
+    )
     beam_prepare(config, words[ours + 1 :])
 
 

@@ -23,12 +23,15 @@ class Format(ABC):
     expects:      what a folder in this format contains, for help texts and error messages
     scheme:       landmark scheme of the labels, unless `--scheme` names another
     terms_of_use: restrictions on the use of the pictures; empty if none are known
+    settings:     values of PrepareConfig fields whose defaults on the command line are different
+                  for this format; the value of `box` is in turn a dict of BoxRule fields
     """
 
     name: str
     expects: str
     scheme: LandmarkScheme = IBUG68
     terms_of_use: str = ""
+    settings: dict = {}
 
     @property
     def label_sets(self) -> dict[str, str]:

@@ -5,13 +5,10 @@
 Left and right are the person's. The publishers describe the coordinates as "in the space of pixel
 indices", which is read here as 0-based: the centre of the first pixel is 0. An empty cell is an
 unknown coordinate, and its point is missing: two rows in three have only four known points. The
-box of a face is the whole picture, which the face box should match exactly:
-
-    senet-kp prepare --data facial-keypoints-detection --format kaggle \\
-        --box.source label --box.scale 1 --context 1 --box.size-px 96
-
-A box around the known points would differ with every choice of them. Pictures have no names, and
-some occur in several rows: pictures with identical bytes are one group.
+box of a label is the whole picture. By default it is the face box and the network's input, at its
+own size of 96x96 pixels, because a box around the known points would differ with every choice of
+them. Pictures have no names, and some occur in several rows: pictures with identical bytes are one
+group.
 """
 
 import hashlib
@@ -56,6 +53,10 @@ class Kaggle(Format):
     name = "kaggle"
     expects = f"{TABLE} with 15 points and a picture in every row"
     scheme = KAGGLE15
+    settings = {
+        "box": {"source": "label", "scale": 1.0, "size_px": PICTURE_PX},
+        "context": 1.0,
+    }
     terms_of_use = (
         "the pictures of Kaggle's Facial Keypoints Detection are under that competition's rules"
     )
@@ -104,8 +105,6 @@ class Kaggle(Format):
         return [
             f"  {'Kaggle':<10} {len(sources):>7,} pictures, {different:,} of them different,"
             f" {complete:,} with all {KAGGLE15.count} points (published: 7,049 and 2,140)",
-            f"  {'':<10} recommended: --box.source label --box.scale 1 --context 1"
-            f" --box.size-px {PICTURE_PX}",
         ]
 
 

@@ -1,9 +1,10 @@
 """The face box: a square from landmarks, the crop of that square, and coordinates in both.
 
-A box is [x, y, w, h] in pixels with w == h. Coordinates are 0-based with the first pixel's centre
-at 0, so the picture reaches from -0.5 to width - 0.5. Box-relative coordinates run from 0 at the
-box's left (top) edge to 1 at its right (bottom) edge. Pixel i of a crop S pixels wide is sampled
-at the relative coordinate (i + 0.5) / S, which makes mirroring a crop exactly u -> 1 - u.
+A box is [x, y, w, h] in pixels; w == h unless it is the box of a whole picture. Coordinates are
+0-based with the first pixel's centre at 0, so the picture reaches from -0.5 to width - 0.5.
+Box-relative coordinates run from 0 at the box's left (top) edge to 1 at its right (bottom) edge.
+Pixel i of a crop S pixels wide is sampled at the relative coordinate (i + 0.5) / S, which makes
+mirroring a crop exactly u -> 1 - u.
 """
 
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 class BoxRule:
     """How the face box is drawn; stored in every manifest and model card."""
 
-    source: Literal["landmarks", "label"] = "landmarks"
-    """draw the box around the landmarks, or around the face box of the data set's labels"""
+    source: Literal["landmarks", "label", "picture"] = "landmarks"
+    """draw the box around the landmarks, or around the face box of the data set's labels, or take
+    the whole picture, stretched to a square if it is not one (scale and shift then do not apply)"""
     scale: float = 1.2
     """size of the box, as a multiple of the longer edge of that bounding box"""
     shift_x: float = 0.0
@@ -42,6 +44,12 @@ def face_box(landmarks, rule: BoxRule) -> np.ndarray:
     size = rule.scale * (high - low).max()
     corner = (low + high) / 2 - size / 2 + size * np.array([rule.shift_x, rule.shift_y])
     return np.array([*corner, size, size], np.float64)
+
+
+def picture_box(picture) -> np.ndarray:
+    """Return the box [x, y, w, h] of a whole picture [H, W, 3], up to the edges of its pixels."""
+    height, width = picture.shape[:2]
+    return np.array([-0.5, -0.5, width, height], np.float64)
 
 
 def to_relative(landmarks, box) -> np.ndarray:
@@ -77,18 +85,18 @@ def widened(box, factor: float) -> np.ndarray:
 def crop(picture, box, size_px: int, padding: str = "replicate") -> np.ndarray:
     """Resample the contents of a box to [size_px, size_px, 3] uint8, padded outside the picture.
 
-    If the box is at least twice as large as the crop, the picture is first reduced by a whole
-    factor with area averaging, because bilinear sampling alone would skip pixels and alias.
+    Where the box is at least twice as wide or high as the crop, the picture is first reduced by a
+    whole factor with area averaging, because bilinear sampling alone would skip pixels and alias.
+    A box that is not square is stretched.
     """
-    x, y, size, _ = (float(value) for value in box)
-    factor = min(int(size / size_px), *picture.shape[:2])
-    if factor > 1:
-        picture, (x0, y0) = _reduced(picture, (x, y, size), factor)
+    corner, size = np.split(np.asarray(box, np.float64), 2)
+    factors = np.clip((size / size_px).astype(int), 1, picture.shape[1::-1])
+    if factors.max() > 1:
+        picture, start = _reduced(picture, corner, size, factors)
         # Reduced pixel j averages the source pixels whose mean position is j*factor + (factor-1)/2.
-        x, y = ((edge - start + 0.5) / factor - 0.5 for edge, start in ((x, x0), (y, y0)))
-        size /= factor
+        corner, size = (corner - start + 0.5) / factors - 0.5, size / factors
     step = size / size_px
-    matrix = np.array([[step, 0, x + step / 2], [0, step, y + step / 2]])
+    matrix = np.column_stack([np.diag(step), corner + step / 2])
     return cv2.warpAffine(
         picture,
         matrix,
@@ -98,18 +106,16 @@ def crop(picture, box, size_px: int, padding: str = "replicate") -> np.ndarray:
     )
 
 
-def _reduced(picture, box, factor: int):
-    """Return the part of the picture around the box, 1/factor in size, and its first pixel (x, y).
+def _reduced(picture, corner, size, factors):
+    """Return the part of the picture around a box, reduced by `factors`, and its first pixel.
 
-    Blocks of factor x factor pixels start at the corner of the picture, so that crops of the same
-    location agree whatever context they are cut with.
+    Blocks of pixels start at the corner of the picture, so that crops of the same location agree
+    whatever context they are cut with.
     """
-    x, y, size = box
-    height, width = picture.shape[:2]
-    x0, x1 = _span(x, x + size, width // factor, factor)
-    y0, y1 = _span(y, y + size, height // factor, factor)
-    size = ((x1 - x0) // factor, (y1 - y0) // factor)
-    return cv2.resize(picture[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA), (x0, y0)
+    blocks = picture.shape[1::-1] // factors
+    (x0, x1), (y0, y1) = map(_span, corner, corner + size, blocks, factors)
+    reduced = ((x1 - x0) // int(factors[0]), (y1 - y0) // int(factors[1]))
+    return cv2.resize(picture[y0:y1, x0:x1], reduced, interpolation=cv2.INTER_AREA), (x0, y0)
 
 
 def _span(low: float, high: float, blocks: int, factor: int) -> tuple[int, int]:
@@ -117,6 +123,6 @@ def _span(low: float, high: float, blocks: int, factor: int) -> tuple[int, int]:
 
     The span is two blocks wider at either end, for interpolation.
     """
-    first = int(np.clip(low // factor - 2, 0, blocks - 1))
-    last = int(np.clip(high // factor + 2, first, blocks - 1))
-    return first * factor, (last + 1) * factor
+    first = np.clip(low // factor - 2, 0, blocks - 1)
+    last = np.clip(high // factor + 2, first, blocks - 1)
+    return int(first * factor), int((last + 1) * factor)

@@ -2,7 +2,7 @@
 
 NME, the normalised mean error, is the mean distance between predicted and true landmarks over the
 valid points of a face, divided by a length measured on the true landmarks. It is a ratio, so
-landmarks may be in pixels or box-relative (boxes are square).
+landmarks may be in pixels or, if boxes are square, box-relative.
 """
 
 from typing import Literal, get_args

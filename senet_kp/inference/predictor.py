@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute
+from senet_kp.face.facebox import BoxRule, crop, face_box, picture_box, to_absolute
 from senet_kp.face.pictures import read_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import AUTO, Backend, open_backend
@@ -32,10 +32,11 @@ class Face:
     ----------
     box : ndarray [4], float64
         The square [x, y, width, height] that the network saw in its last pass, (x, y) being its
-        top-left corner. It may extend beyond the picture.
+        top-left corner. It may extend beyond the picture. It is the whole picture, which need not
+        be square, for a model whose face-box rule says so.
     score : float or None
         The face detector's confidence: above 0 from dlib, 0.7..1 from YuNet. None if the caller
-        gave the box.
+        gave the box, or it is the whole picture.
     landmarks : ndarray [N, 2], float64
         x and y of every landmark, in the order of the model's landmark scheme. Landmarks may lie
         outside the picture.
@@ -111,7 +112,8 @@ class LandmarkPredictor:
         If the model or its card is missing or damaged, or the backend is not installed or cannot
         run the model.
     UserError
-        If there is no such backend, or passes is below 1.
+        If there is no such backend, passes is below 1, or a detector is given for a model that
+        takes whole pictures.
 
     Examples
     --------
@@ -127,6 +129,11 @@ class LandmarkPredictor:
         self.card = read_card(model)
         self.scheme = scheme_of(self.card)
         self.rule = box_rule(self.card)
+        if self.rule.source == "picture" and detector is not None:
+            raise UserError(
+                f"{model}: takes whole pictures as face boxes and uses no face detector; leave out"
+                " the detector (--detector)"
+            )
         self._run = open_backend(model, backend)
 
     def predict(self, picture, boxes=None) -> list[Face]:
@@ -166,8 +173,10 @@ class LandmarkPredictor:
             return [self._in_detected_box(picture, *found) for found in self.face_boxes(picture)]
         return [self._in_given_box(picture, np.asarray(box, np.float64)) for box in boxes]
 
-    def face_boxes(self, picture) -> list[tuple[np.ndarray, float]]:
+    def face_boxes(self, picture) -> list[tuple[np.ndarray, float | None]]:
         """The face boxes that the detector finds in a picture, before any landmark is predicted.
+
+        For a model whose face-box rule takes whole pictures, it is the picture's own box.
 
         Parameters
         ----------
@@ -178,7 +187,7 @@ class LandmarkPredictor:
         -------
         list of (box, score)
             Boxes [x, y, width, height] in pixels, ndarray [4], and the detector's scores, best
-            first. Empty if no face is found.
+            first. Empty if no face is found. The score of a whole picture is None.
 
         Raises
         ------
@@ -194,6 +203,8 @@ class LandmarkPredictor:
     @cached_property
     def _detect(self):
         """A function from a picture to face boxes and scores; loads the detector."""
+        if self.rule.source == "picture":
+            return lambda picture: [(picture_box(picture), None)]
         if self._detector_file is not None:
             return self._yunet().face_boxes
         detector, transform = DlibDetector(), self._transform()

@@ -8,6 +8,7 @@ result for a sample depends only on the random generator that it is given.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 from zlib import crc32
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 
 from senet_kp.face.pictures import decode_picture
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
+from senet_kp.nets import NETWORKS, NetName
 
 _LEVELS = np.arange(256, dtype=np.float32) / 255
 _MIDDLE = np.float32(0.5)
@@ -31,8 +33,10 @@ DECODED_MB = 512
 class AugmentConfig:
     flip: float = 0.5
     """probability that a picture is mirrored"""
+    rotation: Literal["normal", "uniform"] = "normal"
+    """distribution of the in-plane rotation"""
     rotation_deg: float = 12.0
-    """standard deviation of the in-plane rotation, in degrees"""
+    """standard deviation of a normal rotation, or the largest uniform one, in degrees"""
     scale: float = 0.0
     """range of a uniformly drawn scale factor around 1: 0.2 draws from 0.8 to 1.2"""
     stretch: float = 0.05
@@ -67,6 +71,11 @@ class AugmentConfig:
     """probability that a rectangular patch hides a part of a picture"""
     patch_size: float = 0.35
     """largest width and height of a patch, as a share of the face box's width"""
+
+
+def augment_recipe(net: NetName) -> AugmentConfig:
+    """The augmentation of a network's recipe."""
+    return AugmentConfig(**NETWORKS[net].recipe.get("augment", {}))
 
 
 class Augmenter:
@@ -158,7 +167,8 @@ def _box_change(random, spread, config):
     """
     normal = random.standard_normal(5)
     normal = np.clip(normal, -2.5, 2.5)  # boxes in the detector's tails show other faces
-    angle = math.radians(config.rotation_deg) * normal[0]
+    turn = normal[0] if config.rotation == "normal" else random.uniform(-1, 1)
+    angle = math.radians(config.rotation_deg) * turn
     size = math.exp(config.box_jitter * spread[2] * normal[1])
     if config.scale:
         size /= random.uniform(1 - config.scale, 1 + config.scale)

@@ -5,7 +5,9 @@ from itertools import chain, islice
 
 import numpy as np
 
+from senet_kp.face.metrics import Normaliser, normalised_errors
 from senet_kp.face.pictures import decode_picture
+from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.schema import Record
 from senet_kp.tfrecords.shards import read_records
 
@@ -32,6 +34,15 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def normalised_errors(self, predicted, scheme: LandmarkScheme, kind: Normaliser) -> np.ndarray:
+        """The point errors [n, N] of predictions [n, N, 2], box-relative; NaN where not labelled.
+
+        Distances are measured as in the source pictures, in which a box may be wider than high.
+        """
+        height_over_width = self.affine[:, 1, 1] / self.affine[:, 0, 0]
+        shape = np.stack([np.ones(len(self)), height_over_width], 1)[:, None]
+        return normalised_errors(predicted * shape, self.landmarks * shape, self.mask, scheme, kind)
 
     def subset_masks(self) -> dict[str, np.ndarray]:
         """{subset: bool [n]}: which faces belong to each subset."""
@@ -65,6 +76,17 @@ def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> C
     as the other functions here do.
     """
     return _crops(list(read_records(folder, manifest, side, limit)), manifest)
+
+
+def load_labels(folder, manifest: dict, side: str) -> np.ndarray:
+    """The landmarks [n, N, 2] of a side, box-relative; NaN where not labelled. Decodes no picture.
+
+    Raises InputError as `load_crops` does.
+    """
+    shape = (0, manifest["scheme"]["landmarks"], 2)
+    records = read_records(folder, manifest, side)
+    labels = [np.where(r.mask[:, None] > 0, r.landmarks, np.nan) for r in records]
+    return np.array(labels, np.float32) if labels else np.empty(shape, np.float32)
 
 
 def load_any_crops(folder, manifest: dict, limit: int) -> Crops:

@@ -1,8 +1,10 @@
 """senet-kp preview --records out/tfrecords --out out/preview.png
 
 Draws training pictures with their landmarks as the network receives them after augmentation. Each
-row shows one face: first without augmentation, then in several augmented versions. The --augment.*
-flags are the same as those of `senet-kp train`.
+row shows one face: first without augmentation, then in several augmented versions. The
+augmentation is by default that of the recipe of --net; the --augment.* flags are the same as those
+of `senet-kp train`. A second picture, <name>-landmarks.png, shows the distribution of every
+landmark's x and y in the train split.
 Exit codes: 0 success, 2 invalid arguments, 3 the records cannot be read, 6 the output cannot be
 written.
 """
@@ -16,8 +18,10 @@ import tyro
 from senet_kp.face.draw import GREEN, contact_sheet, drawn_face
 from senet_kp.face.pictures import decode_picture, write_picture
 from senet_kp.face.scheme import scheme_of
-from senet_kp.input.augment import AugmentConfig, Augmenter
-from senet_kp.input.crops import central_crop
+from senet_kp.input.augment import AugmentConfig, Augmenter, augment_recipe
+from senet_kp.input.crops import central_crop, load_labels
+from senet_kp.input.distributions import write_distributions
+from senet_kp.nets import DEFAULT_NETWORK, NetName, net_of_command_line
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.shards import read_manifest, read_records
 
@@ -30,6 +34,8 @@ class PreviewConfig:
     """record folder"""
     out: Path = Path("out/preview.png")
     """picture to write"""
+    net: NetName = DEFAULT_NETWORK
+    """network whose recipe determines the augmentation, unless flags change it"""
     faces: int = 6
     """number of faces, one per row"""
     versions: int = 7
@@ -39,8 +45,12 @@ class PreviewConfig:
     """seed of the augmentation, as in training"""
 
 
-def preview(config: PreviewConfig):
-    """Write the picture; its augmented versions are those of the first epochs of a training."""
+def preview(config: PreviewConfig) -> tuple[Path, Path]:
+    """Write both pictures and return their paths.
+
+    The augmented versions are those of the first epochs of a training. Raises UserError for
+    numbers below 1, and InputError if the train split is empty.
+    """
     if config.faces < 1 or config.versions < 1:
         raise UserError("--faces and --versions must be at least 1")
     manifest = read_manifest(config.records)
@@ -56,6 +66,9 @@ def preview(config: PreviewConfig):
     if not pictures:
         raise InputError(f"{config.records}: no face on the train side to draw")
     write_picture(config.out, contact_sheet(pictures, 1 + config.versions))
+    distributions = config.out.with_name(f"{config.out.stem}-landmarks.png")
+    write_distributions(distributions, load_labels(config.records, manifest, "train"), scheme)
+    return config.out, distributions
 
 
 def _drawn(image, landmarks, mask, scheme):
@@ -63,9 +76,15 @@ def _drawn(image, landmarks, mask, scheme):
 
 
 def main():
-    config = tyro.cli(PreviewConfig, prog="senet-kp preview", description=__doc__)
-    preview(config)
-    print(config.out)
+    net = net_of_command_line()
+    config = tyro.cli(
+        PreviewConfig,
+        prog="senet-kp preview",
+        description=__doc__,
+        default=PreviewConfig(net=net, augment=augment_recipe(net)),
+    )
+    for path in preview(config):
+        print(path)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ To add a network, add a file to this folder that defines `NETWORK = Network(buil
 `network.py`). `--net` takes the file's name; nothing else has to be edited.
 """
 
+from argparse import ArgumentParser
 from contextlib import nullcontext
 from importlib import import_module
 from pkgutil import iter_modules
@@ -28,6 +29,17 @@ def discovered_networks() -> dict[str, Network]:
 
 NETWORKS = discovered_networks()
 NetName = Literal[tuple(NETWORKS)]
+
+
+def net_of_command_line() -> NetName:
+    """The network that `sys.argv` names with --net, or the default network.
+
+    It is also the default network for an unknown name, which parsing the command line refuses.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--net", nargs="?", default=DEFAULT_NETWORK)
+    net = parser.parse_known_args()[0].net
+    return net if net in NETWORKS else DEFAULT_NETWORK
 
 
 def build_network(

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.facebox import crop, to_absolute
-from senet_kp.face.metrics import Normaliser, nme, normalised_errors
+from senet_kp.face.metrics import Normaliser, nme
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
 from senet_kp.scoring.models import Model
@@ -35,8 +35,7 @@ def box_curves(
         corner = (1 - scale) / 2
         box = np.array([corner + shift_x, corner + shift_y, scale, scale])
         predicted = points_in_box(model.run, stored, box, crops.images.shape[1])
-        errors = normalised_errors(predicted, crops.landmarks, crops.mask, scheme, kind)
-        return float(np.nanmean(nme(errors)))
+        return float(np.nanmean(nme(crops.normalised_errors(predicted, scheme, kind))))
 
     def curve(displacements) -> list[float]:
         values = []

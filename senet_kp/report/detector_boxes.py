@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.facebox import BoxRule, affine_box, to_relative
-from senet_kp.face.metrics import Normaliser, nme, normalised_errors
+from senet_kp.face.metrics import Normaliser, nme
 from senet_kp.face.pictures import SUFFIXES, read_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
@@ -85,7 +85,7 @@ def compare_boxes(
     filled = np.array(
         [np.full_like(crops.landmarks[0], np.nan) if p is None else p for p in points]
     )
-    detected = nme(normalised_errors(filled, crops.landmarks, crops.mask, scheme, kind))
+    detected = nme(crops.normalised_errors(filled, scheme, kind))
     pairs = np.column_stack([detected, nmes])
     scored = np.isfinite(nmes)
     parts = {"all": scored} | {name: scored & part for name, part in crops.subset_masks().items()}

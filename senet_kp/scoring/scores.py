@@ -17,7 +17,6 @@ from senet_kp.face.metrics import (
     auc,
     failure_rate,
     nme,
-    normalised_errors,
     rmse,
 )
 from senet_kp.face.scheme import LandmarkScheme
@@ -78,7 +77,7 @@ def face_errors(
     predicted, crops: Crops, scheme: LandmarkScheme, normaliser: Normaliser
 ) -> FaceErrors:
     """The errors of predictions [n, N, 2], box-relative."""
-    points = normalised_errors(predicted, crops.landmarks, crops.mask, scheme, normaliser)
+    points = crops.normalised_errors(predicted, scheme, normaliser)
     return FaceErrors(crops, scheme, points, nme(points))
 
 

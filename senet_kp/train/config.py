@@ -1,14 +1,19 @@
 """The settings of a training: one dataclass, whose defaults depend on the network (its recipe)."""
 
-from argparse import ArgumentParser
 from dataclasses import dataclass, field, fields
 from os import cpu_count
 from pathlib import Path
 
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.input.augment import AugmentConfig
+from senet_kp.input.augment import AugmentConfig, augment_recipe
 from senet_kp.input.pipeline import Missing
-from senet_kp.nets import DEFAULT_NETWORK, NETWORKS, NetName, output_names
+from senet_kp.nets import (
+    DEFAULT_NETWORK,
+    NETWORKS,
+    NetName,
+    net_of_command_line,
+    output_names,
+)
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.train.losses import LossName
 from senet_kp.train.schedules import OptimiserName, ScheduleName
@@ -95,20 +100,13 @@ class TrainConfig:
 
 def recipe(net: NetName) -> TrainConfig:
     """The default settings for a network."""
-    values = dict(NETWORKS[net].recipe)
-    augment = AugmentConfig(**values.pop("augment", {}))
-    return TrainConfig(net=net, augment=augment, **values)
+    values = dict(NETWORKS[net].recipe) | {"augment": augment_recipe(net)}
+    return TrainConfig(net=net, **values)
 
 
 def recipe_of_command_line() -> TrainConfig:
-    """The recipe of the network that the command line names with --net.
-
-    For an unknown name it is that of the default network; parsing the command line then refuses it.
-    """
-    parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--net", default=DEFAULT_NETWORK)
-    net = parser.parse_known_args()[0].net
-    return recipe(net if net in NETWORKS else DEFAULT_NETWORK)
+    """The recipe of the network that the command line names with --net."""
+    return recipe(net_of_command_line())
 
 
 def training_settings(config: TrainConfig) -> TrainConfig:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from senet_kp.face.metrics import nme, normalised_errors, spread_ratio
+from senet_kp.face.metrics import nme, spread_ratio
 from senet_kp.face.pose import angle_between_deg, true_rotation
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
@@ -35,7 +35,7 @@ def validate(session, graph: TrainingGraph, val: Crops, scheme: LandmarkScheme) 
     if not len(val):
         return Validation()
     predicted, rotations = predict(session, graph, val.images)
-    nmes = nme(normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular"))
+    nmes = nme(val.normalised_errors(predicted, scheme, "inter-ocular"))
     scored = np.isfinite(nmes)
     if not scored.any():
         return Validation(faces=len(val))
