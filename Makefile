@@ -3,8 +3,11 @@
 PYTHON ?= python3
 OUT    ?= out
 FORMAT ?= auto
+# Empty if the user names no network.
+CHOSEN := $(NET)
 NET    ?= senet
 CUDA   ?=
+GUI    ?=
 DATA   ?=
 IMAGE  ?=
 STEPS  ?=
@@ -24,13 +27,20 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 KP     := $(VENV)/bin/senet-kp
 LOCK   := requirements/$(if $(CUDA),cuda,cpu).txt
-READY  := $(VENV)/ready-$(if $(CUDA),cuda,cpu)
+READY  := $(VENV)/ready-$(if $(CUDA),cuda,cpu)$(if $(GUI),-gui)
 SOURCE := $(if $(DATA),$(DATA),$(OUT)/sample)
 RECORDS := $(OUT)/tfrecords
-MODEL  := $(OUT)/senet.pb
-# Later stages use the run of `make train` if there is one, and else train a short run of their own.
-SHORT  := $(OUT)/short-run
-RUN    ?= $(if $(wildcard $(OUT)/run/latest/checkpoint),$(OUT)/run,$(SHORT))
+# Every network has a run folder of its own. Later stages use the run of NET= if it is given, and
+# else the run that was trained last. If there is none, they train a short run of their own.
+RUN_OF = $(OUT)/$(1)$(patsubst %,-%,$(filter-out senet,$(NET)))
+SHORT  := $(call RUN_OF,short-run)
+NEWEST := $(shell ls -t $(OUT)/run/latest/checkpoint $(OUT)/run-*/latest/checkpoint 2>/dev/null | \
+  head -n 1)
+OF_NET = $(wildcard $(call RUN_OF,run)/latest/checkpoint)
+RUN    ?= $(or $(patsubst %/latest/checkpoint,%,$(if $(CHOSEN),$(OF_NET),$(NEWEST))),$(SHORT))
+# out/run and out/short-run are senet's; the names of other runs end with that of their network.
+NET_OF_RUN := $(or $(patsubst $(OUT)/run-%,%,$(filter $(OUT)/run-%,$(RUN))),$(NET))
+MODEL  := $(OUT)/$(NET_OF_RUN).pb
 # 1,600 steps take about five minutes on two cores. senet_classic gets a faster learning-rate schedule
 # and batch norm to match, and neither dropout nor L2, which help it only in runs ten times as long.
 SHORT_FLAGS := --steps 1600 --validate-every-steps 200
@@ -44,7 +54,7 @@ SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --d
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
-	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 PYTHON=python3.12 FLAGS='--other options of the stage'"
+	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 GUI=1 PYTHON=python3.12 FLAGS='--other options'"
 	@echo "          FORMAT=auto, or the layout of DATA:"
 	@$(PY) -m data_prep.formats 2>/dev/null | awk -F '\t' '{printf "            %-14s %s\n", $$1, $$2}' | \
 	  grep . || echo "            (\`make setup\` first; then \`make help\` lists them)"
@@ -59,7 +69,16 @@ $(READY): $(LOCK) pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
 	$(PY) -m pip install --disable-pip-version-check --quiet --no-index --no-deps --no-build-isolation -e .
+	$(if $(GUI),$(WITH_WINDOWS))
 	@touch $@
+
+# The two packages install the same files, so that only one of them may be there.
+define WITH_WINDOWS
+$(PY) -m pip uninstall --quiet --yes opencv-python-headless
+$(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements/gui.txt
+@$(PY) -c 'import cv2' || { echo "error: opencv-python needs libraries of the system that are \
+	missing (Debian: apt-get install libgl1 libglib2.0-0)" >&2; exit 2; }
+endef
 
 sample: setup  ## render the built-in sample data set, in the layout of 300W-LP
 	$(KP) sample --out $(OUT)/sample
@@ -78,12 +97,12 @@ preview: setup $(RECORDS)/manifest.json  ## draw augmented training pictures and
 	$(KP) preview --records $(RECORDS) --out $(OUT)/preview.png --net $(NET) $(OWN_FLAGS)
 
 train: setup $(RECORDS)/manifest.json  ## train, or resume a training run that was stopped
-	$(KP) train --records $(RECORDS) --run $(OUT)/run --net $(NET) \
+	$(KP) train --records $(RECORDS) --run $(call RUN_OF,run) --net $(NET) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
 train-cluster: setup $(RECORDS)/manifest.json  ## train with WORKERS=2 processes and PS=1 parameter server
 	$(KP) local-cluster --workers $(WORKERS) --ps $(PS) --records $(RECORDS) \
-	  --run $(OUT)/run --net $(NET) $(if $(STEPS),--steps $(STEPS)) \
+	  --run $(call RUN_OF,run) --net $(NET) $(if $(STEPS),--steps $(STEPS)) \
 	  $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
 # A short run is resumed like any other; once it is complete, this takes a few seconds.
@@ -92,7 +111,7 @@ short-run: setup $(RECORDS)/manifest.json
 	$(KP) train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) $(SHORT_$(NET)) \
 	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES))
 
-freeze: setup $(RUN)/latest/checkpoint  ## turn the checkpoint into senet.pb with its model card, and check it
+freeze: setup $(RUN)/latest/checkpoint  ## turn the checkpoint into a frozen graph with its model card, and check it
 	$(KP) freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(OWN_FLAGS)
 
 $(MODEL): $(RUN)/latest/checkpoint
@@ -175,6 +194,9 @@ lock: setup  ## update requirements/*.txt from pyproject.toml
 	$(COMPILE) --extra train --extra cluster --extra dev --extra export -o requirements/cpu.txt
 	$(COMPILE) --extra cuda --extra cluster --extra dev --extra export -o requirements/cuda.txt
 	$(COMPILE) --constraint requirements/cpu.txt -o requirements/base.txt
+	sed -n 's/^opencv-python-headless==\([^ ]*\).*/opencv-python==\1/p' requirements/base.txt | \
+	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	  --no-header --no-annotate --no-deps -o requirements/gui.txt -
 
 clean:  ## remove out/, the results of all stages
 	rm -rf $(OUT)

@@ -5,9 +5,9 @@ import os
 import platform
 import re
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from senet_kp.tfrecords.errors import UserError
@@ -46,12 +46,12 @@ def summary(values) -> dict:
 
 def conditions(**more) -> dict:
     """Return the conditions of a measurement: machine, versions, and `more`."""
-    packages = ("numpy", "opencv-python-headless")
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
         **more,
     }
 

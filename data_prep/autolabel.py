@@ -3,7 +3,8 @@
 Label your own pictures automatically, as a first version to review and correct. dlib's detector (or
 YuNet, --detector) finds the faces, and a frozen graph or a dlib shape predictor predicts their
 landmarks. The command writes one `.pts` file per face, named after its picture (photo.pts, for
-further faces photo_2.pts, ...), and lists the faces in review.csv and review.png, the most
+further faces photo_2.pts, ...), puts every labelled picture beside its labels, so that the folder
+is a data set for `senet-kp prepare`, and lists the faces in review.csv and review.png, the most
 uncertain ones first. Pictures that already have a label are skipped, so the same command resumes an
 interrupted run.
 Exit codes: 0 done, even if pictures show no face (see rejects.csv); 2 unusable arguments, 3 no
@@ -21,17 +22,16 @@ import tyro
 from tqdm import tqdm
 
 from senet_kp.data_prep.formats.face_sample import Rejected
-from senet_kp.data_prep.formats.pts import SUFFIX, write_pts
+from senet_kp.data_prep.formats.pts import DRAWN, REVIEW, SHEET, SUFFIX, write_pts
 from senet_kp.data_prep.labellers import open_labeller, spread_percent
 from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_relative
 from senet_kp.face.pictures import BadPicture, pictures_in, read_picture, write_picture
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
-from senet_kp.tfrecords.files import naming, read_csv, write_csv
+from senet_kp.tfrecords.files import link_or_copy, naming, read_csv, write_csv
 
-REVIEW, SHEET, REJECTS = "review.csv", "review.png", "rejects.csv"
-DRAWN = "review"  # folder with a .jpg of each labelled face
+REJECTS = "rejects.csv"
 COLUMNS = ("label", "picture", "spread_percent", "detector_score", "x", "y", "width", "height")
 SHOWN = BoxRule(scale=1.5, size_px=192)  # the part of the picture that is drawn
 SHEET_FACES, SHEET_COLUMNS = 200, 8  # with more faces the sheet is too large for viewers
@@ -45,7 +45,7 @@ class AutolabelConfig:
     """a frozen graph (.pb), or a dlib shape predictor (.dat): one written by
     benchmarks.dlib_baseline with its .json, or one that was trained on boxes of dlib's detector"""
     out: Path = Path("out/labels")
-    """folder for the labels"""
+    """folder for the labels and the pictures, which take no further space on the same disk"""
     overwrite: bool = False
     """label pictures that already have a label again"""
     detector: Path | None = None
@@ -83,6 +83,7 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
                 review.enter(name, path, picture, face, labeller)
                 write_pts(label, face.landmarks)
     review.close()
+    _place_beside_labels(pictures, config.out)
     write_csv(config.out / REJECTS, ("picture", "reason", "message"), rejects)
     return {
         "faces": review.entered,
@@ -158,6 +159,14 @@ def _faces_in(path: Path, labeller) -> tuple[np.ndarray, list[Face]]:
     if not (faces := labeller.find(picture)):
         raise Rejected("no-face", f"{path}: no face was found")
     return picture, faces
+
+
+def _place_beside_labels(pictures: dict[str, Path], out: Path):
+    """Put every picture that has a label into the folder of the labels, if it is not there yet."""
+    for stem, path in pictures.items():
+        target = out / path.name
+        if _label(out, stem).exists() and not target.exists():
+            link_or_copy(path, target)
 
 
 def _label(out: Path, name: str) -> Path:

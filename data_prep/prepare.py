@@ -215,8 +215,8 @@ def made_by(plan: Plan, manifest: dict, out) -> bool:
 
 
 def _versions() -> dict:
-    packages = ("numpy", "opencv-python-headless", "scipy", "imagehash")
-    return {"python": python_version()} | {name: version(name) for name in packages}
+    packages = {name: version(name) for name in ("numpy", "scipy", "imagehash")}
+    return {"python": python_version(), "opencv": cv2.__version__} | packages
 
 
 def report(out, manifest: dict):

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
+import cv2
 import numpy as np
 import tyro
 
@@ -148,8 +149,8 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
         "bytes": len(graph),
         "sha256": hashlib.sha256(graph).hexdigest(),
         "versions": {"python": python_version()}
-        | {name: version(name) for name in ("numpy", "opencv-python-headless", "tf-slim")}
-        | {"tensorflow": tf.__version__},
+        | {name: version(name) for name in ("numpy", "tf-slim")}
+        | {"opencv": cv2.__version__, "tensorflow": tf.__version__},
     }
 
 

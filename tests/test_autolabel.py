@@ -14,13 +14,16 @@ from hypothesis.extra.numpy import arrays
 
 from senet_kp.data_prep import autolabel as command
 from senet_kp.data_prep.autolabel import AutolabelConfig, autolabel
+from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.pts import write_pts
 from senet_kp.data_prep.labellers import VARIANTS, DlibLabeller, open_labeller, spread_percent
+from senet_kp.data_prep.recognise import recognise
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.metrics import nme, normalised_errors
 from senet_kp.inference.predictor import Face, LandmarkPredictor
 from senet_kp.tfrecords.errors import InputError, ModelError, UserError
+from senet_kp.tfrecords.files import link_or_copy
 
 dlib = pytest.importorskip("dlib")
 MODEL = ROOT / "export" / "pretrained" / "senet68.pb"
@@ -140,7 +143,9 @@ def test_every_face_gets_a_label_and_every_other_picture_a_reject(config, photos
     assert done == {"faces": 2, "pictures": 2, "rejects": 2, "skipped": 0}
     out = config.out
     assert files(out) == [
+        "anna.png",
         "anna.pts",
+        "bert.png",
         "bert.pts",
         "rejects.csv",
         "review.csv",
@@ -161,6 +166,41 @@ def test_every_face_gets_a_label_and_every_other_picture_a_reject(config, photos
         "junk.jpg": "unreadable",
     }
     assert all(name in row["message"] for name, row in rejects.items())
+
+
+def test_the_labels_are_a_data_set(config, photos, capsys):
+    """The pictures lie beside their labels, and what was drawn for review is not read."""
+    autolabel(config)
+    assert (config.out / "anna.png").read_bytes() == (photos / "anna.png").read_bytes()
+    assert recognise(config.out) == "pts"
+    sources = FORMATS["pts"].scan(config.out)
+    assert [source.name for source in sources] == ["anna.png", "bert.png"]
+    assert "no .pts file" not in "".join(FORMATS["pts"].survey(config.out, sources))
+    (config.out / "anna.png").unlink()  # labels of an earlier version had no pictures
+    autolabel(config)
+    assert len(FORMATS["pts"].scan(config.out)) == 2
+
+
+def test_labels_beside_their_pictures_add_no_second_copy(photos):
+    before = files(photos)
+    autolabel(AutolabelConfig((photos,), MODEL, photos))
+    assert [name for name in files(photos) if name.endswith((".png", ".jpg"))] == sorted(
+        [*(n for n in before), "review.png", "review/anna.jpg", "review/bert.jpg"]
+    )
+
+
+def test_a_picture_is_copied_where_it_cannot_be_linked(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"picture")
+    link_or_copy(tmp_path / "a", tmp_path / "sub" / "linked")
+    assert (tmp_path / "a").stat().st_nlink == 2
+
+    def refuse(*_):
+        raise OSError("another disk")
+
+    monkeypatch.setattr("os.link", refuse)
+    link_or_copy(tmp_path / "a", tmp_path / "copied")
+    assert (tmp_path / "copied").read_bytes() == b"picture"
+    assert (tmp_path / "a").stat().st_nlink == 2
 
 
 def test_the_most_uncertain_face_comes_first_in_table_and_sheet(config):

@@ -1,15 +1,18 @@
 """The predictor and the demo, as a user calls them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT, assert_one_line_error, face_points, make_picture, run_module
 
+from senet_kp.demo import results
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_absolute, to_relative
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import BadPicture, read_picture
@@ -17,7 +20,7 @@ from senet_kp.face.pose import estimate_pose_deg
 from senet_kp.inference.box_transform import iou
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor, landmarks_near
-from senet_kp.inference.pretrained import OWN, PRETRAINED, trained_on
+from senet_kp.inference.pretrained import OWN, PRETRAINED, default_model, trained_on
 from senet_kp.tfrecords.errors import ModelError, UserError
 
 BOX = [120.0, 125.0, 240.0, 240.0]
@@ -43,7 +46,7 @@ def test_the_users_own_graph_is_the_default(picture, boxes, model, tmp_path, own
         check=True,
     )
     expected = (
-        f"model: {OWN}, trained on {trained_on(read_card(model))}"
+        f"model: {OWN / 'senet.pb'}, trained on {trained_on(read_card(model))}"
         if own
         else f"model: {PRETRAINED}, trained on 300W_LP and data (3,659 faces)"
     )
@@ -381,10 +384,45 @@ def test_help_names_the_command_that_was_called(command, usage, example):
     assert text.startswith(usage) and f"    {example} " in text
 
 
-def test_show_without_a_window_system_says_so_and_goes_on(model, picture, boxes, tmp_path):
-    result = demo(picture, "--model", model, "--boxes", boxes, "--out", tmp_path, "--show")
+def test_show_without_a_window_opens_the_first_picture_in_the_viewer(
+    model, picture, boxes, tmp_path, monkeypatch
+):
+    """Without a display there is no viewer either, which the message says."""
+    seen, viewer = tmp_path / "seen", tmp_path / "xdg-open"
+    viewer.write_text(f'#!/bin/sh\necho "$1" >> {seen}\n')
+    viewer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    run = (picture, picture, "--model", model, "--boxes", boxes, "--out", tmp_path, "--show")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    result = demo(*run)
     assert result.returncode == 0 and "--show: " in result.stderr
-    assert (tmp_path / "face-landmarks.png").exists()
+    assert "no viewer of the system either" in result.stderr and not seen.exists()
+    monkeypatch.setenv("DISPLAY", ":0")
+    if results.no_window_reason() is None:
+        pytest.skip("this OpenCV has windows")
+    result = demo(*run)
+    assert "opened in the system's viewer" in result.stderr
+    for _ in range(50):  # the viewer is not waited for
+        if seen.exists() and seen.read_text():
+            break
+        time.sleep(0.1)
+    assert seen.read_text().splitlines() == [str(tmp_path / "face-landmarks.png")]
+
+
+def test_the_default_is_the_graph_that_was_frozen_last(tmp_path, monkeypatch):
+    """A graph without a card does not count."""
+    monkeypatch.chdir(tmp_path)
+    assert default_model() == PRETRAINED
+    OWN.mkdir()
+    for age, name in enumerate(("vgg16.pb", "senet.pb", "cardless.pb")):
+        (OWN / name).touch()
+        os.utime(OWN / name, (1000 + age, 1000 + age))
+    for name in ("vgg16.json", "senet.json"):
+        (OWN / name).touch()
+    assert default_model() == OWN / "senet.pb"
+    os.utime(OWN / "vgg16.pb", (2000, 2000))
+    assert default_model() == OWN / "vgg16.pb"
 
 
 def test_predictor_in_code_raises_what_it_documents(model, tmp_path):

@@ -52,6 +52,19 @@ def write_bytes(path, data: bytes):
         temporary.write_bytes(data)
 
 
+def link_or_copy(source, target):
+    """Make `target` a further name of the file `source`, or a copy of it on another disk.
+
+    The file appears under its name only when it is complete.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(Path(source).resolve(), target)
+    except OSError:  # another disk, or one that has no links
+        write_bytes(target, Path(source).read_bytes())
+
+
 def write_json(path, value):
     """Write `value` atomically as indented JSON; arrays become lists, NaN raises ValueError."""
     text = json.dumps(value, indent=1, allow_nan=False, default=_plain)

@@ -37,6 +37,9 @@ from senet_kp.tfrecords.files import write_bytes
 
 SUFFIX, VERSION = ".pts", 1
 FIRST_PIXEL = 1  # MATLAB's coordinate of the centre of the first pixel; here it is 0
+# What `senet-kp autolabel` writes beside its labels for the eye: a table, a contact sheet, and a
+# folder of drawn faces. They are no data.
+REVIEW, SHEET, DRAWN = "review.csv", "review.png", "review"
 VIDEOS = frozenset((".avi", ".mp4", ".mov", ".mkv", ".wmv"))
 _COMMENT = re.compile(r"(#|//).*")
 _HEADER = re.compile(r"\b(version|n_points)[ \t]*:[ \t]*([^\s{]*)", re.I)
@@ -181,12 +184,15 @@ def _face_of(label: Path, pictures: dict) -> tuple[Path, int] | None:
 
 
 def _walk(root: Path):
-    """Yield every file below a folder in sorted order, without hidden files and folders."""
+    """Yield every file below a folder in sorted order.
+
+    Hidden files and folders are left out, and drawings that `senet-kp autolabel` made of labels.
+    """
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(folder, name)
+        drawings = (SHEET, DRAWN) if REVIEW in names else ()
+        shown = [name for name in names if not name.startswith(".") and name not in drawings]
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in drawings)
+        yield from (Path(folder, name) for name in sorted(shown))
 
 
 FORMAT = Pts()

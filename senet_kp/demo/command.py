@@ -25,8 +25,10 @@ from senet_kp.demo.results import (
     draw_faces,
     json_lines,
     no_window_reason,
+    open_in_viewer,
     show,
     video_file,
+    viewer,
 )
 from senet_kp.demo.sources import VideoReader, boxes_of, expand_folders, is_video, read_boxes
 from senet_kp.face.known_schemes import IBUG68
@@ -42,8 +44,10 @@ COMMAND = "senet-kp demo"
 def main() -> int:
     args = parse_arguments()
     if args.show and (reason := no_window_reason()):
-        print(f"--show: {reason}; the results are written without it", file=sys.stderr)
-        args.show = False
+        args.show, args.view = False, bool(viewer())
+        instead = "the first drawn picture is opened in the system's viewer"
+        instead = instead if args.view else "there is no viewer of the system either"
+        print(f"--show: {reason}; {instead}", file=sys.stderr)
     boxes = read_boxes(args.boxes) if args.boxes else None
     predictor = LandmarkPredictor(args.model, args.backend, args.passes, args.detector)
     print(f"model: {args.model}, trained on {trained_on(predictor.card)}", file=sys.stderr)
@@ -76,7 +80,8 @@ def parse_arguments() -> argparse.Namespace:
         "--model",
         default=default_model(),
         help="frozen graph, or a file that was exported from one, with its model card in the same"
-        f" folder (default: {OWN} if it exists, or else the shipped export/pretrained/senet68.pb)",
+        f" folder (default: the newest .pb in {OWN}/, or else the shipped"
+        " export/pretrained/senet68.pb)",
     )
     parser.add_argument(
         "--backend",
@@ -119,7 +124,12 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="estimate the head pose: draw the head's axes, write pitch, yaw and roll in degrees",
     )
-    parser.add_argument("--show", action="store_true", help="also show the results in a window")
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="also show the results in a window, or else the first picture in the system's viewer",
+    )
+    parser.set_defaults(view=False)
     return parser.parse_args()
 
 
@@ -138,6 +148,9 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
     print(f"{source}: {count}, {target}", file=sys.stderr)
     if args.show:
         show(picture, wait_ms=0)
+    elif args.view:
+        open_in_viewer(target)
+        args.view = False  # a folder of pictures does not open as many windows
 
 
 def process_video(source: str, predictor: LandmarkPredictor, boxes, args, write_line):

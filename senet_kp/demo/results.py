@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import shutil
+import subprocess
 import sys
 
 import cv2
@@ -81,10 +83,32 @@ def no_window_reason() -> str | None:
     """Why no window can be shown, or None. Without this check Qt would abort the process."""
     gui = [line for line in cv2.getBuildInformation().splitlines() if "GUI:" in line]
     if not gui or "NONE" in gui[0]:
-        return "this OpenCV is built without windows (install opencv-python instead of -headless)"
-    if sys.platform == "linux" and not (os.getenv("DISPLAY") or os.getenv("WAYLAND_DISPLAY")):
-        return "there is no display"
-    return None
+        return (
+            "this OpenCV is built without windows (`make setup GUI=1` installs one with windows;"
+            " without make, install opencv-python instead of opencv-python-headless)"
+        )
+    return None if _has_display() else "there is no display"
+
+
+def viewer() -> str | None:
+    """The system's command that opens a file with its usual program; None if there is none."""
+    command = {"darwin": "open", "win32": "explorer"}.get(sys.platform, "xdg-open")
+    return shutil.which(command) if _has_display() else None
+
+
+def open_in_viewer(path):
+    """Open a file with the system's viewer, and do not wait for it."""
+    subprocess.Popen(
+        [viewer(), str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _has_display() -> bool:
+    """Whether programs can open windows."""
+    return sys.platform != "linux" or bool(os.getenv("DISPLAY") or os.getenv("WAYLAND_DISPLAY"))
 
 
 def show(picture, wait_ms: int) -> int:

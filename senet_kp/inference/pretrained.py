@@ -10,13 +10,17 @@ PRETRAINED = Path(find_spec("senet_kp.export").origin).parent / "pretrained" / "
 """Path of the shipped frozen graph, in a checkout and in an installed wheel; its model card is
 senet68.json in the same folder. It may be used for non-commercial research only."""
 
-OWN = Path("out/senet.pb")
-"""Where `make freeze` writes the user's own frozen graph, relative to the current folder."""
+OWN = Path("out")
+"""Where `make freeze` writes the user's own frozen graphs, relative to the current folder."""
 
 
 def default_model() -> Path:
-    """The frozen graph that a command runs if none is named: the user's own, or else PRETRAINED."""
-    return OWN if OWN.is_file() else PRETRAINED
+    """The frozen graph that a command runs if none is named.
+
+    It is the user's own, the one in OWN that was written last, or else PRETRAINED.
+    """
+    own = [path for path in OWN.glob("*.pb") if path.with_suffix(".json").is_file()]
+    return max(own, key=lambda path: path.stat().st_mtime_ns, default=PRETRAINED)
 
 
 def trained_on(card: dict) -> str:

@@ -1,0 +1,53 @@
+"""Which run folder and which frozen graph the targets of the Makefile use."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+
+def commands(*words) -> list[str]:
+    """The commands of `senet-kp` that make would run."""
+    result = subprocess.run(
+        ["make", "--dry-run", *map(str, words)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in lines if "/bin/senet-kp " in line]
+
+
+def trained(out, *runs):
+    """Make checkpoints of these runs, the last one newest."""
+    for age, run in enumerate(runs):
+        checkpoint = out / run / "latest" / "checkpoint"
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.touch()
+        os.utime(checkpoint, (1000 + age, 1000 + age))
+
+
+@pytest.mark.parametrize(
+    "runs, net, run, graph",
+    [
+        ([], "", "short-run", "senet.pb"),
+        ([], "vgg16", "short-run-vgg16", "vgg16.pb"),
+        (["run"], "", "run", "senet.pb"),
+        (["run"], "vgg16", "short-run-vgg16", "vgg16.pb"),
+        (["run", "run-vgg16"], "", "run-vgg16", "vgg16.pb"),
+        (["run-vgg16", "run"], "", "run", "senet.pb"),
+        (["run", "run-vgg16"], "senet", "run", "senet.pb"),
+        (["run-vgg16", "run"], "vgg16", "run-vgg16", "vgg16.pb"),
+        (["run-vgg16"], "senet", "short-run", "senet.pb"),
+    ],
+)
+def test_later_stages_use_the_run_of_the_network_or_the_newest(tmp_path, runs, net, run, graph):
+    trained(tmp_path, *runs)
+    asked = [f"NET={net}"] if net else []
+    (line,) = (c for c in commands(f"OUT={tmp_path}", *asked, "freeze") if " freeze " in c)
+    assert f"--run {tmp_path}/{run} " in line and line.endswith(f"--out {tmp_path}/{graph}")
+
+
+def test_every_network_is_trained_in_a_folder_of_its_own(tmp_path):
+    for net, run in (("senet", "run"), ("vgg16", "run-vgg16")):
+        (line,) = (c for c in commands(f"OUT={tmp_path}", f"NET={net}", "train") if " train " in c)
+        assert f"--run {tmp_path}/{run} --net {net}" in line
