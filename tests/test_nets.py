@@ -24,7 +24,7 @@ from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.graph import build_training_graph, predict, weight_count
 from senet_kp.train.loop import train
 
-NETS = ("inception", "vgg16", "plain_cnn")
+NETS = ("inception", "se_inception", "vgg16", "plain_cnn")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,20 @@ def test_networks_take_every_size_and_number_of_points(net, side_px):
     [
         # Blocks up to Mixed_4f, 4,992 batch norms, 832 x 64 narrowed, 6 x 6 x 64 cells to 136.
         ("inception", 3_257_664 + 2 * 4_992 + 832 * 64 + 2 * 64 + 6 * 6 * 64 * 136 + 136),
+        # The same, and gates of the widths of the blocks that reduce them to a sixteenth.
+        (
+            "se_inception",
+            3_257_664
+            + 2 * 4_992
+            + 832 * 64
+            + 2 * 64
+            + 6 * 6 * 64 * 136
+            + 136
+            + sum(
+                2 * width * (width // 16) + width // 16 + width
+                for width in (256, 480, 512, 512, 512, 528, 832)
+            ),
+        ),
         # VGG16's convolutions, the head's, 2 x 2 x 512 cells to 512, 512 to 136.
         ("vgg16", 14_714_688 + 9 * 512 * 512 + 512 + 2048 * 512 + 512 + 512 * 136 + 136),
         (
@@ -112,7 +126,7 @@ def test_weights_at_96_px(net, weights):
         assert weight_count(net) == weights
 
 
-@pytest.mark.parametrize("net", ["inception", "plain_cnn"])
+@pytest.mark.parametrize("net", ["inception", "se_inception", "plain_cnn"])
 def test_a_colour_picture_and_its_grey_version_give_the_same_points(net):
     colour = pictures(3, 64).astype(np.float32)
     grey = np.repeat(colour @ np.float32((0.299, 0.587, 0.114))[:, None], 3, axis=3)

@@ -77,7 +77,15 @@ def test_a_new_network_is_one_new_file(tmp_path, monkeypatch):
     found = discovered_networks()
     monkeypatch.delitem(sys.modules, "senet_kp.nets.another")
     monkeypatch.delattr(nets, "another")
-    assert list(found) == ["senet", "another", "inception", "plain_cnn", "senet_classic", "vgg16"]
+    assert list(found) == [
+        "senet",
+        "another",
+        "inception",
+        "plain_cnn",
+        "se_inception",
+        "senet_classic",
+        "vgg16",
+    ]
     assert found["another"].recipe == {"steps": 7}
 
 

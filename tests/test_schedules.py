@@ -139,7 +139,7 @@ def test_every_choice_is_implemented(choices, table):
 @pytest.mark.parametrize(
     "flag, choices",
     [
-        ("--net", "senet,inception,plain_cnn,senet_classic,vgg16"),
+        ("--net", "senet,inception,plain_cnn,se_inception,senet_classic,vgg16"),
         ("--loss", "mse,l1,smooth_l1,wing"),
         ("--schedule", "cosine,exponential,plateau"),
         ("--optimiser", "adam,momentum,sgd"),
