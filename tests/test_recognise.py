@@ -42,6 +42,7 @@ MAKE = {
     "wflw": ("list_98pt_rect_attr_test.txt",),
     "aflw2000-3d": ("image00002.mat",),
     "aflw": ("labels.csv", ",".join(aflw.COLUMNS)),
+    "cofw": ("COFW_test.mat",),
 }
 BESIDE = {
     "wflw": ("WFLW_images/a.jpg",),
