@@ -42,12 +42,14 @@ MAKE = {
     "wflw": ("list_98pt_rect_attr_test.txt",),
     "aflw2000-3d": ("image00002.mat",),
     "aflw": ("labels.csv", ",".join(aflw.COLUMNS)),
+    "celeba": ("list_landmarks_align_celeba.csv", "image_id,lefteye_x,lefteye_y\n"),
     "cofw": ("COFW_test.mat",),
 }
 BESIDE = {
     "wflw": ("WFLW_images/a.jpg",),
     "aflw2000-3d": ("image00002.jpg",),
     "aflw": ("pictures/image00002.jpg",),
+    "celeba": ("img_align_celeba/000001.jpg",),
 }
 
 
