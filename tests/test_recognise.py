@@ -42,6 +42,7 @@ MAKE = {
     "wflw": ("list_98pt_rect_attr_test.txt",),
     "aflw2000-3d": ("image00002.mat",),
     "aflw": ("labels.csv", ",".join(aflw.COLUMNS)),
+    "bioid": ("points_20/bioid_0000.pts",),
     "celeba": ("list_landmarks_align_celeba.csv", "image_id,lefteye_x,lefteye_y\n"),
     "cofw": ("COFW_test.mat",),
 }
@@ -49,6 +50,7 @@ BESIDE = {
     "wflw": ("WFLW_images/a.jpg",),
     "aflw2000-3d": ("image00002.jpg",),
     "aflw": ("pictures/image00002.jpg",),
+    "bioid": ("BioID-FaceDatabase-V1.2/BioID_0000.pgm",),
     "celeba": ("img_align_celeba/000001.jpg",),
 }
 
