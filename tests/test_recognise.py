@@ -45,6 +45,7 @@ MAKE = {
     "bioid": ("points_20/bioid_0000.pts",),
     "celeba": ("list_landmarks_align_celeba.csv", "image_id,lefteye_x,lefteye_y\n"),
     "cofw": ("COFW_test.mat",),
+    "lapa": ("train/landmarks/AFW_134212_1_0.txt",),
 }
 BESIDE = {
     "wflw": ("WFLW_images/a.jpg",),
@@ -52,6 +53,7 @@ BESIDE = {
     "aflw": ("pictures/image00002.jpg",),
     "bioid": ("BioID-FaceDatabase-V1.2/BioID_0000.pgm",),
     "celeba": ("img_align_celeba/000001.jpg",),
+    "lapa": ("train/images/AFW_134212_1_0.jpg",),
 }
 
 
