@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from senet_kp.data_prep.formats import FORMATS
-from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
+from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
+from senet_kp.data_prep.formats.matlab73 import picture_of
 from senet_kp.face.facebox import (
     BoxRule,
     box_affine,
@@ -177,20 +178,22 @@ def _label_data(source: FaceSource) -> bytes:
 
 
 def _picture_data(source: FaceSource) -> bytes:
-    """Return the bytes of the picture's file, or of its cell in a table."""
+    """Return the bytes of the picture's file, or of its part of a file that holds many pictures."""
     if source.cell is None:
         return _read(source.picture)
-    return _read(source.picture, source.cell.offset, source.cell.length)
+    if isinstance(source.cell, Cell):
+        return _read(source.picture, source.cell.offset, source.cell.length)
+    return picture_of(source.picture, source.cell)
 
 
 def _picture(source: FaceSource, data: bytes, mode: int) -> np.ndarray:
-    if source.cell is None:
-        return decode_picture(data, source.picture, mode)
-    return grey_picture(data, source.cell.width_px, _location(source))
+    if isinstance(source.cell, Cell):
+        return grey_picture(data, source.cell.width_px, _location(source))
+    return decode_picture(data, _location(source), mode)
 
 
 def _location(source: FaceSource) -> str:
-    """Return what messages call the picture: its file and, in a table, its name."""
+    """Return what messages call the picture: its file and, if that holds many, its name."""
     return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
 
 

@@ -115,7 +115,8 @@ def _labelled(sources, rule: CropRule, folder: Path) -> Iterator:
         try:
             if source.cell is not None:
                 raise Rejected(
-                    "no-file", "the picture is inside a table; prepare records and convert those"
+                    "no-file",
+                    "the picture is inside another file; prepare records and convert those",
                 )
             if not source.picture.is_file():
                 raise Rejected("missing", "no such file")

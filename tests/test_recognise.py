@@ -16,7 +16,7 @@ from conftest import (
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import CropRule, labelled_face
 from senet_kp.data_prep.data_sets import scan_all
-from senet_kp.data_prep.formats import FORMATS, p1
+from senet_kp.data_prep.formats import FORMATS, aflw, p1
 from senet_kp.data_prep.formats.face_sample import FaceLabel
 from senet_kp.data_prep.formats.format import Format
 from senet_kp.data_prep.formats.photos import face_source
@@ -41,8 +41,20 @@ MAKE = {
     "kaggle": ("training.csv",),
     "wflw": ("list_98pt_rect_attr_test.txt",),
     "aflw2000-3d": ("image00002.mat",),
+    "aflw": ("labels.csv", ",".join(aflw.COLUMNS)),
+    "bioid": ("points_20/bioid_0000.pts",),
+    "celeba": ("list_landmarks_align_celeba.csv", "image_id,lefteye_x,lefteye_y\n"),
+    "cofw": ("COFW_test.mat",),
+    "lapa": ("train/landmarks/AFW_134212_1_0.txt",),
 }
-BESIDE = {"wflw": ("WFLW_images/a.jpg",), "aflw2000-3d": ("image00002.jpg",)}
+BESIDE = {
+    "wflw": ("WFLW_images/a.jpg",),
+    "aflw2000-3d": ("image00002.jpg",),
+    "aflw": ("pictures/image00002.jpg",),
+    "bioid": ("BioID-FaceDatabase-V1.2/BioID_0000.pgm",),
+    "celeba": ("img_align_celeba/000001.jpg",),
+    "lapa": ("train/images/AFW_134212_1_0.jpg",),
+}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -187,7 +187,6 @@ def test_the_command_line_starts_from_the_recipe_of_its_network(monkeypatch):
 
 
 def test_the_recipe_of_inception():
-    """Rotations are clipped at 2.5 standard deviations, so 6 degrees give at most 15."""
     net = recipe("inception")
     assert (net.optimiser, net.learning_rate, net.loss) == ("adam", 3e-3, "mse")
     assert (net.schedule, net.plateau_factor, net.plateau_patience, net.plateau_floor) == (
@@ -210,7 +209,8 @@ def test_the_recipe_of_inception():
         ),
         0.0,
     )
-    expected = {"flip": 0.5, "rotation_deg": 6.0, "scale": 0.2, "contrast": 0.2, "blur": 0.8}
+    expected = {"flip": 0.5, "rotation_deg": 15.0, "scale": 0.2, "contrast": 0.2, "blur": 0.8}
+    assert net.augment.rotation == "uniform"
     shares = {key: value for key, value in vars(net.augment).items() if key in expected | off}
     assert shares == expected | off
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.face.known_schemes import IBUG68, KAGGLE15, SCHEMES, WFLW98, read_scheme
+from senet_kp.face.known_schemes import (
+    BIOID20,
+    COFW29,
+    IBUG68,
+    KAGGLE15,
+    LAPA106,
+    SCHEMES,
+    WFLW98,
+    read_scheme,
+)
 from senet_kp.face.pose import MEAN_LANDMARKS_CM
 from senet_kp.face.scheme import flip_table_error, scheme_from, scheme_of
 from senet_kp.tfrecords.errors import InputError, UserError
@@ -91,12 +100,28 @@ def test_values_of_the_other_schemes():
         "wflw98": 98,
         "dlib5": 5,
         "celeba5": 5,
+        "aflw21": 21,
+        "cofw29": 29,
+        "bioid20": 20,
+        "lapa106": 106,
     }
     assert KAGGLE15.flip == (1, 0, 4, 5, 2, 3, 8, 9, 6, 7, 10, 12, 11, 13, 14)
     pairs = {0: 32, 16: 16, 33: 46, 37: 42, 38: 50, 41: 47, 54: 54, 55: 59, 60: 72, 64: 68, 65: 75,
              67: 73, 76: 82, 79: 79, 83: 87, 88: 92, 95: 93, 96: 97}  # fmt: skip
     assert {i: WFLW98.flip[i] for i in pairs} == pairs
     assert sum(i == j for i, j in enumerate(WFLW98.flip)) == 10
+    assert COFW29.flip[:8] == (1, 0, 3, 2, 6, 7, 4, 5)
+    assert [i for i, j in enumerate(COFW29.flip) if i == j] == [20, 21, 24, 25, 26, 27, 28]
+    assert [i for i, j in enumerate(BIOID20.flip) if i == j] == [14, 17, 18, 19]
+
+
+def test_values_of_the_106_points():
+    pairs = {0: 32, 15: 17, 33: 46, 37: 42, 38: 50, 41: 47, 55: 65, 57: 63, 59: 61, 66: 79, 70: 75,
+             71: 82, 73: 80, 74: 83, 84: 90, 86: 88, 91: 95, 96: 100, 104: 105}  # fmt: skip
+    assert {i: LAPA106.flip[i] for i in pairs} == pairs
+    middle = [16, 51, 52, 53, 54, 60, 87, 93, 98, 102]  # chin, nose, lips
+    assert [i for i, j in enumerate(LAPA106.flip) if i == j] == middle
+    assert LAPA106.outer_eye_corners == (66, 79)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))

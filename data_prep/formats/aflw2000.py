@@ -62,7 +62,7 @@ class Aflw2000(Format):
                 label=picture.with_suffix(".mat"),
                 variable="pt3d_68",
                 photo=picture.stem,
-                group=f"AFLW2000_{picture.stem}",
+                group=group_of_photo(picture.stem),
                 subset="AFLW2000-3D",
                 official="test",
             )
@@ -88,6 +88,15 @@ class Aflw2000(Format):
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         return [f"  {'AFLW2000':<10} {len(sources):>7,} pictures (official: {OFFICIAL_COUNT:,})"]
+
+
+def group_of_photo(stem: str) -> str:
+    """Return the group of a photo of AFLW, to which AFLW2000-3D's photos belong under their names.
+
+    The formats of both use it, so that the groups show when a model is scored on the 2,000 photos
+    after it was trained on AFLW.
+    """
+    return f"AFLW2000_{stem}"
 
 
 def _pictures(root: Path) -> list[Path]:

@@ -31,6 +31,18 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Element:
+    """The element of a cell array in a MATLAB 7.3 file that holds a picture.
+
+    variable: name of the cell array
+    index:    number of the element, from 0
+    """
+
+    variable: str
+    index: int
+
+
+@dataclass(frozen=True)
 class FaceSource:
     """Where the picture and the label of one face are. A scan finds it without opening the picture.
 
@@ -44,7 +56,7 @@ class FaceSource:
     subset:   the part of the data set that it belongs to
     row:      the label itself, if the label file is a table, which the scan has read
     variable: name of the array that holds the landmarks, if the label file has several
-    cell:     where in the file `picture` the picture is, if that file is a table
+    cell:     where in the file `picture` the picture is, if that file holds many of them
     official: "train" or "test", as its publishers divide the data set; None if they do not
     tags:     attributes for which evaluation reports scores of their own, such as "occlusion"
     """
@@ -58,7 +70,7 @@ class FaceSource:
     subset: str
     row: bytes | None = None
     variable: str = ""
-    cell: Cell | None = None
+    cell: Cell | Element | None = None
     official: str | None = None
     tags: tuple[str, ...] = ()
 

@@ -19,7 +19,12 @@ import numpy as np
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected, checked_label
 from senet_kp.data_prep.formats.format import Format
 from senet_kp.data_prep.formats.photos import counts_by_subset, face_source, terms_of
-from senet_kp.data_prep.formats.tables import files_in, numbers, read_rows
+from senet_kp.data_prep.formats.tables import (
+    files_in,
+    numbers,
+    points_with_gaps,
+    read_rows,
+)
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
 
@@ -73,12 +78,8 @@ class OwnCsv(Format):
         if not data:
             raise Rejected("column-count", f"{where} has another number of columns than the header")
         given, box = ([cell.strip() for cell in part] for part in json.loads(data))
-        known = np.array([cell != "" for cell in given]).reshape(-1, 2)
-        if (known[:, 0] != known[:, 1]).any():
-            point = int(np.argmax(known[:, 0] != known[:, 1]))
-            raise Rejected("half-point", f"{where} has only one coordinate of point {point}")
-        landmarks = numbers(where, [cell or "nan" for cell in given]).reshape(-1, 2)
-        return checked_label(where, landmarks, known.all(axis=1), scheme, _box(where, box))
+        landmarks, known = points_with_gaps(where, given)
+        return checked_label(where, landmarks, known, scheme, _box(where, box))
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         lines = counts_by_subset(sources)

@@ -41,6 +41,7 @@ FIRST_PIXEL = 1  # MATLAB's coordinate of the centre of the first pixel; here it
 # folder of drawn faces. They are no data.
 REVIEW, SHEET, DRAWN = "review.csv", "review.png", "review"
 VIDEOS = frozenset((".avi", ".mp4", ".mov", ".mkv", ".wmv"))
+_BIOID = re.compile(r"bioid_\d{4}\.pts", re.I)  # of another origin, and with a format of their own
 _COMMENT = re.compile(r"(#|//).*")
 _HEADER = re.compile(r"\b(version|n_points)[ \t]*:[ \t]*([^\s{]*)", re.I)
 _FURTHER_FACE = re.compile(r"(?P<stem>.+)_(?P<number>\d{1,3})")
@@ -53,7 +54,8 @@ class Pts(Format):
     expects = ".pts files beside pictures of the same names, at any depth of folders"
 
     def recognises(self, root: Path) -> bool:
-        return any(path.suffix.lower() == SUFFIX for path in _walk(root))
+        labels = (path.name for path in _walk(root) if path.suffix.lower() == SUFFIX)
+        return any(not _BIOID.fullmatch(name) for name in labels)
 
     def find_faces(self, root: Path) -> list[FaceSource]:
         default_subset = root.resolve().name

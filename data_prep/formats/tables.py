@@ -1,4 +1,4 @@
-"""Helpers for label files that are tables."""
+"""Helpers for label files that are tables or lists, and for finding them."""
 
 import csv
 from pathlib import Path
@@ -8,6 +8,12 @@ import numpy as np
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.face.pictures import damage
 from senet_kp.tfrecords.errors import InputError
+
+
+def found_in(root: Path, folders: tuple[str, ...], name: str) -> Path | None:
+    """Return `name` in the first of the `folders` below `root` in which it exists, or None."""
+    paths = (root / folder / name for folder in folders)
+    return next((path for path in paths if path.exists()), None)
 
 
 def files_in(root: Path, suffix: str) -> list[Path]:
@@ -34,6 +40,34 @@ def read_rows(table: Path, hint: str) -> list[list[str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: not a csv file ({error})") from None
     return [header, *(row for row in rows if any(row))]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines that are not blank. Raises InputError if it is not a text file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    if problem := damage(data):
+        raise InputError(f"{path}: {problem[1]}")
+    try:
+        return [line for line in data.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file ({error})") from None
+
+
+def points_with_gaps(where: str, cells: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Convert text cells x, y, x, y, ... to points [n, 2] and mask [n], False where both are empty.
+
+    Raises Rejected, naming `where`, if a cell is no number or only one of a point's is empty.
+    """
+    cells = [cell.strip() for cell in cells]
+    known = np.array([cell != "" for cell in cells]).reshape(-1, 2)
+    if (known[:, 0] != known[:, 1]).any():
+        point = int(np.argmax(known[:, 0] != known[:, 1]))
+        raise Rejected("half-point", f"{where} has only one coordinate of point {point}")
+    points = numbers(where, [cell or "nan" for cell in cells]).reshape(-1, 2)
+    return points, known.all(axis=1)
 
 
 def numbers(where: str, cells: list[str]) -> np.ndarray:

@@ -22,9 +22,8 @@ from senet_kp.data_prep.formats.face_sample import (
     complete_points,
 )
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.tables import numbers
+from senet_kp.data_prep.formats.tables import found_in, numbers, read_lines
 from senet_kp.face.known_schemes import WFLW98
-from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.schema import face_name
@@ -60,7 +59,7 @@ class Wflw(Format):
         faces = Counter()  # of each photo so far, in both lists
         sources = []
         for part, path in lists.items():
-            for line in _lines(path):
+            for line in read_lines(path):
                 *values, picture = line.split()
                 faces[picture] += 1
                 sources.append(self._source(root, part, path, picture, values, faces[picture]))
@@ -116,23 +115,8 @@ class Wflw(Format):
 
 def _lists(root: Path) -> dict[str, Path]:
     """Return {"train": path, "test": path} of the lists that exist."""
-    found = {}
-    for part, name in LISTS.items():
-        paths = [root / folder / name for folder in FOLDERS]
-        if path := next((path for path in paths if path.is_file()), None):
-            found[part] = path
-    return found
-
-
-def _lines(path: Path) -> list[str]:
-    """Return the lines that are not blank. Raises InputError if it is not a text file."""
-    data = path.read_bytes()
-    if problem := damage(data):
-        raise InputError(f"{path}: {problem[1]}")
-    try:
-        return [line for line in data.decode("utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({error})") from None
+    found = {part: found_in(root, FOLDERS, name) for part, name in LISTS.items()}
+    return {part: path for part, path in found.items() if path}
 
 
 FORMAT = Wflw()
