@@ -12,6 +12,7 @@ from senet_kp.face.facebox import BoxRule
 from senet_kp.face.known_schemes import read_scheme
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.schema import Encoding
 
 AUTO = "auto"  # recognise the format from what the folder contains
 FormatName = Literal[(AUTO, *FORMATS)]
@@ -45,6 +46,9 @@ class PrepareConfig:
     """width of the stored picture relative to that of the face box: margin for augmentation"""
     jpeg_quality: int = 95
     """JPEG quality of the stored pictures"""
+    encoding: Encoding = "jpeg"
+    """how pictures are stored: as JPEG files, or raw, one byte per pixel and channel, which takes
+    seven times the space and loses nothing"""
     split: Literal["hash", "official"] = "hash"
     """how groups are divided into train, val and test: by a hash of the group's name, or with the
     official test part of the data set as test"""
@@ -55,6 +59,9 @@ class PrepareConfig:
     """share of the other groups used for validation, which selects the best checkpoint"""
     records_per_shard: int = 1024
     """records in a full shard"""
+    shards: Literal[0, 1] = 0
+    """1 writes every split to one file, such as train.tfrecords; 0 to shards of
+    --records-per-shard"""
     max_rejects: float = 0.05
     """largest share of unusable pictures; above it the command fails"""
     detector_pictures: int = 200
@@ -68,6 +75,11 @@ class PrepareConfig:
         """Return each folder with the name of its format."""
         formats = self.format * (len(self.data) if len(self.format) == 1 else 1)
         return list(zip(self.data, formats, strict=True))
+
+    @property
+    def shard_records(self) -> int:
+        """The number of records in a full shard; 0 if every split is one file."""
+        return 0 if self.shards == 1 else self.records_per_shard
 
     @property
     def landmark_scheme(self) -> LandmarkScheme:

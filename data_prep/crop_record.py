@@ -28,7 +28,7 @@ from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.dlib_detector import DlibDetector
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
-from senet_kp.tfrecords.schema import Record, encode
+from senet_kp.tfrecords.schema import Encoding, Record, encode
 
 MIN_BOX_PX = 16.0  # a smaller face has no detail that a 128 px crop could show
 
@@ -41,6 +41,7 @@ class CropRule:
     context: float
     jpeg_quality: int
     scheme: LandmarkScheme
+    encoding: Encoding = "jpeg"
 
     @property
     def stored_px(self) -> int:
@@ -57,7 +58,7 @@ class Cropped:
     mask:         [N] bool, True where a landmark is known
     points_hash:  hash of the landmarks in the picture, to find views with identical ones
     content_hash: SHA-256 of the picture and the label
-    jpeg_hash:    SHA-256 of the stored picture
+    bytes_hash:   SHA-256 of the stored picture
     picture_hash: perceptual hash of the stored picture
     """
 
@@ -66,7 +67,7 @@ class Cropped:
     mask: np.ndarray
     points_hash: bytes
     content_hash: str
-    jpeg_hash: str
+    bytes_hash: str
     picture_hash: str
 
 
@@ -90,11 +91,10 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         return Reject(error.reason, str(error))
     except Rejected as error:
         return Reject(error.reason, _with_picture(str(error), source))
-    quality = [cv2.IMWRITE_JPEG_QUALITY, rule.jpeg_quality]
     stored = crop_with_context(picture, box, rule)
     relative = to_relative(label.landmarks, box).astype(np.float32)
     record = Record(
-        jpeg=cv2.imencode(".jpg", stored, quality)[1].tobytes(),
+        picture=_encoded(stored, rule),
         landmarks=np.where(label.mask[:, None], relative, 0),
         mask=label.mask.astype(np.float32),
         affine=box_affine(box),
@@ -103,6 +103,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         group=source.group,
         subset=source.subset,
         tags=source.tags,
+        encoding=rule.encoding,
     )
     return Cropped(
         data=encode(record),
@@ -110,9 +111,17 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         mask=label.mask,
         points_hash=hashlib.sha256(np.round(label.landmarks, 3).tobytes()).digest()[:8],
         content_hash=hashlib.sha256(picture_data + label_data).hexdigest(),
-        jpeg_hash=hashlib.sha256(record.jpeg).hexdigest(),
+        bytes_hash=hashlib.sha256(record.picture).hexdigest(),
         picture_hash=perceptual_hash(stored),
     )
+
+
+def _encoded(stored, rule: CropRule) -> bytes:
+    """The bytes that a record holds of a picture [C, C, 3] uint8 BGR."""
+    if rule.encoding == "raw":
+        return cv2.cvtColor(stored, cv2.COLOR_BGR2RGB).tobytes()
+    quality = [cv2.IMWRITE_JPEG_QUALITY, rule.jpeg_quality]
+    return cv2.imencode(".jpg", stored, quality)[1].tobytes()
 
 
 def perceptual_hash(stored) -> str:

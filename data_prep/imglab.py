@@ -27,6 +27,7 @@ from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
 from senet_kp.data_prep.formats.imglab_xml import format_imglab
 from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
+from senet_kp.face.pictures import stored_picture, write_picture
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes
 from senet_kp.tfrecords.shards import MANIFEST, read_manifest, read_records
@@ -147,7 +148,11 @@ def _crops(config: WriterConfig, manifest: dict) -> Iterator:
         # The imglab reader takes numbered files in one folder as one group, so groups survive.
         group = re.sub(r"[^\w/-]", "_", record.group).strip("/")
         file = f"{config.out.stem}/{group}/{number:06d}.jpg"
-        write_bytes(config.out.parent / file, record.jpeg)
+        path = config.out.parent / file
+        if record.encoding == "jpeg":
+            write_bytes(path, record.picture)
+        else:
+            write_picture(path, stored_picture(record.picture, record.name, record.encoding))
         landmarks = to_absolute(record.landmarks, box)
         yield file, [(box, FaceLabel(landmarks, record.mask > 0, record.pose))]
 

@@ -10,7 +10,7 @@ from senet_kp.data_prep.crop_record import Cropped, Reject
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.split import side_of_source
 from senet_kp.face.draw import contact_sheet, draw_landmarks
-from senet_kp.face.pictures import decode_picture, write_picture
+from senet_kp.face.pictures import stored_picture, write_picture
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.files import write_csv
@@ -77,7 +77,7 @@ class Ledger:
         side = side_of_source(source, self.config)
         self.writers[side].write(result.data)
         self.sides[side].enter(source, result, self.config.detector_pictures)
-        hashes = result.jpeg_hash, result.picture_hash
+        hashes = result.bytes_hash, result.picture_hash
         self.split.append((source.name, source.group, side, *hashes))
         self.content[source.name] = result.content_hash
 
@@ -146,7 +146,7 @@ class Ledger:
 
 def _drawn(record, scheme, config: PrepareConfig) -> np.ndarray:
     """Return the stored picture of a record with its landmarks drawn in."""
-    picture = decode_picture(record.jpeg, record.name)
+    picture = stored_picture(record.picture, record.name, record.encoding)
     size, stored = config.box.size_px, picture.shape[0]
     points = record.landmarks * size + (stored - size) / 2 - 0.5
     return draw_landmarks(picture, points[record.mask > 0], scheme, lines=False)

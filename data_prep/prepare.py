@@ -79,7 +79,7 @@ def prepare(config: PrepareConfig) -> dict:
     if done := finished(config.out, plan):
         return done
     with atomic_folder(config.out, ours=MANIFEST) as folder, worker_pool(config.processes) as pool:
-        writers = {side: ShardWriter(folder, side, config.records_per_shard) for side in SIDES}
+        writers = {side: ShardWriter(folder, side, config.shard_records) for side in SIDES}
         crops = pool.map(partial(crop_record, rule=plan.rule), plan.ordered, chunksize=CHUNK)
         manifest = write_account(folder, plan, crops, writers, pool)
     report(config.out, manifest)
@@ -99,7 +99,7 @@ def plan_of(config: PrepareConfig) -> Plan:
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     scheme = config.landmark_scheme
-    rule = CropRule(config.box, config.context, config.jpeg_quality, scheme)
+    rule = CropRule(config.box, config.context, config.jpeg_quality, scheme, config.encoding)
     return Plan(config, data_sets, ordered, rule, _listing(data_sets))
 
 
@@ -131,6 +131,7 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
         "scheme": plan.rule.scheme.facts(),
         "box": asdict(plan.config.box),
         "stored_px": plan.rule.stored_px,
+        "encoding": plan.rule.encoding,
         "colour": "RGB",
         "value_range": [0, 255],
         "sides": sides,
@@ -208,7 +209,8 @@ def finished(out: Path, plan: Plan) -> dict | None:
 
 def made_by(plan: Plan, manifest: dict, out) -> bool:
     """Return whether the manifest in `out` is of these settings and files; print so if it is."""
-    same = manifest["settings"] == settings_of(plan.config)
+    defaults = settings_of(PrepareConfig(()))  # of settings that did not exist yet
+    same = defaults | manifest["settings"] == settings_of(plan.config)
     if same := same and manifest["listing"] == plan.listing:
         print(f"{out}: these records are up to date, nothing to do")
     return same

@@ -211,9 +211,9 @@ def test_distributions_leave_out_what_no_face_has(tmp_path):
 
 def test_a_picture_is_decoded_once_while_the_cache_has_room(records, monkeypatch):
     """The samples are the same with and without the cache."""
-    decoded, decode = [], augment_module.decode_picture
+    decoded, decode = [], augment_module.stored_picture
     monkeypatch.setattr(
-        augment_module, "decode_picture", lambda *of: decoded.append(of[1]) or decode(*of)
+        augment_module, "stored_picture", lambda *of: decoded.append(of[1]) or decode(*of)
     )
     manifest = read_manifest(records)
     faces = list(read_records(records, manifest, "train", 3))
@@ -224,7 +224,7 @@ def test_a_picture_is_decoded_once_while_the_cache_has_room(records, monkeypatch
         augmenter = Augmenter(manifest, 0, AugmentConfig())
         samples.append(
             [
-                augmenter.sample(r.jpeg, r.landmarks, r.mask, r.name.encode(), epoch)
+                augmenter.sample(r.picture, r.landmarks, r.mask, r.name.encode(), epoch)
                 for epoch in range(3)
                 for r in faces
             ]

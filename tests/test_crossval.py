@@ -84,7 +84,7 @@ def test_records_come_out_as_they_went_in_and_are_written_once(records, tmp_path
     fold_records(settings, 0, folder)
     before = {record.name: record for record in records_of(records, "train", "val")}
     for record in records_of(folder, "train", "val"):
-        assert record.jpeg == before[record.name].jpeg
+        assert record.picture == before[record.name].picture
         np.testing.assert_array_equal(record.landmarks, before[record.name].landmarks)
     written = (folder / "manifest.json").stat().st_mtime_ns
     fold_records(settings, 0, folder)

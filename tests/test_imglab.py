@@ -354,7 +354,7 @@ def test_crops_of_a_record_folder_keep_points_and_groups(tmp_path):
     assert {f"faces/{group}" for group in by_group} == {s.group for s in sources}
     for source in sources:
         record, label = by_group[source.group.removeprefix("faces/")], read(source, IBUG68)
-        assert source.picture.read_bytes() == record.jpeg
+        assert source.picture.read_bytes() == record.picture
         # 192 px stored, the box the 128 px in the middle: from 31.5 to 159.5.
         assert np.abs(label.landmarks - (record.landmarks * 128 + 31.5)).max() < 1e-3
         np.testing.assert_allclose(label.box, [31.5, 31.5, 128, 128])

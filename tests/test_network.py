@@ -10,7 +10,8 @@ from conftest import run_module
 from senet_kp import nets
 from senet_kp.nets import NETWORKS, build_network, discovered_networks
 from senet_kp.nets.layers import expectation
-from senet_kp.nets.options import NetOptions
+from senet_kp.nets.options import NetOptions, conv_scope
+from senet_kp.nets.senet_classic import se_bottleneck
 from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim, tf
 from senet_kp.train.losses import LOSSES, map_loss, sample_loss
 
@@ -108,6 +109,20 @@ def test_classic_network_layer_by_layer():
     assert shapes["senet_classic/dense/weights"] == [512, 1024]
     assert shapes["senet_classic/points/weights"] == [1024, 136]
     assert sum(np.prod(shape) for shape in shapes.values()) == 1_022_796
+
+
+@pytest.mark.parametrize("width", [64, 128])
+def test_a_block_without_a_stride_keeps_the_resolution(width):
+    """Its shortcut is the input itself, or a 1x1 convolution of it where the width changes."""
+    with slim.arg_scope(conv_scope(True, NetOptions())):
+        image = tf.placeholder(tf.float32, [2, 32, 32, 64])
+        assert se_bottleneck(image, width, "pooled").shape.as_list() == [2, 16, 16, width]
+        assert se_bottleneck(image, width, "kept", None).shape.as_list() == [2, 32, 32, width]
+    operations = {op.name: op.type for op in tf.get_default_graph().get_operations()}
+    assert operations["pooled/pool/AvgPool"] == "AvgPool" and "kept/pool/AvgPool" not in operations
+    weights = {v.op.name.partition("/")[2]: v.shape for v in tf.trainable_variables("pooled")}
+    same = {v.op.name.partition("/")[2]: v.shape for v in tf.trainable_variables("kept")}
+    assert weights == same and ("shortcut/weights" in weights) == (width != 64)
 
 
 @pytest.mark.parametrize("net", NETWORKS)

@@ -173,8 +173,8 @@ def test_split_csv_fingerprints_every_record(records):
         for record in read_records(records, manifest, side):
             row = rows[record.name]
             assert (row["side"], row["group"]) == (side, record.group)
-            assert row["sha256"] == hashlib.sha256(record.jpeg).hexdigest()
-            stored = cv2.imdecode(np.frombuffer(record.jpeg, np.uint8), cv2.IMREAD_COLOR_BGR)
+            assert row["sha256"] == hashlib.sha256(record.picture).hexdigest()
+            stored = cv2.imdecode(np.frombuffer(record.picture, np.uint8), cv2.IMREAD_COLOR_BGR)
             assert apart(row["phash"], perceptual_hash(stored)) <= 8  # after one JPEG compression
             seen += 1
     assert seen == len(rows) == 96

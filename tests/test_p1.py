@@ -201,7 +201,7 @@ def test_a_second_data_set_changes_no_record_of_the_first(tree, data, records, t
     for side in SIDES:
         kept = [r for r in read_records(tmp_path / "out", manifest, side) if r.subset == "AFW"]
         for one, other in zip(kept, read_records(records, alone, side), strict=True):
-            assert (one.name, one.jpeg) == (other.name, other.jpeg)
+            assert (one.name, one.picture) == (other.name, other.picture)
 
 
 def test_a_second_run_finds_nothing_to_do(tree, data, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.io
 from conftest import REAL_DATA, assert_one_line_error, make_tree, run_module
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import config as training
 
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import lp300w
@@ -20,8 +22,12 @@ from senet_kp.data_prep.split import side_of
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.input.crops import load_crops
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.tfrecords.example import frame
+from senet_kp.tfrecords.files import write_json
+from senet_kp.tfrecords.schema import encode
 from senet_kp.tfrecords.shards import read_manifest, read_records
 from senet_kp.tfrecords.sides import SIDES
+from senet_kp.tfrecords.verify import verify
 
 
 def config(data, out, **options):
@@ -207,8 +213,65 @@ def test_context_1_stores_the_plain_crop(tree, tmp_path):
     manifest = prepare(config(tree, tmp_path / "out", context=1.0))
     assert manifest["stored_px"] == 128
     record = next(read_records(tmp_path / "out", manifest, "train"))
-    shape = cv2.imdecode(np.frombuffer(record.jpeg, np.uint8), cv2.IMREAD_COLOR).shape
+    shape = cv2.imdecode(np.frombuffer(record.picture, np.uint8), cv2.IMREAD_COLOR).shape
     assert shape == (128, 128, 3)
+
+
+@pytest.fixture(scope="module")
+def plain(tree, tmp_path_factory):
+    """One file per split, of raw 128x128 pictures."""
+    out = tmp_path_factory.mktemp("plain") / "records"
+    flags = ("--shards", 1, "--encoding", "raw", "--context", 1, "--val-share", 0)
+    result = run_module("-m", "senet_kp.data_prep.prepare", "--data", tree, "--out", out, *flags)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_plain_records_are_one_file_per_split_of_raw_pictures(plain, tree, tmp_path):
+    """The pixels are those from which JPEG files would have been made."""
+    assert sorted(p.name for p in plain.glob("*.tfrecords")) == [
+        "test.tfrecords",
+        "train.tfrecords",
+    ]
+    manifest = read_manifest(plain)
+    assert manifest["sides"]["val"]["records"] == 0 and not verify(plain)[0]
+    jpeg = prepare(config(tree, tmp_path / "jpeg", context=1.0, val_share=0, jpeg_quality=100))
+    for side in ("train", "test"):
+        raw = load_crops(plain, manifest, side)
+        lossy = load_crops(tmp_path / "jpeg", jpeg, side)
+        assert raw.names == lossy.names and len(raw) > 5
+        record = next(read_records(plain, manifest, side))
+        assert record.picture == raw.images[0].tobytes()
+        np.testing.assert_array_equal(raw.landmarks, lossy.landmarks)
+        assert np.abs(raw.images.astype(int) - lossy.images).mean() < 2
+
+
+def test_plain_records_are_trained_on_by_the_same_code(plain, tmp_path):
+    from senet_kp.train.loop import train
+
+    assert train(training(plain, tmp_path / "run")) == 0
+    assert len(load_crops(plain, read_manifest(plain), "test", 1)) == 1
+
+
+def test_plain_records_are_checked(plain, tmp_path):
+    copy = shutil.copytree(plain, tmp_path / "copy")
+    manifest = read_manifest(copy)
+    record = next(read_records(copy, manifest, "test"))
+    cut = frame(encode(replace(record, picture=record.picture[:-3])))
+    other = frame(encode(replace(record, encoding="jpeg")))
+    (copy / "test.tfrecords").write_bytes(cut + other)
+    problems = "\n".join(verify(copy)[0])
+    assert "the picture has 49,149 bytes, not 49,152" in problems
+    assert "the picture is jpeg, not raw as in the manifest" in problems
+
+
+def test_records_of_before_a_setting_existed_are_up_to_date(tree, tmp_path, capsys):
+    made = prepare(config(tree, tmp_path / "out"))
+    for key in ("encoding", "shards"):
+        del made["settings"][key]
+    write_json(tmp_path / "out" / "manifest.json", made)
+    prepare(config(tree, tmp_path / "out"))
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_a_second_run_finds_nothing_to_do_until_something_changes(copy, tmp_path, capsys):

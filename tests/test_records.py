@@ -12,10 +12,10 @@ from hypothesis.extra import numpy as hnp
 
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
 from senet_kp.tfrecords.schema import (
-    JPEG,
     LANDMARKS,
     MASK,
     NAME,
+    PICTURE,
     Record,
     decode,
     encode,
@@ -36,7 +36,7 @@ def arrays(*shape):
 def records_of(count):
     return st.builds(
         Record,
-        jpeg=st.binary(max_size=200),
+        picture=st.binary(max_size=200),
         landmarks=arrays(count, 2),
         mask=arrays(count),
         affine=arrays(2, 3),
@@ -45,6 +45,7 @@ def records_of(count):
         group=names,
         subset=names,
         tags=st.lists(names, max_size=3).map(tuple),
+        encoding=st.sampled_from(["jpeg", "raw"]),
     )
 
 
@@ -94,7 +95,7 @@ def test_tensorflow_reads_what_we_write(tmp_path):
         next_op = tf.data.make_one_shot_iterator(data).get_next()
         for _ in range(3):
             sample = session.run(next_op)
-            assert sample[JPEG] == example().jpeg
+            assert sample[PICTURE["jpeg"]] == example().picture
             assert sample[NAME].decode() == example().name
             np.testing.assert_array_equal(sample[LANDMARKS], example().landmarks)
             np.testing.assert_array_equal(sample[MASK], example().mask)
@@ -201,7 +202,7 @@ def test_verify_finds_values_out_of_range(copy):
     first = decode(next(read_frames(path)), 68)
     far = first.landmarks.copy()
     far[0] = 9
-    changed = Record(**{**vars(first), "landmarks": far, "jpeg": b"nothing"})
+    changed = Record(**{**vars(first), "landmarks": far, "picture": b"nothing"})
     path.write_bytes(frame(encode(changed)))
     problems, _ = verify(copy)
     assert any("more than 2 box sizes away" in p for p in problems)

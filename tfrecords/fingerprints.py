@@ -1,10 +1,10 @@
 """Fingerprints of the pictures of a record folder, read from its `split.csv` (one row per record).
 
-Each row holds name, group and side of the split, the SHA-256 of the stored JPEG, and a perceptual
-hash of the stored picture: phash (Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010) of HASH_SIDE x HASH_SIDE bits, each of which says whether one low frequency of the
-grey picture is above the median. With these, duplicates between two record folders can be found
-without their pictures.
+Each row holds name, group and side of the split, the SHA-256 of the stored picture's bytes, and a
+perceptual hash of the picture: phash (Zauner, "Implementation and benchmarking of perceptual image
+hash functions", 2010) of HASH_SIDE x HASH_SIDE bits, each of which says whether one low frequency
+of the grey picture is above the median. With these, duplicates between two record folders can be
+found without their pictures.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Fingerprints:
     """Fingerprints of n records.
 
     names, groups: [n]
-    files:         [n] SHA-256 of the stored JPEGs
+    files:         [n] SHA-256 of the stored pictures
     hashes:        [n, HASH_SIDE**2] perceptual hashes, 0 or 1
     """
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -9,8 +10,10 @@ from senet_kp.tfrecords.example import BadRecord, Example
 
 SCHEMA_VERSION = 3  # of the manifest and the records
 
+Encoding = Literal["jpeg", "raw"]  # of the stored picture
+
 # Feature keys of the tf.train.Example.
-JPEG = "image/jpeg"
+PICTURE = {"jpeg": "image/jpeg", "raw": "image/raw"}  # by encoding
 LANDMARKS = "landmarks"
 MASK = "mask"
 AFFINE = "affine"
@@ -25,7 +28,8 @@ TAGS = "tags"
 class Record:
     """One cropped face.
 
-    jpeg:      the stored picture, square, RGB encoded as JPEG, with the face box in its middle
+    picture:   the stored picture, square, RGB, with the face box in its middle: a JPEG file, or
+               one byte per channel in the order row, column, channel
     landmarks: [N, 2] float32, (x, y), 0..1 inside the face box; they may lie outside it
     mask:      [N] float32, 1 where the landmark is valid, 0 where it is missing
     affine:    [2, 3] float32, from box-relative coordinates to pixels (0-based) of the source
@@ -34,9 +38,10 @@ class Record:
     group:     the photo or person; all pictures of a group are in the same split
     subset:    the part of the data set
     tags:      attributes by which errors are reported separately, such as "occlusion"
+    encoding:  that of `picture`
     """
 
-    jpeg: bytes
+    picture: bytes
     landmarks: np.ndarray
     mask: np.ndarray
     affine: np.ndarray
@@ -45,6 +50,7 @@ class Record:
     group: str
     subset: str
     tags: tuple[str, ...] = ()
+    encoding: Encoding = "jpeg"
 
 
 def face_name(picture: str, number: int) -> str:
@@ -61,7 +67,7 @@ def encode(record: Record) -> bytes:
     """Serialise a record as a `tf.train.Example`; equal records give equal bytes."""
     example = Example()
     feature = example.features.feature
-    feature[JPEG].bytes_list.value.append(record.jpeg)
+    feature[PICTURE[record.encoding]].bytes_list.value.append(record.picture)
     for key, text in ((NAME, record.name), (GROUP, record.group), (SUBSET, record.subset)):
         feature[key].bytes_list.value.append(text.encode())
     if record.tags:
@@ -98,8 +104,9 @@ def decode(data: bytes, landmark_count: int) -> Record:
             raise BadRecord(f"feature {key!r} has {len(values)} values, not 1")
         return values[0]
 
+    encoding = "raw" if PICTURE["raw"] in feature else "jpeg"
     return Record(
-        jpeg=data_of(JPEG),
+        picture=data_of(PICTURE[encoding]),
         landmarks=floats(LANDMARKS, landmark_count, 2),
         mask=floats(MASK, landmark_count),
         affine=floats(AFFINE, 2, 3),
@@ -108,6 +115,7 @@ def decode(data: bytes, landmark_count: int) -> Record:
         group=data_of(GROUP).decode(),
         subset=data_of(SUBSET).decode(),
         tags=tuple(tag.decode() for tag in feature[TAGS].bytes_list.value),
+        encoding=encoding,
     )
 
 
@@ -119,14 +127,14 @@ def complete_op(serialized, landmark_count: int):
     return tf.reduce_all(tf.io.parse_single_example(serialized, {MASK: mask})[MASK] > 0)
 
 
-def parse_op(serialized, landmark_count: int) -> dict:
+def parse_op(serialized, landmark_count: int, encoding: Encoding = "jpeg") -> dict:
     """Return ops {feature key: [B, ...]} for the features that training reads, from strings [B]."""
     import tensorflow.compat.v1 as tf  # imported here so that preparation and demo need none of it
 
     return tf.io.parse_example(
         serialized,
         {
-            JPEG: tf.io.FixedLenFeature([], tf.string),
+            PICTURE[encoding]: tf.io.FixedLenFeature([], tf.string),
             NAME: tf.io.FixedLenFeature([], tf.string),
             SUBSET: tf.io.FixedLenFeature([], tf.string),
             LANDMARKS: tf.io.FixedLenFeature([landmark_count, 2], tf.float32),

@@ -1,5 +1,6 @@
 """Record folders: shards named `<side>-00000-of-00003.tfrecord`, described by `manifest.json`.
 
+A side may also be one file, `<side>.tfrecords`.
 A side is one part of the train/val/test split. The manifest tells all later stages the landmark
 scheme, the box rule, sizes, counts and the SHA-256 of every shard. A folder without a readable
 manifest is not a record folder.
@@ -12,14 +13,17 @@ from pathlib import Path
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
 from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
-from senet_kp.tfrecords.schema import SCHEMA_VERSION, Record, decode
+from senet_kp.tfrecords.schema import SCHEMA_VERSION, Encoding, Record, decode
 from senet_kp.tfrecords.sides import SIDES
 
 MANIFEST = "manifest.json"
 
 
 class ShardWriter:
-    """Writes the records of one side, in order, into shards of `records_per_shard` records."""
+    """Writes the records of one side, in order, into shards of `records_per_shard` records.
+
+    With 0 records per shard, all of them go into one file.
+    """
 
     def __init__(self, folder: Path, side: str, records_per_shard: int):
         self.folder, self.side, self.records_per_shard = folder, side, records_per_shard
@@ -43,7 +47,8 @@ class ShardWriter:
         self._finish_shard()
         shards = []
         for index, records in enumerate(self.counts):
-            name = shard_name(self.side, index, len(self.counts))
+            count = len(self.counts) if self.records_per_shard else 0
+            name = shard_name(self.side, index, count)
             path = self.folder / name
             os.replace(self._path(index), path)
             size, digest = path.stat().st_size, sha256_of_file(path)
@@ -61,8 +66,16 @@ class ShardWriter:
 
 
 def shard_name(side: str, index: int, count: int) -> str:
-    """Return the file name of shard `index` (from 0) of the `count` shards of a side."""
-    return f"{side}-{index:05d}-of-{count:05d}.tfrecord"
+    """Return the file name of shard `index` (from 0) of the `count` shards of a side.
+
+    A count of 0 stands for a side that is one file.
+    """
+    return f"{side}.tfrecords" if not count else f"{side}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def encoding_of(manifest: dict) -> Encoding:
+    """Return how the stored pictures are encoded; older manifests do not state it."""
+    return manifest.get("encoding", "jpeg")
 
 
 def read_manifest(folder) -> dict:

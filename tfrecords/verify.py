@@ -22,7 +22,7 @@ from senet_kp.tfrecords.example import BadRecord, read_frames
 from senet_kp.tfrecords.files import sha256_of_file
 from senet_kp.tfrecords.fingerprints import SPLIT
 from senet_kp.tfrecords.schema import decode
-from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.tfrecords.shards import encoding_of, read_manifest
 
 # In box sizes from the centre. Boxes are drawn around the landmarks, so correct landmarks lie
 # inside unless the box rule shifts the box; a landmark this far away means a wrong box or label.
@@ -70,7 +70,8 @@ def _verify_shard(path: Path, shard: dict, manifest: dict):
         for data in read_frames(path):
             record = decode(data, manifest["scheme"]["landmarks"])
             groups.add(record.group)
-            problems += [f"{record.name}: {text}" for text in _record_problems(record)]
+            found = _record_problems(record, manifest)
+            problems += [f"{record.name}: {text}" for text in found]
             counted["records"] += 1
             counted["complete"] += bool(record.mask.all())
     except BadRecord as error:
@@ -80,7 +81,7 @@ def _verify_shard(path: Path, shard: dict, manifest: dict):
     return problems, counted, groups
 
 
-def _record_problems(record):
+def _record_problems(record, manifest):
     valid = record.landmarks[record.mask > 0]
     if not np.isfinite(valid).all() or not np.isfinite(record.affine).all():
         yield "landmarks or affine are not finite"
@@ -88,8 +89,13 @@ def _record_problems(record):
         yield f"a landmark is more than {FARTHEST:g} box sizes away from the centre"
     if not np.isin(record.mask, (0, 1)).all():
         yield "the mask has values other than 0 and 1"
-    if record.jpeg[:2] != b"\xff\xd8" or record.jpeg[-2:] != b"\xff\xd9":
+    start, end, pixels = record.picture[:2], record.picture[-2:], 3 * manifest["stored_px"] ** 2
+    if record.encoding != encoding_of(manifest):
+        yield f"the picture is {record.encoding}, not {encoding_of(manifest)} as in the manifest"
+    elif record.encoding == "jpeg" and (start != b"\xff\xd8" or end != b"\xff\xd9"):
         yield "the picture is not a complete JPEG"
+    elif record.encoding == "raw" and len(record.picture) != pixels:
+        yield f"the picture has {len(record.picture):,} bytes, not {pixels:,}"
 
 
 def _split_problems(path: Path, digest: str | None):

@@ -62,6 +62,8 @@ def beam_prepare(config: BeamConfig, flags: list[str]) -> dict:
     """
     with _importing_beam():
         from senet_kp.data_prep.beam.files import record_folder
+    if config.shards:
+        raise UserError("--shards 1: several machines write several shards; leave it out")
     config = replace(config, out=config.out.rstrip("/"))
     pipeline, plan = _pipeline(flags), plan_of(config.local())
     if done := _finished(config.out, plan):

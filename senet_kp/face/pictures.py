@@ -1,5 +1,6 @@
 """Reading and writing of pictures as RGB arrays, with a reason code for unusable files."""
 
+import math
 from pathlib import Path
 
 import cv2
@@ -53,6 +54,21 @@ def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.nd
     if picture is None:
         raise BadPicture(path, "unreadable", "OpenCV cannot decode this file as a picture")
     return picture
+
+
+def stored_picture(data: bytes, name: str, encoding: str) -> np.ndarray:
+    """Return the picture [C, C, 3] uint8 RGB that a record stores as a JPEG file or as raw pixels.
+
+    Raises BadPicture, which names the record, if the data are of neither kind.
+    """
+    if encoding == "jpeg":
+        return decode_picture(data, name)
+    side_px = math.isqrt(len(data) // 3)
+    if 3 * side_px**2 != len(data):
+        raise BadPicture(
+            name, "pixel-count", f"{len(data):,} bytes are not those of a square RGB picture"
+        )
+    return np.frombuffer(bytearray(data), np.uint8).reshape(side_px, side_px, 3)
 
 
 def grey_picture(text: bytes, size_px: int, name) -> np.ndarray:

@@ -14,9 +14,10 @@ from zlib import crc32
 import cv2
 import numpy as np
 
-from senet_kp.face.pictures import decode_picture
+from senet_kp.face.pictures import stored_picture
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.nets import NETWORKS, NetName
+from senet_kp.tfrecords.shards import encoding_of
 
 _LEVELS = np.arange(256, dtype=np.float32) / 255
 _MIDDLE = np.float32(0.5)
@@ -89,22 +90,23 @@ class Augmenter:
         detector = manifest["detector_box"]
         self.spread = detector["spread"] if detector else DEFAULT_SPREAD
         self.seed, self.config = seed, config
+        self._encoding = encoding_of(manifest)
         self._kept = {}  # decoded pictures by name
 
-    def batch(self, jpegs, landmarks, masks, names, epochs):
+    def batch(self, pictures, landmarks, masks, names, epochs):
         """Augment a batch of records; the arguments are sequences of length B.
 
         Returns pictures uint8 [B, S, S, 3], landmarks float32 [B, N, 2], masks float32 [B, N] and
         matrices float32 [B, 2, 2], each of which maps a direction in the stored picture to the
         same direction in the augmented picture.
         """
-        samples = zip(jpegs, landmarks, masks, names, epochs, strict=True)
+        samples = zip(pictures, landmarks, masks, names, epochs, strict=True)
         parts = zip(*(self.sample(*sample) for sample in samples), strict=True)
         return tuple(map(np.stack, parts))
 
-    def sample(self, jpeg: bytes, landmarks, mask, name: bytes, epoch: int):
+    def sample(self, picture: bytes, landmarks, mask, name: bytes, epoch: int):
         """Augment one record: uint8 [S, S, 3], float32 [N, 2], [N] and [2, 2] as in `batch`."""
-        random, stored = self._random(name, epoch), self._decoded(jpeg, name)
+        random, stored = self._random(name, epoch), self._decoded(picture, name)
         return augment(
             stored, landmarks, mask, random, self.size_px, self.spread, self.scheme, self.config
         )
@@ -113,11 +115,11 @@ class Augmenter:
         """The matrix [2, 2] that maps directions in `sample`'s picture to the stored picture."""
         return _box_change(self._random(name, epoch), self.spread, self.config)[0]
 
-    def _decoded(self, jpeg: bytes, name: bytes) -> np.ndarray:
+    def _decoded(self, picture: bytes, name: bytes) -> np.ndarray:
         """The decoded picture, from a cache of at most DECODED_MB that is kept for all epochs."""
         stored = self._kept.get(name)
         if stored is None:
-            stored = decode_picture(jpeg, name.decode())
+            stored = stored_picture(picture, name.decode(), self._encoding)
             if stored.nbytes * (len(self._kept) + 1) <= DECODED_MB * 2**20:  # all have one size
                 self._kept[name] = stored
         return stored

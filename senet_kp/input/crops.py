@@ -6,7 +6,7 @@ from itertools import chain, islice
 import numpy as np
 
 from senet_kp.face.metrics import Normaliser, normalised_errors
-from senet_kp.face.pictures import decode_picture
+from senet_kp.face.pictures import stored_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.schema import Record
 from senet_kp.tfrecords.shards import read_records
@@ -100,13 +100,14 @@ def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
     wanted, pictures = set(map(int, indices)), {}
     for index, record in enumerate(read_records(folder, manifest, side)):
         if index in wanted:
-            pictures[index] = decode_picture(record.jpeg, record.name)
+            pictures[index] = stored_picture(record.picture, record.name, record.encoding)
     return np.array([pictures[int(index)] for index in indices], np.uint8)
 
 
 def _crops(records: list[Record], manifest: dict) -> Crops:
     size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
-    images = [central_crop(decode_picture(r.jpeg, r.name), size_px) for r in records]
+    stored = (stored_picture(r.picture, r.name, r.encoding) for r in records)
+    images = [central_crop(picture, size_px) for picture in stored]
     return Crops(
         images=np.array(images, np.uint8).reshape(-1, size_px, size_px, 3),
         landmarks=np.array([r.landmarks for r in records], np.float32).reshape(-1, count, 2),

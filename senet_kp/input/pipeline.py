@@ -18,16 +18,16 @@ from senet_kp.input.pose_targets import PoseTargets, require_poses
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.schema import (
-    JPEG,
     LANDMARKS,
     MASK,
     NAME,
+    PICTURE,
     POSE,
     SUBSET,
     complete_op,
     parse_op,
 )
-from senet_kp.tfrecords.shards import shard_paths
+from senet_kp.tfrecords.shards import encoding_of, shard_paths
 
 # How landmarks without a label are treated: "mask" leaves them out of the loss, "drop" leaves out
 # every face that lacks any, "mean" replaces them with those of the mean shape as if labelled.
@@ -140,10 +140,10 @@ def _batch_maker(config: InputConfig, manifest: dict):
     """The function from B serialized records and their epochs to the tensors of a Batch."""
     augmenter = Augmenter(manifest, config.seed, config.augment)
     targets = PoseTargets(augmenter)
-    landmark_count = scheme_of(manifest).count
+    landmark_count, encoding = scheme_of(manifest).count, encoding_of(manifest)
 
     def make(serialized, epochs):
-        features = parse_op(serialized, landmark_count)
+        features = parse_op(serialized, landmark_count, encoding)
         # The rotations come first, because a pose is estimated from labelled landmarks only.
         rotations = [_rotations(targets, features, epochs)] if config.poses else []
         if config.missing == "mean":
@@ -152,14 +152,15 @@ def _batch_maker(config: InputConfig, manifest: dict):
             features[LANDMARKS] = tf.where_v2(known, features[LANDMARKS], mean)
             features[MASK] = tf.ones_like(features[MASK])
         names = (features[NAME], features[SUBSET])
-        return *_augmented(augmenter, features, epochs), *names, *rotations
+        pictures = features[PICTURE[encoding]]
+        return *_augmented(augmenter, pictures, features, epochs), *names, *rotations
 
     return make
 
 
-def _augmented(augmenter: Augmenter, features: dict, epochs):
+def _augmented(augmenter: Augmenter, pictures, features: dict, epochs):
     """The image, landmarks, mask and turn of a Batch."""
-    arguments = (features[JPEG], features[LANDMARKS], features[MASK], features[NAME], epochs)
+    arguments = (pictures, features[LANDMARKS], features[MASK], features[NAME], epochs)
     image, landmarks, mask, turn = tf.numpy_function(
         augmenter.batch, arguments, (tf.uint8, tf.float32, tf.float32, tf.float32)
     )

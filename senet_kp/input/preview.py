@@ -16,7 +16,7 @@ from pathlib import Path
 import tyro
 
 from senet_kp.face.draw import GREEN, contact_sheet, drawn_face
-from senet_kp.face.pictures import decode_picture, write_picture
+from senet_kp.face.pictures import stored_picture, write_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.input.augment import AugmentConfig, Augmenter, augment_recipe
 from senet_kp.input.crops import central_crop, load_labels
@@ -58,9 +58,10 @@ def preview(config: PreviewConfig) -> tuple[Path, Path]:
     augmenter = Augmenter(manifest, config.seed, config.augment)
     pictures = []
     for record in read_records(config.records, manifest, "train", config.faces):
-        plain = central_crop(decode_picture(record.jpeg, record.name), augmenter.size_px)
+        stored = stored_picture(record.picture, record.name, record.encoding)
+        plain = central_crop(stored, augmenter.size_px)
         pictures.append(_drawn(plain, record.landmarks, record.mask, scheme))
-        fields = (record.jpeg, record.landmarks, record.mask, record.name.encode())
+        fields = (record.picture, record.landmarks, record.mask, record.name.encode())
         for epoch in range(config.versions):
             pictures.append(_drawn(*augmenter.sample(*fields, epoch)[:3], scheme))
     if not pictures:

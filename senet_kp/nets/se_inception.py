@@ -38,13 +38,12 @@ def se_inception(image, outputs: int, is_training: bool, options: NetOptions) ->
                 if widths
                 else slim.max_pool2d(net, 3, 2, padding="SAME", scope=name)
             )
-        features = net
         net = slim.conv2d(net, NARROW, 1, scope="narrow")
         net = dropout(flat(net), is_training, options)
         landmarks = slim.fully_connected(
             net, outputs, activation_fn=None, weights_initializer=small_weights(), scope="points"
         )
-    return Outputs(landmarks, features=features)
+    return Outputs(landmarks)
 
 
 def se_block(net, widths, scope: str):

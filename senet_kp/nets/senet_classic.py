@@ -30,17 +30,20 @@ def senet_classic(image, outputs: int, is_training: bool, options: NetOptions) -
     return Outputs(landmarks, features=features)
 
 
-def se_bottleneck(net, width: int, scope: str):
-    """[B, H, W, C] to [B, H/2, W/2, width]: bottleneck and shortcut, pooled, gated, added."""
+def se_bottleneck(net, width: int, scope: str, stride: int | None = 2):
+    """[B, H, W, C] to [B, H/2, W/2, width]: bottleneck and shortcut, pooled, gated, added.
+
+    stride: that of the pooling; None for a block that is not pooled and keeps H and W.
+    """
     with tf.variable_scope(scope):
         inner = int(net.shape[3]) // 4
-        shortcut = slim.avg_pool2d(net, 3, 2, scope="shortcut_pool")
+        shortcut = slim.avg_pool2d(net, 3, stride, scope="shortcut_pool") if stride else net
         if int(net.shape[3]) != width:
             shortcut = slim.conv2d(shortcut, width, 1, scope="shortcut")
         net = slim.conv2d(net, inner, 1, scope="reduce")
         net = slim.conv2d(net, inner, 3, scope="conv")
         net = slim.conv2d(net, width, 1, scope="expand")
-        net = slim.avg_pool2d(net, 3, 2, scope="pool")
+        net = slim.avg_pool2d(net, 3, stride, scope="pool") if stride else net
         return shortcut + net * se_gate(net)
 
 
