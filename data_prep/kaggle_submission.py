@@ -2,8 +2,9 @@
 
 Predict the landmarks of the test pictures of Kaggle's "Facial Keypoints Detection", and write the
 coordinates listed in its lookup table (RowId, ImageId, FeatureName, Location) as a submission
-(RowId, Location), in pixels of the 96x96 pictures, clipped to 0..96. The model must be trained on
-records prepared as described in data_prep/formats/kaggle.py.
+(RowId, Location), in pixels of the 96x96 pictures, clipped to 0..96. A contact sheet beside it,
+submission.png, shows the predictions on the first pictures. The model must be trained on records
+of Kaggle's training.csv.
 Exit codes: 0 done, 2 unusable arguments, 3 a table cannot be read, 4 the model cannot be used, 6
 the submission cannot be written.
 """
@@ -19,15 +20,17 @@ import tyro
 from tqdm import tqdm
 
 from senet_kp.data_prep.formats.kaggle import FEATURES, PICTURE_BOX, PICTURE_PX, rows
-from senet_kp.face.facebox import crop, face_box, to_absolute
+from senet_kp.face.draw import GREEN, contact_sheet, drawn_face
+from senet_kp.face.facebox import crop, face_box, to_absolute, to_relative
 from senet_kp.face.known_schemes import KAGGLE15
-from senet_kp.face.pictures import grey_picture
+from senet_kp.face.pictures import grey_picture, write_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import open_backend
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.tfrecords.errors import InputError, ModelError, exit_code_of
 from senet_kp.tfrecords.files import write_csv
 
+SHEET_COLUMNS, ENLARGED = 4, 2
 COLUMNS = ("RowId", "ImageId", "FeatureName")
 
 
@@ -40,7 +43,9 @@ class SubmissionConfig:
     lookup: Path = Path("IdLookupTable.csv")
     """table of the coordinates to predict: RowId, ImageId, FeatureName, Location"""
     out: Path = Path("submission.csv")
-    """the submission: RowId, Location"""
+    """the submission: RowId, Location; the contact sheet has the same name with .png"""
+    pictures: int = 12
+    """number of pictures on the contact sheet; 0 for none"""
     backend: Literal["auto", "opencv", "tensorflow", "onnxruntime", "tflite"] = "auto"
     """inference engine; auto takes the first one that can run the model"""
 
@@ -49,7 +54,8 @@ def submit(config: SubmissionConfig) -> int:
     """Write the submission; return the number of coordinates in it."""
     wanted = read_lookup(config.lookup)
     run = open_graph(config.model, config.backend)
-    locations = predict(run, config.test, {image for _, image, _ in wanted})
+    images = {image for _, image, _ in wanted}
+    locations, drawn = predict(run, config.test, images, config.pictures)
     if missing := sorted({image for _, image, _ in wanted} - locations.keys()):
         raise InputError(f"{config.test}: no ImageId {missing[0]}, which {config.lookup} lists")
     write_csv(
@@ -57,6 +63,8 @@ def submit(config: SubmissionConfig) -> int:
         ("RowId", "Location"),
         ((row, f"{locations[image][feature]:.4f}") for row, image, feature in wanted),
     )
+    if drawn:
+        write_picture(config.out.with_suffix(".png"), contact_sheet(drawn, SHEET_COLUMNS))
     return len(wanted)
 
 
@@ -89,7 +97,7 @@ def open_graph(path: Path, backend: str):
     if scheme_of(card) != KAGGLE15 or rule.source == "landmarks":
         raise ModelError(
             f"{path}: the model does not predict {KAGGLE15.name} landmarks in whole pictures;"
-            " prepare the records as described in data_prep/formats/kaggle.py"
+            " prepare the records with --format kaggle"
         )
     corners = np.array([PICTURE_BOX[:2], PICTURE_BOX[:2] + PICTURE_BOX[2:]])
     box = PICTURE_BOX if rule.source == "picture" else face_box(corners, rule)
@@ -102,16 +110,23 @@ def open_graph(path: Path, backend: str):
     return run
 
 
-def predict(run, table: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    """Return {ImageId: coordinates [30] in pixels} of the wanted rows of a table of pictures."""
-    locations = {}
+def predict(run, table: Path, wanted: set[str], shown: int) -> tuple[dict[str, np.ndarray], list]:
+    """Predict the landmarks of the wanted rows of a table of pictures.
+
+    Returns {ImageId: coordinates [30] in pixels}, and the first `shown` pictures, enlarged and with
+    their landmarks drawn in.
+    """
+    locations, drawn = {}, []
     bar = tqdm(rows(table, ("ImageId",)), total=len(wanted), unit="picture", disable=None)
     for _, before, pixels, cell in bar:
         image = before.decode(errors="replace").strip('" ')
         if image in wanted:
             picture = grey_picture(pixels, cell.width_px, f"{table}: ImageId {image}")
             locations[image] = run(picture)
-    return locations
+            if len(drawn) < shown:
+                relative = to_relative(locations[image].reshape(-1, 2), PICTURE_BOX)
+                drawn.append(drawn_face(picture, [(relative, GREEN)], KAGGLE15, ENLARGED))
+    return locations, drawn
 
 
 def main():

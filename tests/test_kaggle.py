@@ -14,8 +14,9 @@ from senet_kp.data_prep.crop_record import CropRule, crop_record
 from senet_kp.data_prep.formats import kaggle
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.export.freeze import FreezeConfig, freeze
+from senet_kp.face.draw import GREEN
 from senet_kp.face.facebox import BoxRule
-from senet_kp.face.pictures import BadPicture, grey_picture
+from senet_kp.face.pictures import BadPicture, grey_picture, read_picture
 from senet_kp.inference.backends import OpenCVBackend
 from senet_kp.input.augment import AugmentConfig
 from senet_kp.input.crops import load_crops
@@ -351,6 +352,13 @@ def test_the_submission_holds_what_was_asked_for(model, tmp_path):
     assert header == ["RowId", "Location"] and [row[0] for row in rows] == ["1", "2", "9"]
     expected = [first[0, 0], third[10, 1], third[11, 0]]
     np.testing.assert_allclose([float(row[1]) for row in rows], expected, atol=2e-3)
+    sheet = read_picture(tmp_path / "out.png")  # pictures 1 and 3, twice their size
+    assert sheet.shape == (192 + 8, 4 * 196 + 4, 3)
+    assert [bool((sheet[:, x : x + 192] == GREEN).all(2).any()) for x in (4, 200, 396)] == [
+        True,
+        True,
+        False,
+    ]
     lookup(tmp_path / "look.csv", [(1, 7, "left_eye_center_x", "")])
     assert_one_line_error(run_module(*command, tmp_path / "look.csv"), 3, "no ImageId 7")
     lookup(tmp_path / "look.csv", [(1, 1, "chin_x", "")])
