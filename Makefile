@@ -11,6 +11,7 @@ GUI    ?=
 DATA   ?=
 IMAGE  ?=
 STEPS  ?=
+EPOCHS ?=
 MINUTES ?=
 FLAGS  ?=
 MODELS ?=
@@ -43,9 +44,11 @@ NET_OF_RUN := $(or $(patsubst $(OUT)/run-%,%,$(filter $(OUT)/run-%,$(RUN))),$(NE
 MODEL  := $(OUT)/$(NET_OF_RUN).pb
 # 1,600 steps take about five minutes on two cores. senet_classic gets a faster learning-rate schedule
 # and batch norm to match, and neither dropout nor L2, which help it only in runs ten times as long.
-SHORT_FLAGS := --steps 1600 --validate-every-steps 200
+SHORT_FLAGS := $(if $(STEPS)$(EPOCHS),,--steps 1600) --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
+
+LENGTH = $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock wheel docker bench bench-prep bench-inference bench-training clean
 .NOTPARALLEL:
@@ -53,7 +56,7 @@ SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --d
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n MINUTES=n IMAGE=photo NAME=data-set"
+	@echo "Settings: DATA=folder OUT=out NET=senet STEPS=n EPOCHS=n MINUTES=n IMAGE=photo NAME=data-set"
 	@echo "          FORMATS=onnx,tflite,saved_model CUDA=1 GUI=1 PYTHON=python3.12 FLAGS='--other options'"
 	@echo "          FORMAT=auto, or the layout of DATA:"
 	@$(PY) -m data_prep.formats 2>/dev/null | awk -F '\t' '{printf "            %-14s %s\n", $$1, $$2}' | \
@@ -98,18 +101,18 @@ preview: setup $(RECORDS)/manifest.json  ## draw augmented training pictures and
 
 train: setup $(RECORDS)/manifest.json  ## train, or resume a training run that was stopped
 	$(KP) train --records $(RECORDS) --run $(call RUN_OF,run) --net $(NET) \
-	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
+	  $(LENGTH) $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
 train-cluster: setup $(RECORDS)/manifest.json  ## train with WORKERS=2 processes and PS=1 parameter server
 	$(KP) local-cluster --workers $(WORKERS) --ps $(PS) --records $(RECORDS) \
-	  --run $(call RUN_OF,run) --net $(NET) $(if $(STEPS),--steps $(STEPS)) \
+	  --run $(call RUN_OF,run) --net $(NET) $(LENGTH) \
 	  $(if $(MINUTES),--max-minutes $(MINUTES)) $(OWN_FLAGS)
 
 # A short run is resumed like any other; once it is complete, this takes a few seconds.
 $(SHORT)/latest/checkpoint: short-run ;
 short-run: setup $(RECORDS)/manifest.json
 	$(KP) train --records $(RECORDS) --run $(SHORT) --net $(NET) $(SHORT_FLAGS) $(SHORT_$(NET)) \
-	  $(if $(STEPS),--steps $(STEPS)) $(if $(MINUTES),--max-minutes $(MINUTES))
+	  $(LENGTH) $(if $(MINUTES),--max-minutes $(MINUTES))
 
 freeze: setup $(RUN)/latest/checkpoint  ## turn the checkpoint into a frozen graph with its model card, and check it
 	$(KP) freeze --run $(RUN) --records $(RECORDS) --out $(MODEL) $(OWN_FLAGS)

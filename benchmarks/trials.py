@@ -26,7 +26,7 @@ from senet_kp.tfrecords.errors import exit_code_of
 from senet_kp.tfrecords.files import read_csv, write_csv
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.checkpoints import build_inference_graph, checkpoint_prefix, read_settings
-from senet_kp.train.config import recipe
+from senet_kp.train.config import flat_settings, recipe
 from senet_kp.train.graph import weight_count
 from senet_kp.train.run_folder import FREE
 
@@ -91,20 +91,12 @@ def add_rows(table: Path, rows: list[dict]):
 
 def _differences(settings: dict) -> list[str]:
     """Return the settings that differ from the recipe of the network, including `steps`."""
-    usual = _flat(asdict(recipe(settings["net"])))
-    own = {key: value for key, value in _flat(settings).items() if key in usual}
+    usual = flat_settings(asdict(recipe(settings["net"])))
+    own = {key: value for key, value in flat_settings(settings).items() if key in usual}
     skipped = FREE - {"steps"} | {"net"}
     return [
         f"{key} {value}" for key, value in own.items() if value != usual[key] and key not in skipped
     ]
-
-
-def _flat(settings: dict, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in settings.items():
-        nested = isinstance(value, dict) and key != "region_weights"
-        flat |= _flat(value, f"{key}.") if nested else {f"{prefix}{key}": value}
-    return flat
 
 
 def _latency_ms(engine, image) -> float:

@@ -98,6 +98,12 @@ STAGES = {
     "crossval": Stage(
         TRAINING, "senet_kp.scoring.crossval", "train", "run a k-fold cross-validation"
     ),
+    "compare-runs": Stage(
+        TRAINING,
+        "senet_kp.compare_runs.__main__",
+        "train",
+        "compare the curves, settings and errors of training runs",
+    ),
     "freeze": Stage(
         MODEL,
         "senet_kp.export.freeze",

@@ -29,6 +29,7 @@ from senet_kp.nets.options import conv_scope
 from senet_kp.nets.tf1 import slim, tf
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
 from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.config import recipe
 from senet_kp.train.loop import train
 
 
@@ -259,10 +260,15 @@ def test_a_batch_size_that_cannot_be_divided_is_refused(small, tmp_path):
         train_on_cluster(cluster_config(small, tmp_path, batch_size=5), tasks_of_a_cluster()["ps"])
 
 
-def test_a_worker_with_other_settings_is_refused(small, tmp_path):
+@pytest.mark.parametrize("in_epochs", [False, True])
+def test_a_worker_with_other_settings_is_refused(small, tmp_path, in_epochs):
     chief = dataclasses.asdict(config(small, tmp_path, seed=1))
     chief["records_sha256"] = read_manifest(small)["records_sha256"]
     settings = cluster_config(small, tmp_path, seed=2)
+    if in_epochs:  # 12 steps of 4 pictures
+        pictures = read_manifest(small)["sides"]["train"]["records"]
+        steps = recipe("senet_classic").steps
+        settings = dataclasses.replace(settings, steps=steps, epochs=48 / pictures)
     with pytest.raises(UserError, match=r"worker 0 .* than the chief: seed is 1, not 2$"):
         _join_generation(settings, tasks_of_a_cluster()["worker"], "", None, {"settings": chief})
 

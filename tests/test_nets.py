@@ -294,7 +294,7 @@ def test_the_loss_is_that_of_the_standardised_labels():
         batch = Batch(*map(tf.constant, known), turn=None, name=None, subset=None, wait_s=0)
         graph = build_training_graph(batch, settings, manifest)
         session.run(tf.global_variables_initializer())
-        points, loss = predict(session, graph, images)[0], session.run(graph.sample_loss)
+        points, loss = predict(session, graph.val, images)[0], session.run(graph.sample_loss)
     spread[3, 1] = 0.01
     expected = (((points - truth) / spread) ** 2).mean((1, 2))
     np.testing.assert_allclose(loss, expected, rtol=1e-4)

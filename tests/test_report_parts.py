@@ -20,10 +20,10 @@ from senet_kp.report.bootstrap import estimates
 from senet_kp.report.box_sensitivity import SCALES, SHIFTS, box_curves, points_in_box
 from senet_kp.report.detector_boxes import compare_boxes, file_of, find_pictures, points_in_detected
 from senet_kp.report.gallery import choose
-from senet_kp.report.numbers import _names, _paired
+from senet_kp.report.numbers import _paired
 from senet_kp.scoring import evaluate as evaluate_module
 from senet_kp.scoring import scores as scores_module
-from senet_kp.scoring.models import Model, open_model
+from senet_kp.scoring.models import Model, open_model, short_names
 from senet_kp.scoring.scores import METRICS, FaceErrors, Metric, breakdown, face_errors, scores
 from senet_kp.tfrecords.errors import InputError, ModelError
 from senet_kp.tfrecords.shards import read_manifest
@@ -252,8 +252,8 @@ def test_faces_of_the_gallery_are_of_different_groups():
 
 
 def test_names_tell_models_apart():
-    assert _names((Path("out/a.pb"), Path("out/b.pb"))) == ["a.pb", "b.pb"]
-    assert _names((Path("x/senet.pb"), Path("y/senet.pb"))) == ["x/senet.pb", "y/senet.pb"]
+    assert short_names((Path("out/a.pb"), Path("out/b.pb"))) == ["a.pb", "b.pb"]
+    assert short_names((Path("x/senet.pb"), Path("y/senet.pb"))) == ["x/senet.pb", "y/senet.pb"]
 
 
 def test_pictures_of_faces_are_found_below_folders_and_label_files(tmp_path):

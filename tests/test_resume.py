@@ -64,6 +64,10 @@ def test_killed_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_pat
     assert result.returncode == 0, result.stderr
     assert_equal_to_the_bit(run, uninterrupted)
     assert [row["step"] for row in rows(run)] == ["4", "8", "12"]
+    for row, whole in zip(rows(run), rows(uninterrupted), strict=True):
+        assert row | {"minutes": ""} == whole | {"minutes": ""}
+    for name in ("progress.json", "progress.png", "predictions.png"):
+        assert (run / name).read_bytes() == (uninterrupted / name).read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

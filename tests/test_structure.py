@@ -20,6 +20,7 @@ FLOORS = {
     "senet_kp.cluster": 5,
     "senet_kp.scoring": 5,
     "senet_kp.report": 6,
+    "senet_kp.compare_runs": 7,
     "senet_kp.former_names": 7,
     "senet_kp": 7,
     "data_prep.fetch": 7,
@@ -142,6 +143,7 @@ def test_rooms_beside_senet_kp_are_imported_by_one_name():
         "senet_kp.export.convert",
         "senet_kp.export.freeze",
         "senet_kp.report.__main__",
+        "senet_kp.compare_runs.__main__",
     ],
 )
 def test_modules_that_run_no_graph_do_not_load_tensorflow(module):

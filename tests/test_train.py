@@ -45,6 +45,11 @@ def test_run_folder_holds_what_it_should(run):
         "train/learning_rate",
         "train/gradient_norm",
         "train/weight_norm",
+        "train/landmark_loss",
+        "train/mae",
+        "train/epoch",
+        "val/landmark_loss",
+        "val/mae",
         "val/nme",
         "val/faces",
     } <= tags
@@ -61,7 +66,7 @@ def test_run_folder_shows_its_curves_and_its_predictions(run, records):
         (np.abs(sheet - np.int16(colour)).max(axis=2) < 30).sum() for colour in (RED, GREEN)
     )
     assert red > 100 and green > 100  # points of both colours
-    assert read_picture(run / "curves.png").shape == (800, 700, 3)
+    assert read_picture(run / "curves.png").shape == (1000, 700, 3)
 
 
 def test_learning_rate_is_exponential_in_the_step(uninterrupted):
@@ -85,6 +90,9 @@ def test_training_on_val_too_keeps_no_best_checkpoint_and_uses_the_latest(
     sides = json.loads((records / "manifest.json").read_text())["sides"]
     every = sides["train"]["records"] + sides["val"]["records"]
     assert f"{every:,} pictures to train, 0 to validate" in capsys.readouterr().out
+    (row,) = rows(run)
+    assert [row[name] for name in ("val_loss", "val_mae", "val_nme")] == ["", "", ""]
+    assert float(row["train_mae"]) > 0 and not (run / "progress.png").exists()
     assert not (run / "best").exists() and checkpoint_prefix(run, "best").endswith("latest/ckpt-2")
 
 
@@ -201,7 +209,7 @@ def test_it_can_overfit_a_handful_of_pictures(tree, tmp_path):
         "augment": still,
         "threads": 2,
     }
-    train(config(out, tmp_path / "run", steps=200, validate_every_steps=200, **options))
+    train(config(out, tmp_path / "run", steps=200, validate_every_steps=10, **options))
     mean_face = crops.landmarks.var(axis=0).mean()
     assert float(rows(tmp_path / "run")[-1]["loss"]) < mean_face / 20
 

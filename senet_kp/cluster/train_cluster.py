@@ -26,7 +26,7 @@ from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.train.config import TrainConfig, recipe_of_command_line, training_settings
 from senet_kp.train.loop import train
 from senet_kp.train.run_folder import differences
-from senet_kp.train.setup import TrainingOps, build, checked_records, run_settings
+from senet_kp.train.setup import TrainingOps, build, checked_records, resolved, run_settings
 from senet_kp.train.steps import Meter, run_step
 
 RETRY_S = 2.0  # before a worker that lost a parameter server rejoins
@@ -88,7 +88,7 @@ def _run_chief(config: ClusterConfig, cluster: Cluster, target: str, notices: No
 
 def _train_as_chief(config: ClusterConfig, cluster: Cluster, target: str, notices) -> int:
     """Train to the end; begin a new generation whenever a parameter server was lost."""
-    training = training_settings(config)
+    training = resolved(training_settings(config))
     settings = run_settings(training, checked_records(training)[0])
     while True:
         try:
@@ -121,7 +121,7 @@ def _run_worker(config: ClusterConfig, cluster: Cluster, target: str, notices: N
 
 def _join_generation(config: ClusterConfig, cluster: Cluster, target: str, notices, notice: dict):
     """Train a share of every batch; ends with one of `lost_session()` when the generation ends."""
-    training = training_settings(config)
+    training = resolved(training_settings(config))
     manifest, scheme = checked_records(training)
     own = asdict(training) | {"records_sha256": manifest["records_sha256"]}
     if different := differences(notice["settings"], notice["settings"] | own):

@@ -66,7 +66,8 @@ def drawn_face(image, shapes, scheme: LandmarkScheme, enlarged: int, method=cv2.
     size = len(image) * enlarged
     picture = cv2.resize(image, (size, size), interpolation=method)
     for relative, colour in shapes:
-        draw_landmarks(picture, relative * size - 0.5, scheme, colour, lines=False)
+        if len(relative):  # a face may have no label
+            draw_landmarks(picture, relative * size - 0.5, scheme, colour, lines=False)
     return picture
 
 

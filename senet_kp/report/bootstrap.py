@@ -38,6 +38,16 @@ def estimates(statistics: dict, values, groups, seed: int = 0) -> dict:
     }
 
 
+def paired(first, other, groups, seed: int = 0) -> dict:
+    """The comparison of two models by their errors [n] on the same faces, with 95 % intervals.
+
+    difference: mean error of the first minus that of the other; negative if the first is better.
+    better: share of the faces on which the first has the smaller error.
+    """
+    statistics = {"difference": np.mean, "better": lambda apart: np.mean(apart < 0)}
+    return estimates(statistics, np.asarray(first) - np.asarray(other), groups, seed)
+
+
 def _resampled(values, member, groups: int, rng):
     for _ in range(RESAMPLES):
         times = np.bincount(rng.integers(groups, size=groups), minlength=groups)

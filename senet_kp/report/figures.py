@@ -124,20 +124,30 @@ def scale_chart(numbers: dict) -> str:
 
 
 def loss_chart(numbers: dict) -> str:
-    """Training loss on a logarithmic axis against the training step."""
-    return _training_chart("loss", numbers["training"], "loss", "training loss", 1, "log")
+    """Loss of training (solid) and validation (dashed), logarithmic, against the training step.
+
+    Where an earlier version made the run, it is the minimised loss instead.
+    """
+    training = numbers["training"]
+    columns = ("train_loss", "val_loss") if has_both_losses(training) else ("loss",)
+    return _training_chart("loss", training, columns, "loss", 1, "log")
+
+
+def has_both_losses(training: dict) -> bool:
+    """Whether the training measured its landmark loss, which compares with that of validation."""
+    return any(value is not None for value in training["train_loss"])
 
 
 def val_chart(numbers: dict) -> str:
     """Validation NME against the training step."""
-    return _training_chart("val", numbers["training"], "val_nme", "validation NME, %", 100)
+    return _training_chart("val", numbers["training"], ("val_nme",), "validation NME, %", 100)
 
 
-def _training_chart(name, training: dict, column: str, label: str, factor, scale="linear") -> str:
-    values = np.array(training[column], np.float64) * factor  # None becomes NaN, a gap
-
+def _training_chart(name, training: dict, columns, label: str, factor, scale="linear") -> str:
     def draw(axes):
-        axes.plot(training["step"], values, color=COLOURS[0])
+        for column, line in zip(columns, ("-", "--"), strict=False):
+            values = np.array(training[column], np.float64) * factor  # None becomes NaN, a gap
+            axes.plot(training["step"], values, line, color=COLOURS[0])
         axes.set(yscale=scale, xlabel="step", ylabel=label)
         if scale == "linear":
             axes.set_ylim(0, None)

@@ -4,7 +4,6 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from senet_kp.report.detector_boxes import (
 )
 from senet_kp.report.gallery import choose, draw
 from senet_kp.scoring.contamination import check_overlap
-from senet_kp.scoring.models import Model, open_model
+from senet_kp.scoring.models import Model, open_model, short_names
 from senet_kp.scoring.scores import breakdown, face_errors, list_conditions
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.shards import read_manifest
@@ -81,7 +80,7 @@ def collect(config) -> tuple[dict, dict]:
         measured = [
             {"name": name, "overlap": overlap} | _measure(config, model, points, faces)
             for name, model, points, overlap in zip(
-                _names(config.models), models, predicted, overlaps, strict=True
+                short_names(config.models), models, predicted, overlaps, strict=True
             )
         ]
     crops = faces.crops
@@ -157,18 +156,12 @@ def _detected(config, model: Model, faces: Faces, nmes) -> dict:
 
 
 def _paired(first: dict, other: dict, crops: Crops, seed: int) -> dict:
-    """The paired comparison of the first model with another one on the same faces.
-
-    difference: mean NME of the first model minus that of the other; negative if the first is better
-    better:     share of the faces on which the first model has the smaller NME
-    """
-    statistics = {"difference": np.mean, "better": lambda apart: np.mean(apart < 0)}
-    apart = first["nmes"] - other["nmes"]
+    """The paired comparison of the NMEs of the first model with those of another one."""
     return {
         "first": first["name"],
         "other": other["name"],
-        "faces": len(apart),
-        **bootstrap.estimates(statistics, apart, crops.groups, seed),
+        "faces": len(crops),
+        **bootstrap.paired(first["nmes"], other["nmes"], crops.groups, seed),
     }
 
 
@@ -203,13 +196,6 @@ def _mean_face(faces: Faces, kind: Normaliser) -> dict:
 
 def _ced_errors(threshold: float) -> np.ndarray:
     return np.linspace(0, 2 * threshold, CED_STEPS + 1)
-
-
-def _names(models: tuple[Path, ...]) -> list[str]:
-    """The name of each model in the report: the shortest end of its path that is unique."""
-    paths = [path.absolute() for path in models]
-    choices = (["/".join(path.parts[-length:]) for path in paths] for length in count(1))
-    return next(names for names in choices if len(set(names)) == len(set(paths)))
 
 
 def _random_indices(rng, count: int, limit: int) -> np.ndarray:

@@ -190,8 +190,13 @@ def training(numbers: dict) -> Html | None:
     curve = numbers["training"]
     if curve is None:
         return None
-    caption = "Loss of single steps on a logarithmic scale."
-    charts = [chart(figures.loss_chart(numbers), "Training loss", caption)]
+    caption = "The minimised loss on a logarithmic scale."
+    if figures.has_both_losses(curve):
+        caption = (
+            "Loss of the landmarks on a logarithmic scale, solid on augmented training pictures and"
+            " dashed on the validation side."
+        )
+    charts = [chart(figures.loss_chart(numbers), "Loss", caption)]
     val_nmes = [value for value in curve["val_nme"] if value is not None]
     if val_nmes:
         caption = f"Mean NME on the validation side; the minimum is {percent(min(val_nmes))} %."

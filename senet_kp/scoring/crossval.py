@@ -39,6 +39,7 @@ from senet_kp.train.checkpoints import (
 from senet_kp.train.config import TrainConfig, recipe_of_command_line, training_settings
 from senet_kp.train.loop import train
 from senet_kp.train.run_folder import RunFolder
+from senet_kp.train.setup import resolved
 
 RECORDS_PER_SHARD = 1024
 COLUMNS = ("fold", "train_faces", "val_faces", "val_groups", "nme", "nme_median", "failure_rate")
@@ -72,8 +73,9 @@ def crossval(config: CrossvalConfig) -> int:
         records, run = (config.out / f"fold-{fold}" / part for part in ("records", "run"))
         manifest = fold_records(config, fold, records)
         print(f"fold {fold}: {manifest['sides']['val']['records']:,} faces to validate")
-        code = train(_fold_training(config, records, run))
-        if RunFolder(run).step < config.steps:
+        training = _fold_training(config, records, run)
+        code = train(training)
+        if RunFolder(run).step < training.steps:
             print(f"{config.out}: fold {fold} is not complete; run the same command to resume it")
             return code
         rows.append(_row(fold, manifest, _fold_scores(records, manifest, run)))
@@ -152,7 +154,8 @@ def _side_entry(shards: list[dict], complete: int, groups: int) -> dict:
 
 
 def _fold_training(config: CrossvalConfig, records: Path, run: Path) -> TrainConfig:
-    return replace(training_settings(config), records=records, run=run)
+    """The settings of a fold's training; --epochs may be another number of steps in each fold."""
+    return resolved(replace(training_settings(config), records=records, run=run))
 
 
 def _fold_scores(records: Path, manifest: dict, run: Path) -> dict:
@@ -199,7 +202,7 @@ def _write_table(config: CrossvalConfig, rows: list[dict]):
         "nme_standard_deviation": deviation,
         "fold_seed": config.fold_seed,
         "net": config.net,
-        "steps": config.steps,
+        **({"epochs": config.epochs} if config.epochs else {"steps": config.steps}),
         "checkpoint": "latest",
         "folds": rows,
     }

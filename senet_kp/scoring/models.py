@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from platform import python_version
 
@@ -45,6 +46,13 @@ class Model:
                 " model again"
             )
         return points
+
+
+def short_names(paths: tuple[Path, ...]) -> list[str]:
+    """A name for each model: the shortest end of its path by which it differs from the others."""
+    paths = [path.absolute() for path in paths]
+    choices = (["/".join(path.parts[-length:]) for path in paths] for length in count(1))
+    return next(names for names in choices if len(set(names)) == len(set(paths)))
 
 
 @contextmanager

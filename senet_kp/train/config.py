@@ -1,6 +1,7 @@
 """The settings of a training: one dataclass, whose defaults depend on the network (its recipe)."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from math import ceil, inf
 from os import cpu_count
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class TrainConfig:
     that lack any) or mean (use those of the mean shape as labels)"""
     steps: int = 40_000
     """total number of training steps"""
+    epochs: float = 0.0
+    """the total as a number of passes over the training pictures instead, rounded up to whole
+    steps; 0 for --steps"""
     batch_size: int = 32
     """pictures per step"""
     loss: LossName = "l1"
@@ -92,6 +96,10 @@ class TrainConfig:
     """steps between log lines"""
     validate_every_steps: int = 500
     """steps between validations, each of which saves a checkpoint"""
+    pictures_every_epochs: float = 0.0
+    """least number of epochs between two columns of progress.png, the predictions over time; 0 for
+    one from every validation. The picture shows at most 10 columns, spread evenly over the
+    training"""
     max_minutes: float = 0.0
     """save and stop after this many minutes, 0 for no limit; the same command resumes the run"""
     threads: int = cpu_count() or 1
@@ -114,6 +122,36 @@ def training_settings(config: TrainConfig) -> TrainConfig:
     return TrainConfig(**{field.name: getattr(config, field.name) for field in fields(TrainConfig)})
 
 
+def with_steps(config: TrainConfig, pictures: int) -> TrainConfig:
+    """The same settings with --epochs expressed in steps; pictures: the faces of an epoch.
+
+    `epochs` is 0 in the result, so that a run is recognised by its steps however they were given.
+    Raises UserError if both are given or the epochs are out of range. As recipes set the steps,
+    they count as given when they are not those of the recipe.
+    """
+    if not config.epochs:
+        return config
+    if not 0 < config.epochs < inf:
+        raise UserError("--epochs must be above 0, or 0 for --steps")
+    if config.steps != recipe(config.net).steps:
+        raise UserError(
+            f"--steps {config.steps} and --epochs {config.epochs:g} both give the length of the"
+            " training; leave one of them out (make: STEPS=, EPOCHS=)"
+        )
+    # The rounding removes the error of the product, so that 1.1 x 1,000 / 11 is 100 and not 101.
+    steps = ceil(round(config.epochs * pictures / config.batch_size, 6))
+    return replace(config, steps=steps, epochs=0.0)
+
+
+def flat_settings(settings: dict, prefix: str = "") -> dict:
+    """Settings as in config.json with those of nested groups as "augment.flip" and so on."""
+    flat = {}
+    for key, value in settings.items():
+        nested = isinstance(value, dict) and key != "region_weights"
+        flat |= flat_settings(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
 def trains_trunk(config: TrainConfig) -> bool:
     """Whether a network's trunk is trained: if --init-from loaded it, only with --train-trunk."""
     return config.train_trunk or not config.init_from
@@ -132,6 +170,8 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
     ):
         if getattr(config, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1")
+    if not 0 <= config.pictures_every_epochs < inf:
+        raise UserError("--pictures-every-epochs must be at least 0")
     if not (0 < config.dropout_keep <= 1 and 0 < config.bn_decay < 1 and config.learning_rate > 0):
         raise UserError(
             "--dropout-keep must be above 0 and at most 1, --bn-decay between 0 and 1, and"

@@ -1,6 +1,6 @@
 """The training graph: it creates ops and names, and runs nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from senet_kp.nets.options import NetOptions
 from senet_kp.nets.pose_head import pose_head
 from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, tf
 from senet_kp.train.config import trains_trunk
-from senet_kp.train.losses import map_loss, pose_loss, sample_loss
+from senet_kp.train.losses import map_loss, mean_absolute_error, pose_loss, sample_loss
 from senet_kp.train.mirror_offsets import mirror_offsets
 from senet_kp.train.schedules import Schedule, build_optimiser, build_schedule
 
@@ -19,6 +19,29 @@ AVERAGE = "ExponentialMovingAverage"  # the suffix of the name of a variable's m
 # Lower bound of the labels' standard deviations. A box is as high as most faces, so the chin hardly
 # varies in it: in units of its own deviation, one pixel of it would outweigh all other landmarks.
 MIN_LABEL_SPREAD = 0.01
+
+
+@dataclass(frozen=True)
+class ValidationTower:
+    """The network with averaged weights and moving statistics, for n validation faces.
+
+    The loss and the error need no pictures if predictions are fed to the tensor `landmarks`.
+    """
+
+    image_in: object
+    """uint8 placeholder [n, S, S, 3]"""
+    truth_in: object
+    """float32 placeholder [n, N, 2], box-relative"""
+    mask_in: object
+    """float32 placeholder [n, N]"""
+    landmarks: object
+    """[n, N, 2], predicted"""
+    rotation: object
+    """[n, 3, 3] of the heads; None in a training without a pose head"""
+    loss: object
+    """scalar, the mean landmark loss of the faces: as in training, but without L2"""
+    mae: object
+    """scalar, mean absolute error of the valid coordinates"""
 
 
 @dataclass(frozen=True)
@@ -33,15 +56,14 @@ class TrainingGraph:
     loss: object
     """scalar that is minimised: mean of sample_loss plus L2"""
     sample_loss: object
-    """[B]"""
+    """[B], of landmarks and, where enabled, heatmaps and pose"""
+    landmark_loss: object
+    """scalar, the part of `loss` that the landmarks have: without heatmaps, pose and L2"""
+    mae: object
+    """scalar, mean absolute error of the valid coordinates of the batch"""
     gradient_norm: object
     weight_norm: object
-    val_image_in: object
-    """uint8 placeholder [n, S, S, 3]"""
-    val_landmarks: object
-    """[n, N, 2], predicted with averaged weights and moving statistics"""
-    val_rotation: object = None
-    """[n, 3, 3] of the heads; None in a training without a pose head"""
+    val: ValidationTower
 
 
 def update_variables(optimiser, gradients, statistics, step, average):
@@ -72,7 +94,9 @@ def build_training_graph(
     options = net_options(config, manifest, step)
     image = tf.cast(batch.image, tf.float32)
     outputs = build_network(config.net, image, count, True, options)
-    losses = _sample_losses(outputs, batch, config, manifest, point_weights)
+    truth = _training_truth(batch, config, manifest)
+    landmark_losses = _landmark_losses(outputs, truth, batch.mask, config, point_weights)
+    losses = landmark_losses + _other_losses(outputs, truth, batch, config)
     loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
     schedule = build_schedule(config, step)
     optimiser = build_optimiser(config, schedule.learning_rate)
@@ -80,18 +104,17 @@ def build_training_graph(
     average = weight_average(config.average_decay, step)
     statistics = tf.get_collection(BATCH_NORM_UPDATES)
     train_op = update(optimiser, gradients, statistics, step, average)
-    val_image_in, val_landmarks, val_rotation = _validation_tower(config, manifest, count, average)
     return TrainingGraph(
         train_op=train_op,
         step=step,
         schedule=schedule,
         loss=loss,
         sample_loss=losses,
+        landmark_loss=tf.reduce_mean(landmark_losses),
+        mae=mean_absolute_error(outputs.landmarks, truth, batch.mask),
         gradient_norm=tf.global_norm([gradient for gradient, _ in gradients]),
         weight_norm=tf.global_norm(tf.trainable_variables()),
-        val_image_in=val_image_in,
-        val_landmarks=val_landmarks,
-        val_rotation=val_rotation,
+        val=_validation_tower(config, manifest, count, average, point_weights),
     )
 
 
@@ -109,15 +132,24 @@ def net_options(config, manifest: dict, step) -> NetOptions:
     )
 
 
-def _sample_losses(outputs: Outputs, batch, config, manifest: dict, point_weights):
-    """The loss [B] of each sample: of its landmarks, and of its heatmaps and pose where enabled."""
+def _training_truth(batch, config, manifest: dict):
+    """The labels [B, N, 2] that the network shall predict, corrected where mirroring moved them."""
+    if config.mirror_offsets and config.augment.flip:
+        return batch.landmarks - mirror_offsets(batch, scheme_of(manifest))
+    return batch.landmarks
+
+
+def _landmark_losses(outputs: Outputs, truth, mask, config, point_weights):
+    """The landmark loss [B] of each sample."""
     unit = 1.0
     if outputs.label_spread is not None:
-        unit = tf.reshape(outputs.label_spread, batch.landmarks.shape[1:])
-    truth = batch.landmarks
-    if config.mirror_offsets and config.augment.flip:
-        truth -= mirror_offsets(batch, scheme_of(manifest))
-    losses = sample_loss(config.loss, outputs.landmarks, truth, batch.mask, point_weights, unit)
+        unit = tf.reshape(outputs.label_spread, truth.shape[1:])
+    return sample_loss(config.loss, outputs.landmarks, truth, mask, point_weights, unit)
+
+
+def _other_losses(outputs: Outputs, truth, batch, config):
+    """The losses [B] of heatmaps and pose where they are enabled, otherwise 0."""
+    losses = 0.0
     if config.map_loss and outputs.maps is not None:
         fixed_truth = tf.stop_gradient(truth)  # mirror offsets learn from the landmarks alone
         losses += config.map_loss * map_loss(outputs.maps, fixed_truth, batch.mask)
@@ -127,19 +159,29 @@ def _sample_losses(outputs: Outputs, batch, config, manifest: dict, point_weight
     return losses
 
 
-def _validation_tower(config, manifest: dict, count: int, average):
-    """The network with averaged weights, for validation.
-
-    Returns its image placeholder, landmarks [n, N, 2], and head rotations [n, 3, 3] or None.
-    """
+def _validation_tower(
+    config, manifest: dict, count: int, average, point_weights
+) -> ValidationTower:
     size_px = manifest["box"]["size_px"]
     image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
+    truth_in = tf.placeholder(tf.float32, [None, count, 2], name="val_truth_in")
+    mask_in = tf.placeholder(tf.float32, [None, count], name="val_mask_in")
     rotation = None
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
         outputs = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
         if config.pose_weight:
             rotation = pose_head(outputs.features, config.weight_decay)
-    return image_in, tf.reshape(outputs.landmarks, [-1, count, 2]), rotation
+    outputs = replace(outputs, landmarks=tf.reshape(outputs.landmarks, [-1, count, 2]))
+    losses = _landmark_losses(outputs, truth_in, mask_in, config, point_weights)
+    return ValidationTower(
+        image_in=image_in,
+        truth_in=truth_in,
+        mask_in=mask_in,
+        landmarks=outputs.landmarks,
+        rotation=rotation,
+        loss=tf.reduce_mean(losses),
+        mae=mean_absolute_error(outputs.landmarks, truth_in, mask_in),
+    )
 
 
 def weight_average(decay: float, step=None):
@@ -163,17 +205,25 @@ def weight_count(net: str) -> int:
     return sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables(f"{net}/"))
 
 
-def predict(session, graph: TrainingGraph, images, batch_size: int = 32):
+def predict(session, val: ValidationTower, images, batch_size: int = 32):
     """Predict with the validation tower: landmarks [n, N, 2] and head rotations [n, 3, 3].
 
     images: uint8 [n, S, S, 3]. The landmarks are box-relative. The rotations are None in a
     training without a pose head.
     """
-    posed = graph.val_rotation is not None
-    fetches = (graph.val_landmarks, graph.val_rotation) if posed else (graph.val_landmarks,)
+    fetches = (val.landmarks,) if val.rotation is None else (val.landmarks, val.rotation)
     parts = [
-        session.run(fetches, {graph.val_image_in: images[start : start + batch_size]})
+        session.run(fetches, {val.image_in: images[start : start + batch_size]})
         for start in range(0, len(images), batch_size)
     ]
     landmarks, *rotations = map(np.concatenate, zip(*parts, strict=True))
-    return landmarks, rotations[0] if posed else None
+    return landmarks, rotations[0] if rotations else None
+
+
+def loss_and_mae(session, val: ValidationTower, predicted, truth, mask) -> tuple[float, float]:
+    """The mean landmark loss and the mean absolute error of predictions [n, N, 2].
+
+    truth: [n, N, 2], box-relative; mask: [n, N].
+    """
+    feeds = {val.landmarks: predicted, val.truth_in: truth, val.mask_in: mask}
+    return tuple(map(float, session.run((val.loss, val.mae), feeds)))

@@ -5,6 +5,14 @@ from senet_kp.train.config import TrainConfig
 from senet_kp.train.steps import Meter
 from senet_kp.train.validation import Validation
 
+# Columns of metrics.csv and their TensorBoard tags; train/loss is the minimised one, of one step.
+TAGS = {
+    "train_loss": "train/landmark_loss",
+    "val_loss": "val/landmark_loss",
+    "train_mae": "train/mae",
+    "val_mae": "val/mae",
+}
+
 
 class TrainingLog:
     """The progress bar, log lines and TensorBoard events of a training that starts at `start`."""
@@ -52,7 +60,7 @@ class TrainingLog:
         )
 
     def validation(self, step: int, result: Validation):
-        """Print the errors of a validation, and write them for TensorBoard."""
+        """Print the NME and the pose error of a validation, and write them for TensorBoard."""
         self._newest_val_nme = result.nme
         if result.nme is None:
             if result.faces:
@@ -60,12 +68,12 @@ class TrainingLog:
                     f"step {step}: no val_nme, because none of the {result.faces} val faces has"
                     " both outer eye corners labelled"
                 )
-            return
-        self._scalars(step, {"val/nme": result.nme, "val/spread": result.spread})
-        self._bar.write(
-            f"step {step} val_nme {result.nme:.4%} of {result.scored_faces} faces,"
-            f" spread {result.spread:.2f}"
-        )
+        else:
+            self._scalars(step, {"val/nme": result.nme, "val/spread": result.spread})
+            self._bar.write(
+                f"step {step} val_nme {result.nme:.4%} of {result.scored_faces} faces,"
+                f" spread {result.spread:.2f}"
+            )
         if result.pose_deg is not None:
             self._scalars(step, {"val/pose_deg": result.pose_deg})
             self._bar.write(f"step {step} val_pose {result.pose_deg:.2f} degrees")
@@ -75,6 +83,17 @@ class TrainingLog:
                 " network predicts the mean face for every picture; train longer, or lower"
                 " --learning-rate or --bn-decay"
             )
+
+    def row(self, step: int, row: dict):
+        """Print loss and error of training and validation, and write them for TensorBoard.
+
+        row: the values of a row of metrics.csv, None where not measured.
+        """
+        known = {name: row[name] for name in TAGS if row[name] is not None}
+        values = " ".join(f"{name} {value:.6f}" for name, value in known.items())
+        self._bar.write(f"step {step} epoch {row['epoch']:.2f} {values}")
+        scalars = {TAGS[name]: value for name, value in known.items()}
+        self._scalars(step, scalars | {"train/epoch": row["epoch"]})
 
     def picture(self, step: int, tag: str, png: bytes):
         """Write a picture for TensorBoard."""

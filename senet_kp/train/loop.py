@@ -18,7 +18,6 @@ import tyro
 
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops, load_crops
-from senet_kp.input.pipeline import sample_count
 from senet_kp.nets import NETWORKS
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import INTERRUPTED, CheckError, exit_code_of
@@ -26,10 +25,19 @@ from senet_kp.train.checkpoints import initial_weights
 from senet_kp.train.config import TrainConfig, recipe_of_command_line, trains_trunk
 from senet_kp.train.graph import weight_count
 from senet_kp.train.log import TrainingLog
+from senet_kp.train.measures import StepMeans, as_text, measures_of
+from senet_kp.train.progress import Progress
 from senet_kp.train.run_folder import RunFolder
 from senet_kp.train.run_pictures import write_curves, write_predictions
 from senet_kp.train.runtime import LocalRuntime
-from senet_kp.train.setup import TrainingOps, build, checked_records, input_config, run_settings
+from senet_kp.train.setup import (
+    TrainingOps,
+    build,
+    checked_records,
+    epoch_size,
+    resolved,
+    run_settings,
+)
 from senet_kp.train.steps import StopSignals, run_step
 from senet_kp.train.validation import Validation, validate
 
@@ -43,6 +51,7 @@ def train(config: TrainConfig, runtime=None) -> int:
     Raises UserError if the settings, the records or the run folder cannot be used.
     """
     runtime = runtime or LocalRuntime()
+    config = resolved(config)
     manifest, scheme = checked_records(config)
     folder = RunFolder(config.run)
     folder.open(run_settings(config, manifest))
@@ -58,13 +67,17 @@ def train(config: TrainConfig, runtime=None) -> int:
         initialise = tf.global_variables_initializer()
     tf.get_default_graph().finalize()  # from now on, making an op raises an error
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
-    print(_summary(config, manifest, val, start))
+    pictures = epoch_size(config)
+    print(_summary(config, pictures, val, start))
     with runtime.session(config.threads) as session, StopSignals() as stop:
         session.run([initialise, ops.start_input])
         load_weights(session)
         folder.discard_after(start)
         with runtime.training_scope(session), TrainingLog(config, start) as log:
-            training = Training(config, scheme, val, folder, runtime, ops, session, log)
+            progress = Progress(config.run, val, scheme, config.batch_size / pictures)
+            training = Training(
+                config, pictures, scheme, val, folder, runtime, ops, session, log, progress
+            )
             step = training.run(start, stop)
     print(_farewell(step, config, folder))
     return INTERRUPTED if stop.requested and step < config.steps else 0
@@ -89,6 +102,7 @@ class Training:
     """A training under way: its session, what it reads, and where its results go."""
 
     config: TrainConfig
+    pictures: int  # of an epoch
     scheme: LandmarkScheme
     val: Crops
     folder: RunFolder
@@ -96,8 +110,10 @@ class Training:
     ops: TrainingOps
     session: object
     log: TrainingLog
+    progress: Progress
 
     def __post_init__(self):
+        self._means = StepMeans()
         self._began, self._minutes_before = time.monotonic(), self.folder.minutes
 
     def run(self, start: int, stop: StopSignals) -> int:
@@ -109,6 +125,7 @@ class Training:
         for step in range(start + 1, config.steps + 1):
             out = run_step(self.runtime, self.session, fetches, config.records)
             self.log.count(out)
+            self._means.add(out)
             if not np.isfinite(out["loss"]):
                 raise CheckError(_not_finite(step, out, self.folder))
             last = step == config.steps or stop.requested or self._out_of_time()
@@ -134,19 +151,31 @@ class Training:
             self.folder.save_best(self.session, step, result.nme)
         if planned:
             self.ops.graph.schedule.observe(self.session, result.nme)
-        self.folder.add_metrics(_metrics_row(self.config, step, out, result, self._minutes()))
+        self._write_row(step, out, result)
         write_curves(self.config.run)
         self.folder.save_latest(self.session, step)
         self.log.restart_meter()
 
     def _validate(self, step: int) -> Validation:
         """Measure the errors on the val split, then show them."""
-        result = validate(self.session, self.ops.graph, self.val, self.scheme)
+        result = validate(self.session, self.ops.graph.val, self.val, self.scheme)
         self.log.validation(step, result)
         if result.predicted is not None:
             png = write_predictions(self.config.run, self.val, result.predicted, self.scheme)
             self.log.picture(step, "val/faces", png)
+            every = self.config.pictures_every_epochs
+            if step == self.config.steps or self.progress.due(step, every):
+                self.progress.add(step, result.predicted)
         return result
+
+    def _write_row(self, step: int, out: dict, result: Validation):
+        """Append a row to metrics.csv, and show it. out: the values of the step's fetches."""
+        images = step * self.config.batch_size
+        row = {"step": step, "epoch": images / self.pictures, "images": images}
+        row |= {"minutes": self._minutes(), "learning_rate": float(out["learning_rate"])}
+        row |= self._means.take() | measures_of(result, posed=self.config.pose_weight > 0)
+        self.folder.add_metrics(as_text(row))
+        self.log.row(step, row)
 
     def _out_of_time(self) -> bool:
         return 0 < 60 * self.config.max_minutes < time.monotonic() - self._began
@@ -156,29 +185,12 @@ class Training:
         return self._minutes_before + (time.monotonic() - self._began) / 60
 
 
-def _metrics_row(
-    config: TrainConfig, step: int, out: dict, result: Validation, minutes: float
-) -> dict:
-    """One row of metrics.csv; empty where the validation measured nothing."""
-    row = {
-        "step": step,
-        "images": step * config.batch_size,
-        "minutes": f"{minutes:.2f}",
-        "learning_rate": f"{out['learning_rate']:.6g}",
-        "loss": f"{out['loss']:.6g}",
-        "val_nme": "" if result.nme is None else f"{result.nme:.6f}",
-    }
-    if config.pose_weight:
-        row["val_pose_deg"] = "" if result.pose_deg is None else f"{result.pose_deg:.3f}"
-    return row
-
-
-def _summary(config: TrainConfig, manifest: dict, val: Crops, start: int) -> str:
-    """What will be trained on what, in one or two lines."""
-    pictures = sample_count(input_config(config), manifest)
+def _summary(config: TrainConfig, pictures: int, val: Crops, start: int) -> str:
+    """What will be trained on what, in one or two lines. pictures: those of an epoch."""
+    epochs = config.steps * config.batch_size / pictures
     text = (
         f"{config.net}: {weight_count(config.net):,} weights, {pictures:,} pictures to train,"
-        f" {len(val):,} to validate, from step {start:,}"
+        f" {len(val):,} to validate, from step {start:,} to {config.steps:,} ({epochs:.4g} epochs)"
     )
     if not NETWORKS[config.net].trunk:
         return text

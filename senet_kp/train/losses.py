@@ -63,6 +63,16 @@ def sample_loss(name: LossName, predicted, truth, mask, point_weights=None, unit
     return tf.math.divide_no_nan(tf.reduce_sum(error, [1, 2]), 2 * total)
 
 
+def mean_absolute_error(predicted, truth, mask):
+    """The mean absolute error, a scalar, over all valid coordinates of a batch, in box widths.
+
+    predicted: [B, 2N] or [B, N, 2]. truth: [B, N, 2]. mask: [B, N], 0 or 1. Every coordinate has
+    the same weight. 0 without a valid landmark.
+    """
+    error = tf.abs(tf.reshape(predicted, tf.shape(truth)) - truth) * mask[..., None]
+    return tf.math.divide_no_nan(tf.reduce_sum(error), 2 * tf.reduce_sum(mask))
+
+
 def map_loss(maps, truth, mask, sigma_cells: float = 1.0):
     """The mean cross entropy [B] between each heatmap and a Gaussian around its landmark.
 

@@ -3,24 +3,33 @@
 config.json     the settings and the hash of the records
 latest/         the newest checkpoint, ckpt-<step>, and the one before it
 best/           the checkpoint with the lowest validation NME so far, and best.json
-metrics.csv     one row per validation
-curves.png      loss, learning rate and validation NME over the steps, updated by every validation
+metrics.csv     one row per validation, with the columns of `measures.FORMATS`
+curves.png      loss, mean absolute error, NME and learning rate, updated by every validation
 predictions.png validation faces with true landmarks (green) and predicted ones (red), also updated
+progress.png    a few of these faces with predictions over time, drawn from progress.json
 events.*        for TensorBoard
 """
 
-import csv
 import json
 from pathlib import Path
 
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import OutputError, UserError
-from senet_kp.tfrecords.files import naming, read_csv, write_csv, write_json
+from senet_kp.tfrecords.files import read_csv, write_csv, write_json
 from senet_kp.train.checkpoints import reason_of, restore
 
 # Settings that may be changed when a run is resumed, because they do not affect what it computes.
 FREE = frozenset(
-    ("steps", "log_every_steps", "validate_every_steps", "max_minutes", "records", "run", "threads")
+    (
+        "steps",
+        "log_every_steps",
+        "validate_every_steps",
+        "pictures_every_epochs",
+        "max_minutes",
+        "records",
+        "run",
+        "threads",
+    )
 )
 
 
@@ -132,10 +141,11 @@ class RunFolder:
             self._best.unlink()
 
     def add_metrics(self, row: dict):
-        """Append one row to metrics.csv, with a header if the file is new."""
-        new = not self.metrics.exists()
-        with naming(self.metrics), open(self.metrics, "a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        """Append one row to metrics.csv.
+
+        Columns that only one of the row and the rows before has are empty in the others: earlier
+        versions of this project wrote fewer columns.
+        """
+        rows = [*read_csv(self.metrics), row]
+        columns = list(dict.fromkeys([*row, *rows[0]]))
+        write_csv(self.metrics, columns, ([old.get(name, "") for name in columns] for old in rows))

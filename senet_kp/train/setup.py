@@ -11,7 +11,7 @@ from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.tfrecords.sides import trained_sides
 from senet_kp.train.checkpoints import initial_settings
-from senet_kp.train.config import TrainConfig, check, point_weights
+from senet_kp.train.config import TrainConfig, check, point_weights, with_steps
 from senet_kp.train.graph import TrainingGraph, build_training_graph
 
 
@@ -28,12 +28,27 @@ class TrainingOps:
         return {
             "train": self.graph.train_op,
             "loss": self.graph.loss,
+            "train_loss": self.graph.landmark_loss,
+            "train_mae": self.graph.mae,
             "sample_loss": self.graph.sample_loss,
             "learning_rate": self.graph.schedule.learning_rate,
             "gradient_norm": self.graph.gradient_norm,
             "wait_s": self.batch.wait_s,
             "names": self.batch.name,
         }
+
+
+def resolved(config: TrainConfig) -> TrainConfig:
+    """The settings with --epochs expressed in steps (see `config.with_steps`).
+
+    Raises UserError for a length that cannot be used, and InputError for records that cannot.
+    """
+    return with_steps(config, epoch_size(config)) if config.epochs else config
+
+
+def epoch_size(config: TrainConfig) -> int:
+    """The number of faces in an epoch; raises InputError if the records have none to train on."""
+    return sample_count(input_config(config), read_manifest(config.records))
 
 
 def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:

@@ -8,7 +8,7 @@ from senet_kp.face.metrics import nme, spread_ratio
 from senet_kp.face.pose import angle_between_deg, true_rotation
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
-from senet_kp.train.graph import TrainingGraph, predict
+from senet_kp.train.graph import ValidationTower, loss_and_mae, predict
 
 COLLAPSED = 0.1  # below this spread, the network predicts nearly the same mean face for all
 
@@ -19,6 +19,8 @@ class Validation:
 
     faces: int = 0  # faces of the val split
     scored_faces: int = 0  # those with both outer eye corners labelled, which the NME needs
+    loss: float | None = None  # mean landmark loss, as in training but without L2 and augmentation
+    mae: float | None = None  # mean absolute error of the labelled coordinates, in box widths
     nme: float | None = None  # mean inter-ocular NME of the scored faces, 0.05 for 5 %
     spread: float | None = None  # how much predictions vary between faces, relative to the labels
     pose_deg: float | None = None  # mean angle between predicted and true head rotations, degrees
@@ -30,19 +32,22 @@ class Validation:
         return self.spread is not None and self.spread < COLLAPSED
 
 
-def validate(session, graph: TrainingGraph, val: Crops, scheme: LandmarkScheme) -> Validation:
+def validate(session, tower: ValidationTower, val: Crops, scheme: LandmarkScheme) -> Validation:
     """Measure the errors of the averaged weights on the faces of the val split."""
     if not len(val):
         return Validation()
-    predicted, rotations = predict(session, graph, val.images)
+    predicted, rotations = predict(session, tower, val.images)
+    if not val.mask.any():
+        return Validation(faces=len(val), predicted=predicted)
+    loss, mae = loss_and_mae(session, tower, predicted, val.landmarks, val.mask)
     nmes = nme(val.normalised_errors(predicted, scheme, "inter-ocular"))
     scored = np.isfinite(nmes)
-    if not scored.any():
-        return Validation(faces=len(val))
     return Validation(
         faces=len(val),
         scored_faces=int(scored.sum()),
-        nme=float(nmes[scored].mean()),
+        loss=loss,
+        mae=mae,
+        nme=float(nmes[scored].mean()) if scored.any() else None,
         spread=float(spread_ratio(predicted, val.landmarks, val.mask)),
         pose_deg=None if rotations is None else _pose_error_deg(rotations, val, scheme),
         predicted=predicted,

@@ -1,0 +1,1 @@
+"""The comparison of training runs: `senet-kp compare-runs`."""
