@@ -36,6 +36,8 @@ RUN    ?= $(if $(wildcard $(OUT)/run/latest/checkpoint),$(OUT)/run,$(SHORT))
 SHORT_FLAGS := --steps 1600 --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
+# The recipe of vgg16 is for a trunk with public weights; from scratch its learning rate is too high.
+SHORT_vgg16 := --learning-rate 1e-4 --warmup-steps 200
 
 .PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock wheel docker bench bench-prep bench-inference bench-training clean
 .NOTPARALLEL:
@@ -64,7 +66,7 @@ $(READY): $(LOCK) pyproject.toml
 sample: setup  ## render the built-in sample data set, in the layout of 300W-LP
 	$(KP) sample --out $(OUT)/sample
 
-data: setup  ## download NAME=300w-lp|aflw2000-3d|p1 into data/
+data: setup  ## download NAME=300w-lp|aflw2000-3d|p1|vgg16 into data/
 	$(KP) fetch $(NAME) --out data $(OWN_FLAGS)
 
 tfrecords: setup $(if $(DATA),,sample)  ## crop the faces and write train, val and test records

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from senet_kp.face.scheme import scheme_of
-from senet_kp.nets import build_network
+from senet_kp.nets import build_head, build_network, build_trunk
 from senet_kp.nets.network import Outputs
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.pose_head import pose_head
@@ -37,7 +37,7 @@ class TrainingGraph:
     gradient_norm: object
     weight_norm: object
     val_image_in: object
-    """uint8 placeholder [n, S, S, 3]"""
+    """uint8 placeholder [n, S, S, 3]; float32 [n, H, W, C] in a training on stored features"""
     val_landmarks: object
     """[n, N, 2], predicted with averaged weights and moving statistics"""
     val_rotation: object = None
@@ -70,8 +70,10 @@ def build_training_graph(
     step = tf.train.get_or_create_global_step()
     count = int(batch.landmarks.shape[1])
     options = net_options(config, manifest, step)
-    image = tf.cast(batch.image, tf.float32)
-    outputs = build_network(config.net, image, count, True, options)
+    if config.cache_features:  # only for the trunk's variables: a checkpoint holds them all
+        build_trunk(config.net, tf.zeros([1, 32, 32, 3]), options)
+    build = build_head if config.cache_features else build_network
+    outputs = build(config.net, tf.cast(batch.image, tf.float32), count, True, options)
     losses = _sample_losses(outputs, batch, config, manifest, point_weights)
     loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
     schedule = build_schedule(config, step)
@@ -80,7 +82,7 @@ def build_training_graph(
     average = weight_average(config.average_decay, step)
     statistics = tf.get_collection(BATCH_NORM_UPDATES)
     train_op = update(optimiser, gradients, statistics, step, average)
-    val_image_in, val_landmarks, val_rotation = _validation_tower(config, manifest, count, average)
+    val_image_in, val_landmarks, val_rotation = _validation_tower(config, batch, average, build)
     return TrainingGraph(
         train_op=train_op,
         step=step,
@@ -127,16 +129,19 @@ def _sample_losses(outputs: Outputs, batch, config, manifest: dict, point_weight
     return losses
 
 
-def _validation_tower(config, manifest: dict, count: int, average):
+def _validation_tower(config, batch, average, build):
     """The network with averaged weights, for validation.
 
-    Returns its image placeholder, landmarks [n, N, 2], and head rotations [n, 3, 3] or None.
+    build: build_network, or build_head for a training on stored features. Returns the placeholder
+    of its input, landmarks [n, N, 2], and head rotations [n, 3, 3] or None.
     """
-    size_px = manifest["box"]["size_px"]
-    image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
+    count = int(batch.landmarks.shape[1])
+    image_in = tf.placeholder(
+        batch.image.dtype, [None, *batch.image.shape[1:]], name="val_image_in"
+    )
     rotation = None
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
-        outputs = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
+        outputs = build(config.net, tf.cast(image_in, tf.float32), count, False)
         if config.pose_weight:
             rotation = pose_head(outputs.features, config.weight_decay)
     return image_in, tf.reshape(outputs.landmarks, [-1, count, 2]), rotation
@@ -166,8 +171,8 @@ def weight_count(net: str) -> int:
 def predict(session, graph: TrainingGraph, images, batch_size: int = 32):
     """Predict with the validation tower: landmarks [n, N, 2] and head rotations [n, 3, 3].
 
-    images: uint8 [n, S, S, 3]. The landmarks are box-relative. The rotations are None in a
-    training without a pose head.
+    images: uint8 [n, S, S, 3], or what `TrainingGraph.val_image_in` takes in their place. The
+    landmarks are box-relative. The rotations are None in a training without a pose head.
     """
     posed = graph.val_rotation is not None
     fetches = (graph.val_landmarks, graph.val_rotation) if posed else (graph.val_landmarks,)

@@ -30,11 +30,16 @@ class Validation:
         return self.spread is not None and self.spread < COLLAPSED
 
 
-def validate(session, graph: TrainingGraph, val: Crops, scheme: LandmarkScheme) -> Validation:
-    """Measure the errors of the averaged weights on the faces of the val split."""
+def validate(
+    session, graph: TrainingGraph, val: Crops, scheme: LandmarkScheme, features=None
+) -> Validation:
+    """Measure the errors of the averaged weights on the faces of the val split.
+
+    features: those of the faces [n, H, W, C], in a training on stored features.
+    """
     if not len(val):
         return Validation()
-    predicted, rotations = predict(session, graph, val.images)
+    predicted, rotations = predict(session, graph, val.images if features is None else features)
     nmes = nme(normalised_errors(predicted, val.landmarks, val.mask, scheme, "inter-ocular"))
     scored = np.isfinite(nmes)
     if not scored.any():
