@@ -66,8 +66,8 @@ def head(features, outputs: int, is_training: bool, options: NetOptions) -> Outp
 NETWORK = Network(
     vgg16,
     # The usual training of a head on a fixed trunk: mean absolute error (the default loss), Adam at
-    # its default rate, dropout as the only regularisation. 1,000 steps of 32 are about ten epochs of
-    # P1. A network that is trained from scratch needs 40,000, and a learning rate of 1e-4.
+    # its default rate, and dropout as the only regularisation. 1,000 steps of 32 are about ten
+    # epochs of P1. From scratch, the network needs 40,000 and a learning rate of 1e-4.
     recipe={
         "learning_rate": 1e-3,
         "schedule": "constant",
