@@ -47,6 +47,8 @@ MODEL  := $(OUT)/$(NET_OF_RUN).pb
 SHORT_FLAGS := $(if $(STEPS)$(EPOCHS),,--steps 1600) --validate-every-steps 200
 SHORT_senet_classic := --learning-rate 2e-3 --decay-steps 10 --bn-decay 0.98 --dropout-keep 1 \
                        --weight-decay 0
+# The recipe of vgg16 is for a trunk with public weights; from scratch its learning rate is too high.
+SHORT_vgg16 := --learning-rate 1e-4 --warmup-steps 200
 
 LENGTH = $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
@@ -86,7 +88,7 @@ endef
 sample: setup  ## render the built-in sample data set, in the layout of 300W-LP
 	$(KP) sample --out $(OUT)/sample
 
-data: setup  ## download NAME=300w-lp|aflw2000-3d|p1 into data/
+data: setup  ## download NAME=300w-lp|aflw2000-3d|p1|vgg16 into data/
 	$(KP) fetch $(NAME) --out data $(OWN_FLAGS)
 
 tfrecords: setup $(if $(DATA),,sample)  ## crop the faces and write train, val and test records

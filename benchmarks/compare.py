@@ -50,6 +50,8 @@ from senet_kp.tfrecords.shards import read_manifest
 DLIB = "dlib"
 SYSTEMS = (*NETWORKS, DLIB)
 SPEED_ROUNDS = 3
+# The recipe of vgg16 is for a trunk with public weights, and here it is trained from scratch.
+FROM_SCRATCH = {"vgg16": {"learning-rate": 1e-4, "weight-decay": 1e-5, "warmup-steps": 200}}
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
         "bn-decay": 0.97,
         "validate-every-steps": steps,
         "seed": config.seed,
+        **FROM_SCRATCH.get(name, {}),
     }
     _call("senet_kp.train.loop", settings)
     if not model.exists():

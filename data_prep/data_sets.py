@@ -76,6 +76,6 @@ def _check_official(found: list[DataSet]):
                 )
             if parts.setdefault(source.group, source.official) != source.official:
                 raise InputError(
-                    f"{source.picture}: is in both the official train and the official test list;"
-                    " remove it from one of them, or use --split hash"
+                    f"{source.picture}: its photo or person is in both the official train and the"
+                    " official test list; remove it from one of them, or use --split hash"
                 )

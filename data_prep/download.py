@@ -1,9 +1,9 @@
 """senet-kp fetch 300w-lp
 
-Download a data set and unpack it into data/<name>. The same command resumes an interrupted
-download. Size and SHA-256 of the archive are checked if they are known, and the folder appears only
-when it is complete. If a link no longer works, put the archive into data/ by hand and run the same
-command again.
+Download a data set, or the public weights of a network's trunk (vgg16), and unpack it into
+data/<name>. The same command resumes an interrupted download. Size and SHA-256 of the archive are
+checked if they are known, and the folder appears only when it is complete. If a link no longer
+works, put the archive into data/ by hand and run the same command again.
 Exit codes: 0 done, or already done before; 2 unusable arguments, 3 the archive cannot be downloaded
 or unpacked, 5 the archive has another size or hash than expected, 6 the data cannot be written.
 """
@@ -18,27 +18,29 @@ import tyro
 from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, write_json
 
-Name = Literal["300w-lp", "aflw2000-3d", "p1"]
+Name = Literal["300w-lp", "aflw2000-3d", "p1", "vgg16"]
 MARK = "download.json"  # describes the unpacked archive; a folder with this file is complete
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that is published as one zip archive.
+    """A data set, or the weights of a trunk, that is published as one zip or tar.gz archive.
 
-    url:     the archive
-    archive: its file name
-    folder:  the folder inside the archive that holds the data set
-    page:    where the data set is described, in words
-    size:    in bytes; None if not published, as is sha256
+    url:      the archive
+    archive:  its file name
+    contents: the folder or file inside the archive that holds the data set or the weights
+    page:     where it is described, in words
+    size:     in bytes; None if not published, as is sha256
+    weights:  whether it holds weights and not a data set
     """
 
     url: str
     archive: str
-    folder: str
+    contents: str
     page: str
     size: int | None = None
     sha256: str | None = None
+    weights: bool = False
 
 
 _3DDFA = "the 3DDFA page of its authors (Xiangyu Zhu, CBSR, Chinese Academy of Sciences)"
@@ -69,26 +71,33 @@ SOURCES = {
         ".",
         "Udacity's repository P1_Facial_Keypoints on GitHub",
     ),
+    "vgg16": Source(
+        "https://download.tensorflow.org/models/vgg_16_2016_08_28.tar.gz",
+        "vgg_16_2016_08_28.tar.gz",
+        "vgg_16.ckpt",
+        "the list of pre-trained models of TensorFlow-Slim, in research/slim of TensorFlow's"
+        " repository models on GitHub",
+        weights=True,
+    ),
 }
 
 
 @dataclass(frozen=True)
 class DownloadConfig:
     name: tyro.conf.Positional[Name]
-    """the data set"""
+    """the data set, or the network for whose trunk there are weights"""
     out: Path = Path("data")
-    """folder for the archive and for the folder of the data set"""
+    """folder for the archive and for the folder of its contents"""
     url: str = ""
     """another URL of the archive, whose size and hash are checked as usual"""
 
 
 def download(config: DownloadConfig) -> Path:
-    """Download and unpack a data set unless that has been done; return its folder."""
+    """Download and unpack an archive unless that has been done; return the path of its contents."""
     from senet_kp.data_prep.fetch.unpack import unpack
-    from senet_kp.data_prep.formats import FORMATS
 
     source, folder = SOURCES[config.name], config.out / config.name
-    data = folder / source.folder
+    data = folder / source.contents
     if (folder / MARK).is_file():
         print(f"nothing to do: {data} is already there")
         return data
@@ -100,9 +109,17 @@ def download(config: DownloadConfig) -> Path:
         files = unpack(archive, temporary)
         size = archive.stat().st_size
         write_json(temporary / MARK, {"archive": source.archive, "bytes": size, "sha256": digest})
-    hint = f" FORMAT={config.name}" if config.name in FORMATS else ""
-    print(f"{data}: {files:,} files; prepare them with DATA={data}{hint}; {archive} may be deleted")
+    print(f"{data}: {files:,} files; {_usage(config.name, data)}; {archive} may be deleted")
     return data
+
+
+def _usage(name: str, data: Path) -> str:
+    """What to do next with a data set or with weights, in words."""
+    from senet_kp.data_prep.formats import FORMATS
+
+    if SOURCES[name].weights:
+        return f"train with --net {name} --init-from {data}"
+    return f"prepare them with DATA={data}" + (f" FORMAT={name}" if name in FORMATS else "")
 
 
 def _fetch(config: DownloadConfig, source: Source, archive: Path):

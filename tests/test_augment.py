@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from senet_kp.face.known_schemes import IBUG68, KAGGLE15
 from senet_kp.face.pictures import read_picture
 from senet_kp.input import augment as augment_module
-from senet_kp.input.augment import AugmentConfig, Augmenter, augment
+from senet_kp.input.augment import NO_AUGMENTATION, AugmentConfig, Augmenter, augment
 from senet_kp.input.distributions import write_distributions
 from senet_kp.input.pipeline import InputConfig, training_batch
 from senet_kp.nets.tf1 import tf
@@ -35,9 +35,10 @@ def run_augment(sample, config, seed=0):
     return augment(*sample, random, 128, SPREAD, IBUG68, config)[:3]
 
 
-def test_without_strengths_it_is_the_central_crop_to_the_bit():
+@pytest.mark.parametrize("config", [NONE, NO_AUGMENTATION])
+def test_without_strengths_it_is_the_central_crop_to_the_bit(config):
     stored, points, mask = sample()
-    image, landmarks, _ = run_augment((stored, points, mask), NONE)
+    image, landmarks, _ = run_augment((stored, points, mask), config)
     np.testing.assert_array_equal(image, stored[32:160, 32:160])
     np.testing.assert_allclose(landmarks, points, atol=1e-6)
 

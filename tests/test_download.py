@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import stat
+import tarfile
 import threading
 import zipfile
 from dataclasses import replace
@@ -286,7 +287,7 @@ def test_the_command(server, tmp_path):
 def test_what_cannot_be_fetched_is_named(server, tmp_path):
     result = run_module("-m", "data_prep.download", "coco", "--out", tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
-    assert all(word in result.stderr for word in ("coco", "300w-lp", "aflw2000-3d", "p1"))
+    assert all(w in result.stderr for w in ("coco", "300w-lp", "aflw2000-3d", "p1", "vgg16"))
     assert set(get_args(Name)) == set(SOURCES)
     with pytest.raises(TransferError, match="no-link.* get AFLW2000-3D.zip by hand"):
         download(DownloadConfig("aflw2000-3d", tmp_path, "no-link"))
@@ -306,6 +307,84 @@ def test_a_folder_of_other_files_is_not_replaced(config, known):
     with pytest.raises(UserError, match="holds something else"):
         download(config)
     assert (config.out / "p1" / "mine.txt").read_text() == "mine"
+
+
+# --- the weights of a trunk, in a tar.gz archive ---
+
+
+def make_tar(members: dict, kinds=()) -> bytes:
+    """A tar.gz archive; kinds: {name: tarfile type} of members that are no files."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            if kind := dict(kinds).get(name):
+                info.type, info.size, info.linkname = kind, 0, "/etc/passwd"
+            archive.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+WEIGHTS = {"vgg_16.ckpt": PIXELS}
+TAR_NAME = "vgg_16_2016_08_28.tar.gz"
+
+
+@pytest.fixture
+def weights(server, tmp_path):
+    server.body, server.kind = make_tar(WEIGHTS), "application/x-tar"
+    return DownloadConfig("vgg16", tmp_path / "data", server.url)
+
+
+def test_weights_are_unpacked_and_the_next_command_is_named(weights, server, capsys):
+    file = download(weights)
+    assert file == weights.out / "vgg16" / "vgg_16.ckpt" and file.read_bytes() == PIXELS
+    assert names(weights.out) == ["vgg16/download.json", "vgg16/vgg_16.ckpt", TAR_NAME]
+    assert f"{file}: 1 files; train with --net vgg16 --init-from {file};" in capsys.readouterr().out
+    download(weights)
+    assert server.asked == [None] and "nothing to do" in capsys.readouterr().out
+
+
+def test_the_published_archive_of_the_weights():
+    source = SOURCES["vgg16"]
+    assert source.url == f"https://download.tensorflow.org/models/{TAR_NAME}"
+    assert source.archive == TAR_NAME and source.contents == "vgg_16.ckpt"
+    assert source.size is source.sha256 is None, "none is published"
+
+
+@pytest.mark.parametrize("damage", [lambda d: b"no archive", lambda d: d[: len(d) // 2]])
+def test_a_damaged_tar_archive_leaves_no_folder(weights, server, damage):
+    server.body = damage(server.body)
+    with pytest.raises(InputError, match="not a complete tar.gz archive"):
+        download(weights)
+    assert names(weights.out) == [TAR_NAME]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "reason"),
+    [
+        ("../evil.txt", None, "leads out"),
+        ("/evil.txt", None, "absolute"),
+        ("link", tarfile.SYMTYPE, "is a link"),
+        ("link", tarfile.LNKTYPE, "is a link"),
+        ("pipe", tarfile.FIFOTYPE, "is neither a file nor a folder"),
+        ("disk", tarfile.BLKTYPE, "is neither a file nor a folder"),
+    ],
+)
+def test_malicious_tar_archives_are_refused_as_a_whole(weights, server, name, kind, reason):
+    server.body = make_tar(WEIGHTS | {name: b"x"}, {name: kind})
+    with pytest.raises(InputError, match=f"refused, its member .*{reason}") as caught:
+        download(weights)
+    assert "\n" not in str(caught.value)
+    assert names(weights.out.parent) == [f"data/{TAR_NAME}"]
+
+
+def test_folders_in_a_tar_archive_are_no_files(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(
+        make_tar({"sub": b"", "sub/a.txt": b"1"}, {"sub": tarfile.DIRTYPE})
+    )
+    (tmp_path / "in").mkdir()
+    assert unpack(tmp_path / "a.tar.gz", tmp_path / "in") == 1
+    assert names(tmp_path / "in") == ["sub/a.txt"]
 
 
 # --- archives ---

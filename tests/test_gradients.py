@@ -43,7 +43,7 @@ def test_networks_use_it_only_in_training(net):
     marks = {}
     for is_training in (True, False):
         with tf.Graph().as_default() as graph:
-            build_network(net, tf.zeros([2, 96, 96, 3]), 68, is_training)
+            build_network(net, tf.zeros([2, 128, 128, 3]), 68, is_training)
             convolutions = [op for op in graph.get_operations() if op.type == "Conv2D"]
         marks[is_training] = {
             op.node_def.attr["_gradient_op_type"].s.decode() for op in convolutions

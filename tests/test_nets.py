@@ -1,4 +1,4 @@
-"""inception, vgg16 and plain_cnn: sizes, grey, slim's trunk, standardised labels, freezing."""
+"""inception, vgg16 and plain_cnn: sizes, grey, standardised labels, freezing."""
 
 import dataclasses
 import json
@@ -15,22 +15,20 @@ from senet_kp.export.parity import LIMIT_PX
 from senet_kp.face.facebox import BoxRule
 from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
 from senet_kp.input.pipeline import Batch
-from senet_kp.nets import build_network
+from senet_kp.nets import build_network, build_trunk
 from senet_kp.nets.layers import unstandardised
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.tf1 import BATCH_NORM_UPDATES, slim, tf
-from senet_kp.tfrecords.errors import InputError, ModelError
+from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.graph import build_training_graph, predict, weight_count
 from senet_kp.train.loop import train
-
-NETS = ("inception", "se_inception", "vgg16", "plain_cnn")
 
 
 @pytest.fixture(scope="module")
 def small_records(tree, tmp_path_factory):
     """The records of the tree's faces at 64 px."""
-    out = tmp_path_factory.mktemp("small") / "tfrecords"
+    out = tmp_path_factory.mktemp("small") / "records"
     prepare(PrepareConfig(data=(tree,), out=out, box=BoxRule(size_px=64), detector_pictures=0))
     return out
 
@@ -66,8 +64,11 @@ def make_lively(session, net, size_px, count):
 # --- layers ---
 
 
-@pytest.mark.parametrize("net", NETS)
-@pytest.mark.parametrize("side_px", [64, 128])  # 96: the next test
+@pytest.mark.parametrize(
+    ("net", "side_px"),
+    [(net, px) for net in ("inception", "plain_cnn") for px in (64, 128)]
+    + [("vgg16", px) for px in (128, 150, 160)],
+)
 def test_networks_take_every_size_and_number_of_points(net, side_px):
     with tf.Graph().as_default():
         image = tf.placeholder(tf.float32, [2, side_px, side_px, 3])
@@ -93,8 +94,6 @@ def test_networks_take_every_size_and_number_of_points(net, side_px):
                 for width in (256, 480, 512, 512, 512, 528, 832)
             ),
         ),
-        # VGG16's convolutions, the head's, 2 x 2 x 512 cells to 512, 512 to 136.
-        ("vgg16", 14_714_688 + 9 * 512 * 512 + 512 + 2048 * 512 + 512 + 512 * 136 + 136),
         (
             "plain_cnn",
             288
@@ -126,6 +125,46 @@ def test_weights_at_96_px(net, weights):
         assert weight_count(net) == weights
 
 
+@pytest.mark.parametrize(
+    ("side_px", "cells", "head"),
+    [
+        # 7 x 7 cells; the convolution leaves 5 x 5, the pooling 2 x 2 of 512 channels.
+        (224, 2048, 3_478_664),
+        # 4 x 4 cells, then 2 x 2, then one.
+        (128, 512, 3_478_664 - 3 * 512 * 512),
+    ],
+)
+def test_the_weights_of_vgg16s_head(side_px, cells, head):
+    assert head == (9 * 512 * 512 + 512) + (cells * 512 + 512) + (512 * 136 + 136)
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.float32, [1, side_px, side_px, 3])
+        build_network("vgg16", image, 68, True, NetOptions(train_trunk=False))
+        assert weight_count("vgg16") == head
+    with tf.Graph().as_default():
+        build_network("vgg16", tf.placeholder(tf.float32, [1, side_px, side_px, 3]), 68, True)
+        assert weight_count("vgg16") == 14_714_688 + head
+
+
+def test_vgg16s_trunk_has_the_variables_of_slims_network():
+    with tf.Graph().as_default():
+        slim.nets.vgg.vgg_16(tf.placeholder(tf.float32, [1, 224, 224, 3]))
+        theirs = {v.op.name: v.shape.as_list() for v in tf.model_variables()}
+    with tf.Graph().as_default():
+        build_trunk("vgg16", tf.placeholder(tf.float32, [1, 224, 224, 3]))
+        ours = {v.op.name.removeprefix("vgg16/"): v.shape.as_list() for v in tf.model_variables()}
+    assert len(ours) == 26  # weights and biases of 13 convolutions
+    assert ours.items() <= theirs.items()
+    assert all("/fc" in name for name in theirs.keys() - ours.keys())
+
+
+def test_pictures_too_small_for_a_network_are_refused(small_records, tmp_path):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="at least 128 px.* have 96 px"):
+        build_network("vgg16", tf.zeros([1, 96, 96, 3]), 68, False)
+    with pytest.raises(InputError, match="records: vgg16 needs pictures of at least 128 px") as e:
+        train(config(small_records, tmp_path / "run", net="vgg16"))
+    assert "--box.size-px 128" in str(e.value) and not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("net", ["inception", "se_inception", "plain_cnn"])
 def test_a_colour_picture_and_its_grey_version_give_the_same_points(net):
     colour = pictures(3, 64).astype(np.float32)
@@ -144,7 +183,7 @@ def test_a_colour_picture_and_its_grey_version_give_the_same_points(net):
 # --- frozen ---
 
 
-@pytest.mark.parametrize(("net", "side_px"), [("inception", 64), ("vgg16", 96), ("plain_cnn", 64)])
+@pytest.mark.parametrize(("net", "side_px"), [("inception", 64), ("vgg16", 128), ("plain_cnn", 64)])
 def test_frozen_graph_agrees_in_tensorflow_and_opencv(net, side_px, records, tmp_path):
     manifest = read_manifest(records)
     manifest["box"]["size_px"] = side_px
@@ -159,111 +198,6 @@ def test_frozen_graph_agrees_in_tensorflow_and_opencv(net, side_px, records, tmp
         engine = backend(graph)
         points = np.array([engine(image) for image in images])
         assert np.abs(points - trained).max() * side_px < LIMIT_PX
-
-
-# --- the trunk from slim's checkpoint ---
-
-
-@pytest.fixture(scope="module")
-def slim_checkpoint(tmp_path_factory):
-    """vgg_16.ckpt in the old one-file format of the public file, without the two largest layers."""
-    path = tmp_path_factory.mktemp("slim") / "vgg_16.ckpt"
-    with tf.Graph().as_default(), tf.Session() as session:
-        slim.nets.vgg.vgg_16(tf.placeholder(tf.float32, [1, 224, 224, 3]))
-        kept = [
-            v for v in tf.global_variables() if "fc6" not in v.op.name and "fc7" not in v.op.name
-        ]
-        session.run([v.initializer for v in kept])
-        tf.train.Saver(kept, write_version=tf.train.SaverDef.V1).save(
-            session, str(path), write_meta_graph=False
-        )
-    assert path.is_file()
-    return path
-
-
-def trunk_of(run):
-    return {
-        name: value
-        for name, value in variables(run).items()
-        if name.startswith("vgg16/vgg_16/") and "Adam" not in name
-    }
-
-
-@pytest.fixture(scope="module")
-def vgg_run(small_records, slim_checkpoint, tmp_path_factory):
-    run = tmp_path_factory.mktemp("vgg") / "run"
-    assert (
-        train(
-            config(
-                small_records,
-                run,
-                net="vgg16",
-                steps=2,
-                warmup_steps=0,
-                init_from=str(slim_checkpoint),
-            )
-        )
-        == 0
-    )
-    return run
-
-
-def test_the_trunk_is_restored_and_stays_as_it_was_to_the_bit(vgg_run, slim_checkpoint):
-    reader, trunk = tf.train.load_checkpoint(str(slim_checkpoint)), trunk_of(vgg_run)
-    assert len(trunk) == 26  # weights and biases of 13 convolutions
-    for name, value in trunk.items():
-        np.testing.assert_array_equal(value, reader.get_tensor(name.removeprefix("vgg16/")))
-    names = set(variables(vgg_run))
-    assert "vgg16/head/weights/Adam" in names
-    assert not any("vgg_16" in name and "Adam" in name for name in names)
-    before = json.loads((vgg_run / "config.json").read_text())["before"]
-    assert len(before["trunk_sha256"]) == 64
-
-
-def test_training_from_a_run_can_train_its_trunk_too(vgg_run, small_records, tmp_path, capsys):
-    options = {
-        "net": "vgg16",
-        "steps": 1,
-        "warmup_steps": 0,
-        "init_from": str(vgg_run),
-        "train_trunk": True,
-        "learning_rate": 1e-6,
-    }
-    assert train(config(small_records, tmp_path / "run", **options)) == 0
-    assert f"the trunk comes from {vgg_run} and is trained as well" in capsys.readouterr().out
-    old, new = variables(vgg_run, "best"), variables(tmp_path / "run")
-    for name in ("vgg16/vgg_16/conv1/conv1_1/weights", "vgg16/head/weights"):
-        assert 0 < np.abs(new[name] - old[name]).max() < 2e-6  # one step of Adam
-
-
-def test_the_log_says_whether_the_trunk_is_trained_or_kept(
-    small_records, slim_checkpoint, tmp_path, capsys
-):
-    options = {"net": "vgg16", "steps": 1, "batch_size": 2}
-    assert train(config(small_records, tmp_path / "scratch", **options)) == 0
-    assert "vgg16: the trunk starts from random weights and is trained" in capsys.readouterr().out
-    assert "vgg16/vgg_16/conv1/conv1_1/weights/Adam" in variables(tmp_path / "scratch")
-    options["init_from"] = str(slim_checkpoint)
-    assert train(config(small_records, tmp_path / "kept", **options)) == 0
-    out = capsys.readouterr().out
-    assert f"the trunk comes from {slim_checkpoint} and is frozen" in out
-    # At 64 px the input of the dense layer is a single cell of 512 channels.
-    assert f"{9 * 512 * 512 + 512 + 512 * 512 + 512 + 512 * 136 + 136:,} weights" in out
-
-
-def test_other_networks_and_other_checkpoints_are_refused(small_records, slim_checkpoint, tmp_path):
-    with pytest.raises(ModelError, match="only be the trunk of vgg16, not of plain_cnn"):
-        train(
-            config(small_records, tmp_path / "a", net="plain_cnn", init_from=str(slim_checkpoint))
-        )
-    other = tmp_path / "other.ckpt"
-    with tf.Graph().as_default(), tf.Session() as session:
-        session.run(tf.get_variable("other", [3]).initializer)
-        tf.train.Saver().save(session, str(other))
-    with pytest.raises(ModelError, match="other.ckpt: the checkpoint does not exist or is of"):
-        train(config(small_records, tmp_path / "b", net="vgg16", init_from=str(other)))
-    with pytest.raises(ModelError, match="none: not a training run"):
-        train(config(small_records, tmp_path / "c", net="vgg16", init_from=str(tmp_path / "none")))
 
 
 # --- standardised labels ---

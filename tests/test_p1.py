@@ -12,37 +12,39 @@ from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import FORMATS, p1
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.prepare import prepare
+from senet_kp.data_prep.recognise import recognise
 from senet_kp.scoring.scores import label_source
 from senet_kp.tfrecords.errors import InputError, UserError
 from senet_kp.tfrecords.shards import read_manifest, read_records
 from senet_kp.tfrecords.sides import SIDES
 
 HEADER = ["", *map(str, range(136))]
+TABLE, PICTURES = "training_frames_keypoints.csv", "training"
 SIZE = (160, 140)  # height and width, as small as P1's own
 
 
 def write_table(root, rows):
-    with open(root / p1.TABLE, "w", newline="") as file:
+    with open(root / TABLE, "w", newline="") as file:
         csv.writer(file).writerows([HEADER, *rows])
 
 
 def make_p1(root, people: int = 20, frames: int = 2):
     """P1's layout: `people` people, each in two videos of `frames` frames."""
-    (root / p1.PICTURES).mkdir(parents=True)
+    (root / PICTURES).mkdir(parents=True)
     rows = []
     for person in range(people):
         for video, frame in np.ndindex(2, frames):
             name = f"Some_Body-{'abcdefghijklmnopqrstuvwxyz'[person]}_{video}{frame}.jpg"
             points = np.round(face_points((70, 80), 80, seed=10 * person + video))
             picture = make_picture(points, SIZE, seed=person)
-            cv2.imwrite(str(root / p1.PICTURES / name), picture[:, :, ::-1])
+            cv2.imwrite(str(root / PICTURES / name), picture[:, :, ::-1])
             rows.append([name, *points.ravel().tolist()])
     write_table(root, rows)
     return root
 
 
 def rows_of(root):
-    with open(root / p1.TABLE, newline="") as file:
+    with open(root / TABLE, newline="") as file:
         return list(csv.reader(file))[1:]
 
 
@@ -118,7 +120,7 @@ def test_bad_rows_and_missing_pictures_are_set_aside(data, tmp_path):
     rows[0] = rows[0][:-1]
     rows[1][5] = "left"
     write_table(data, rows)
-    (data / p1.PICTURES / rows[2][0]).unlink()
+    (data / PICTURES / rows[2][0]).unlink()
     options = {"format": ("p1",), "max_rejects": 0.1}
     manifest = prepare(config([data], tmp_path / "out", **options))
     assert sum(side["records"] for side in manifest["sides"].values()) == 77
@@ -152,15 +154,15 @@ def test_pictures_without_a_row_are_counted(data):
 )
 def test_what_is_no_table_is_refused(tmp_path, content, words):
     if content is not None:
-        (tmp_path / p1.TABLE).write_bytes(content)
+        (tmp_path / TABLE).write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
         p1.FORMAT.scan(tmp_path)
-    assert str(tmp_path / p1.TABLE) in str(caught.value)
+    assert str(tmp_path / TABLE) in str(caught.value)
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
 def test_the_real_table():
-    sources = p1.FORMAT.scan(REAL_DATA / "P1_Facial_Keypoints" / "data")
+    sources = p1.FORMAT.scan(REAL_DATA / "P1_Facial_Keypoints")
     assert len(sources) == 3462 and len({source.group for source in sources}) == 347
     landmarks = np.array(
         [p1.FORMAT.read_label(source, source.row, p1.FORMAT.scheme).landmarks for source in sources]
@@ -168,6 +170,65 @@ def test_the_real_table():
     assert landmarks.shape == (3462, 68, 2) and (landmarks == np.round(landmarks)).all()
     corners = landmarks[:, list(p1.FORMAT.scheme.outer_eye_corners), 0]
     assert (corners[:, 0] < corners[:, 1]).all()  # point 36 is at the picture's left
+
+
+# --- Udacity's repository, and its test part ---
+
+
+@pytest.fixture
+def repository(data, tmp_path):
+    """Udacity's repository: the tables in data/, a test part of five people of their own."""
+    inside = tmp_path / "P1_Facial_Keypoints" / "data"
+    inside.parent.mkdir()
+    data.rename(inside)
+    other = make_p1(tmp_path / "other", people=5)
+    for path in (other / PICTURES).iterdir():
+        path.rename(path.with_name(path.name.replace("Some", "Other")))
+    rows = [[name.replace("Some", "Other"), *values] for name, *values in rows_of(other)]
+    write_table(other, rows)
+    (other / TABLE).rename(inside / "test_frames_keypoints.csv")
+    (other / PICTURES).rename(inside / "test")
+    return inside.parent
+
+
+def test_the_repository_is_recognised_by_its_root_too(repository):
+    assert recognise(repository) == recognise(repository / "data") == "p1"
+    of_root, of_folder = (p1.FORMAT.scan(root) for root in (repository, repository / "data"))
+    assert [source.picture for source in of_root] == [source.picture for source in of_folder]
+    for source in of_root:
+        assert source.picture == repository / source.name and source.picture.exists()
+    assert {source.name.split("/")[1] for source in of_root} == {"training", "test"}
+    survey = p1.FORMAT.survey(repository, of_root)
+    assert "100 pictures of 25 people" in survey[0] and len(survey) == 2
+    assert "20 of them in the official test part" in survey[1]
+
+
+def test_the_official_split_tests_on_the_test_table(repository, tmp_path):
+    options = {"format": ("p1",), "processes": 1, "split": "official"}
+    manifest = prepare(config([repository], tmp_path / "out", **options))
+    names = {
+        side: [record.name for record in read_records(tmp_path / "out", manifest, side)]
+        for side in SIDES
+    }
+    assert len(names["test"]) == 20 and len(names["train"]) + len(names["val"]) == 80
+    assert len(names["val"]) > 0  # 10 % of the other people
+    assert all(name.startswith("data/test/") for name in names["test"])
+
+
+def test_people_in_both_parts_are_refused_by_the_official_split_alone(repository, tmp_path):
+    test = repository / "data" / "test_frames_keypoints.csv"
+    row = [*rows_of(repository / "data")[0]]
+    with open(test, "a", newline="") as file:
+        csv.writer(file).writerow(row)
+    with pytest.raises(InputError, match="person is in both the official .* --split hash"):
+        prepare(config([repository], tmp_path / "out", split="official"))
+    manifest = prepare(config([repository], tmp_path / "out"))
+    assert manifest["groups_on_two_sides"] == 0
+
+
+def test_without_a_test_table_there_is_no_official_split(data, tmp_path):
+    with pytest.raises(UserError, match="p1 has no official test part"):
+        prepare(config([data], tmp_path / "out", split="official"))
 
 
 # --- several data sets in one record set ---

@@ -103,7 +103,7 @@ def test_the_loss_and_the_rotation_of_six_numbers_by_hand():
 @pytest.mark.parametrize("net", POSED[1:])  # the tests below train senet
 def test_networks_that_can_learn_poses_return_features(net):
     with tf.Graph().as_default():
-        features = build_network(net, tf.zeros([2, 64, 64, 3]), 68, False).features
+        features = build_network(net, tf.zeros([2, 128, 128, 3]), 68, False).features
         assert len(features.shape) == 4
     check(config(None, None, net=net, pose_weight=0.1), IBUG68)
 

@@ -16,7 +16,7 @@ from conftest import (
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import CropRule, labelled_face
 from senet_kp.data_prep.data_sets import scan_all
-from senet_kp.data_prep.formats import FORMATS, aflw, p1
+from senet_kp.data_prep.formats import FORMATS, aflw
 from senet_kp.data_prep.formats.face_sample import FaceLabel
 from senet_kp.data_prep.formats.format import Format
 from senet_kp.data_prep.formats.photos import face_source
@@ -34,7 +34,7 @@ def write(path, text=""):
 XML = "<?xml version='1.0'?>\n<dataset><images/></dataset>"
 MAKE = {
     "300w-lp": ("AFW/AFW_1_1_0.mat",),
-    "p1": (p1.TABLE,),
+    "p1": ("training_frames_keypoints.csv",),
     "pts": ("deep/er/a.PTS",),
     "imglab": ("faces.xml", XML),
     "csv": ("labels.csv", "picture,x0,y0\n"),

@@ -60,6 +60,11 @@ def test_exponential_decay_is_continuous():
     )
 
 
+def test_constant_stays():
+    values = rates(config(schedule="constant", learning_rate=0.003, warmup_steps=0), [0, 7, 10**6])
+    assert values == pytest.approx([0.003] * 3)
+
+
 def test_warm_up_rises_linearly_to_the_schedule():
     seen = rates(config(warmup_steps=10), [0, 4, 9, 50])
     whole = rates(config(), [0, 4, 9, 50])
@@ -141,7 +146,7 @@ def test_every_choice_is_implemented(choices, table):
     [
         ("--net", "senet,inception,plain_cnn,se_inception,senet_classic,vgg16"),
         ("--loss", "mse,l1,smooth_l1,wing"),
-        ("--schedule", "cosine,exponential,plateau"),
+        ("--schedule", "cosine,exponential,plateau,constant"),
         ("--optimiser", "adam,momentum,sgd"),
         ("--missing", "mask,drop,mean"),
     ],
@@ -218,6 +223,8 @@ def test_the_recipe_of_inception():
 def test_the_recipes_of_vgg16_and_plain_cnn():
     vgg, plain = recipe("vgg16"), recipe("plain_cnn")
     assert (vgg.loss, vgg.optimiser, vgg.dropout_keep) == ("l1", "adam", 0.5)
+    assert (vgg.learning_rate, vgg.schedule, vgg.warmup_steps) == (1e-3, "constant", 0)
+    assert vgg.weight_decay == vgg.average_decay == 0
     assert (plain.loss, plain.optimiser) == ("mse", "adam")
     assert trains_trunk(vgg)
     assert not trains_trunk(dataclasses.replace(vgg, init_from="vgg_16.ckpt"))

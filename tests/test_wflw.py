@@ -198,7 +198,7 @@ def test_a_photo_in_both_lists_is_named(tmp_path):
     line = wflw_line(wflw_points((90, 100), 100, 3), [0] * 6, "1--Event/1_Event_1.jpg")
     with open(list_of(root, "test"), "a") as file:
         file.write(line + "\n")
-    words = r"1_Event_1\.jpg: is in both the official train and the official test list"
+    words = r"1_Event_1\.jpg: its photo .* is in both the official train and the official test list"
     with pytest.raises(InputError, match=words):
         prepare(config(root, tmp_path / "out", split="official"))
     manifest = prepare(config(root, tmp_path / "out", test_share=0.5))

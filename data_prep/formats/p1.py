@@ -2,9 +2,15 @@
 
     training_frames_keypoints.csv     a row per picture: its name, then x0, y0, ..., x67, y67
     training/<Person>_<video><frame>.jpg
+    test_frames_keypoints.csv         the official test part, in the same form; may be missing
+    test/
 
-The first row is a header. Coordinates are whole pixels; the centre of the first pixel is 0.
-<video> and <frame> have one digit each. A person may appear in several videos.
+These lie in the folder itself or, as in Udacity's repository, in its folder data. The first row of
+a table is a header. Coordinates are whole pixels; the centre of the first pixel is 0. <video> and
+<frame> have one digit each. A person may appear in several videos.
+
+Udacity's test part shows people, and even frames, of the training part. All frames of a person are
+one group, so `--split official` refuses such a test part.
 """
 
 import re
@@ -20,7 +26,8 @@ from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
 
-TABLE, PICTURES = "training_frames_keypoints.csv", "training"
+PARTS = {"train": "training", "test": "test"}  # official part: the folder of its pictures
+REPOSITORY = "data"  # the folder of Udacity's repository that holds the tables
 _COLUMNS = 1 + 2 * IBUG68.count
 
 
@@ -28,35 +35,19 @@ class P1(Format):
     """Udacity's table of keypoints beside a folder of pictures."""
 
     name = "p1"
-    expects = f"the table {TABLE} beside a folder {PICTURES}/"
+    expects = "the table training_frames_keypoints.csv beside a folder training/, here or in data/"
     scheme = IBUG68
     terms_of_use = "P1's pictures, frames of YouTube Faces, are for non-commercial research only"
 
     def recognises(self, root: Path) -> bool:
-        return (root / TABLE).is_file()
+        return _table(_folder(root), "train").is_file()
 
     def find_faces(self, root: Path) -> list[FaceSource]:
-        table, sources = root / TABLE, {}
-        for picture, *values in _rows(table):
-            source = self._source(table, picture, values)
-            if sources.setdefault(source.name, source) is not source:
-                raise InputError(f"{table}: has two rows for {picture}; delete one of them")
-        if not sources:
-            raise InputError(f"{table}: contains no picture")
-        return sorted(sources.values(), key=lambda source: source.name)
-
-    def _source(self, table: Path, picture: str, values: list[str]) -> FaceSource:
-        name = f"{PICTURES}/{picture}"
-        return FaceSource(
-            name=name,
-            format=self.name,
-            picture=table.with_name(PICTURES) / picture,
-            label=table,
-            row=",".join(values).encode(),
-            photo=name,  # not the video, because frames of a video may have identical landmarks
-            group=f"P1_{_person(picture)}",
-            subset="P1",
-        )
+        folder = _folder(root)
+        has_test = _table(folder, "test").is_file()
+        sources = _part(root, folder, "train", "train" if has_test else None)
+        sources += _part(root, folder, "test", "test") if has_test else []
+        return sorted(sources, key=lambda source: source.name)
 
     def read_label(self, source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
         where = f"{source.label}: the row of {source.picture.name}"
@@ -70,12 +61,50 @@ class P1(Format):
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         people = len({source.group for source in sources})
-        pictures = {picture.name for picture in (Path(root) / PICTURES).glob("*.jpg")}
-        without_row = pictures - {source.picture.name for source in sources}
-        return [
-            f"  {'P1':<10} {len(sources):>7,} pictures of {people:,} people",
-            *left_out(without_row, f"pictures in {PICTURES}/ have no row in {TABLE}: left out"),
-        ]
+        lines = [f"  {'P1':<10} {len(sources):>7,} pictures of {people:,} people"]
+        if tests := sum(source.official == "test" for source in sources):
+            lines.append(f"  {'':<10} {tests:>7,} of them in the official test part")
+        folder, named = _folder(root), {source.picture for source in sources}
+        for part in sorted({source.official or "train" for source in sources}):
+            pictures, table = folder / PARTS[part], _table(folder, part).name
+            without_row = {path.name for path in {*pictures.glob("*.jpg")} - named}
+            what = f"pictures in {pictures.name}/ have no row in {table}: left out"
+            lines += left_out(without_row, what)
+        return lines
+
+
+def _folder(root: Path) -> Path:
+    """The folder that holds the tables: `root`, or its folder data if that has the table."""
+    inside = Path(root) / REPOSITORY
+    return inside if _table(inside, "train").is_file() else Path(root)
+
+
+def _table(folder: Path, part: str) -> Path:
+    return folder / f"{PARTS[part]}_frames_keypoints.csv"
+
+
+def _part(root: Path, folder: Path, part: str, official: str | None) -> list[FaceSource]:
+    """Return the faces of one table. Raises InputError if it names a picture twice, or none."""
+    table, sources = _table(folder, part), {}
+    for picture, *values in _rows(table):
+        path = folder / PARTS[part] / picture
+        name = path.relative_to(root).as_posix()
+        source = FaceSource(
+            name=name,
+            format=P1.name,
+            picture=path,
+            label=table,
+            row=",".join(values).encode(),
+            photo=name,  # not the video, because frames of a video may have identical landmarks
+            group=f"P1_{_person(picture)}",
+            subset="P1",
+            official=official,
+        )
+        if sources.setdefault(name, source) is not source:
+            raise InputError(f"{table}: has two rows for {picture}; delete one of them")
+    if not sources:
+        raise InputError(f"{table}: contains no picture")
+    return list(sources.values())
 
 
 def _person(picture: str) -> str:
@@ -85,7 +114,7 @@ def _person(picture: str) -> str:
 
 def _rows(table: Path) -> list[list[str]]:
     """Return the rows without the header and empty rows. Raises InputError."""
-    header, *rows = read_rows(table, f"--data must name the folder with {TABLE} and {PICTURES}/")
+    header, *rows = read_rows(table, f"--data must name a folder with {P1.expects}")
     if len(header) != _COLUMNS:
         raise InputError(
             f"{table}: its first line has {len(header)} columns, not {_COLUMNS}:"

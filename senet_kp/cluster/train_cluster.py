@@ -45,6 +45,8 @@ class ClusterConfig(TrainConfig):
 
 def train_on_cluster(config: ClusterConfig, cluster: Cluster) -> int:
     """Run this process's task until the training ends, and return the exit code."""
+    if config.cache_features:
+        raise UserError("--cache-features works in a training on one machine only: senet-kp train")
     replicas = len(cluster.replicas)
     if config.batch_size % replicas:
         raise UserError(

@@ -7,7 +7,7 @@ result for a sample depends only on the random generator that it is given.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 from zlib import crc32
 
@@ -74,6 +74,16 @@ class AugmentConfig:
     """largest width and height of a patch, as a share of the face box's width"""
 
 
+# Every probability and every strength is 0, so that a picture is the face box as it is stored.
+NO_AUGMENTATION = AugmentConfig(
+    **{
+        f.name: type(f.default)(0)
+        for f in fields(AugmentConfig)
+        if f.type is not str and f.name != "rotation"
+    }
+)
+
+
 def augment_recipe(net: NetName) -> AugmentConfig:
     """The augmentation of a network's recipe."""
     return AugmentConfig(**NETWORKS[net].recipe.get("augment", {}))
@@ -87,6 +97,7 @@ class Augmenter:
 
     def __init__(self, manifest: dict, seed: int, config: AugmentConfig):
         self.scheme, self.size_px = scheme_of(manifest), manifest["box"]["size_px"]
+        self.shape, self.dtype = (self.size_px, self.size_px, 3), np.dtype(np.uint8)
         detector = manifest["detector_box"]
         self.spread = detector["spread"] if detector else DEFAULT_SPREAD
         self.seed, self.config = seed, config

@@ -14,6 +14,7 @@ import cv2
 
 from senet_kp.face.scheme import scheme_of
 from senet_kp.input.augment import AugmentConfig, Augmenter
+from senet_kp.input.features import StoredFeatures
 from senet_kp.input.pose_targets import PoseTargets, require_poses
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import InputError
@@ -48,6 +49,9 @@ class InputConfig:
     threads: int = 1
     missing: Missing = "mask"
     poses: bool = False  # whether batches hold the rotations of the heads
+    # What a fixed trunk has computed from the pictures of all sides. Batches hold it in their
+    # place, and `augment` must then be NO_AUGMENTATION.
+    features: StoredFeatures | None = None
     # (index, count): make batches of every count-th picture only, starting with the index-th. The
     # shares of `count` replicas are together, step by step, the batches of a training with one
     # process. Every replica reads all records, but decodes only its own share.
@@ -58,7 +62,7 @@ class InputConfig:
 class Batch:
     """The tensors of one batch of B pictures."""
 
-    image: object  # uint8 [B, S, S, 3]
+    image: object  # uint8 [B, S, S, 3]; float32 [B, H, W, C] with InputConfig.features
     landmarks: object  # float32 [B, N, 2], box-relative
     mask: object  # float32 [B, N]
     turn: object  # float32 [B, 2, 2], maps directions in the stored picture to this picture
@@ -152,20 +156,20 @@ def _batch_maker(config: InputConfig, manifest: dict):
             features[LANDMARKS] = tf.where_v2(known, features[LANDMARKS], mean)
             features[MASK] = tf.ones_like(features[MASK])
         names = (features[NAME], features[SUBSET])
-        pictures = features[PICTURE[encoding]]
-        return *_augmented(augmenter, pictures, features, epochs), *names, *rotations
+        source, pictures = config.features or augmenter, features[PICTURE[encoding]]
+        return *_inputs(source, pictures, features, epochs), *names, *rotations
 
     return make
 
 
-def _augmented(augmenter: Augmenter, pictures, features: dict, epochs):
+def _inputs(source: Augmenter | StoredFeatures, pictures, features: dict, epochs):
     """The image, landmarks, mask and turn of a Batch."""
     arguments = (pictures, features[LANDMARKS], features[MASK], features[NAME], epochs)
     image, landmarks, mask, turn = tf.numpy_function(
-        augmenter.batch, arguments, (tf.uint8, tf.float32, tf.float32, tf.float32)
+        source.batch, arguments, (source.dtype, tf.float32, tf.float32, tf.float32)
     )
-    size_px, batch_size = augmenter.size_px, features[NAME].shape[0]
-    image.set_shape([batch_size, size_px, size_px, 3])
+    batch_size = features[NAME].shape[0]
+    image.set_shape([batch_size, *source.shape])
     landmarks.set_shape(features[LANDMARKS].shape)
     mask.set_shape(features[MASK].shape)
     turn.set_shape([batch_size, 2, 2])

@@ -22,6 +22,22 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Trunk:
+    """The first layers of a network, which public weights can initialise, and the layers after it.
+
+    Without training, a trunk computes the same features of a picture in every epoch, so that they
+    can be stored (--cache-features) and the head alone can be trained on them.
+    """
+
+    scope: str
+    """variable scope of the trunk, in which --init-from loads the public weights"""
+    build: Callable
+    """called as build(image, options), it returns the features [B, H, W, C] of the pictures"""
+    head: Callable[..., Outputs]
+    """called as `Network.build`, but with the features in place of the pictures"""
+
+
+@dataclass(frozen=True)
 class Network:
     """A network, as the one constant NETWORK of its file. The file's name is the network's name."""
 
@@ -32,6 +48,7 @@ class Network:
     recipe: dict = field(default_factory=dict)
     """values of the TrainConfig fields whose defaults differ for this network; the value of
     `augment` is in turn a dict of AugmentConfig fields"""
-    trunk: str = ""
-    """variable scope of the layers that --init-from can load from a checkpoint of tf-slim's own
-    network; empty without such layers"""
+    trunk: Trunk | None = None
+    """the layers that --init-from can load from public weights; None without such layers"""
+    smallest_px: int = 1
+    """the smallest width of the pictures for which the network has an output"""

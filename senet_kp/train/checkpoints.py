@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, read_card
-from senet_kp.nets import NETWORKS, build_network
+from senet_kp.input.crops import load_crops
+from senet_kp.nets import NETWORKS, build_network, trunk_of
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import InputError, ModelError
 from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
 from senet_kp.train.frozen_weights import unfolded_weights
 from senet_kp.train.graph import AVERAGE
+from senet_kp.train.keras_weights import SUFFIXES, vgg16_trunk
 
 UNFOLD_FACES = 256  # from which batch norm's statistics are estimated
 
@@ -90,7 +92,7 @@ def _variables_of(net: str) -> list:
 def initial_settings(start: Path) -> dict:
     """The settings with which the initial weights `start` of a training were trained.
 
-    start: a run folder, a frozen graph with its model card, or tf-slim's checkpoint of a trunk, of
+    start: a run folder, a frozen graph with its model card, or the public weights of a trunk, of
     which only the hash is known. Raises ModelError if it is none of them.
     """
     if files := _checkpoint_files(start):
@@ -102,25 +104,26 @@ def initial_settings(start: Path) -> dict:
     return known | {"net": card.get("network"), "graph_sha256": card["sha256"]}
 
 
-def initial_weights(config, crops_of):
+def initial_weights(config, manifest: dict):
     """A function that loads the weights of `config.init_from` into a session.
 
     It loads nothing but weights (the averaged ones of a run that has them): step, optimiser and
-    schedule start from the beginning. crops_of(n) returns n training crops [n, S, S, 3], from which
-    the batch norm of a frozen graph is restored. Call this before the graph is finalised, since it
-    creates ops. Raises ModelError for weights that do not fit the network.
+    schedule start from the beginning. The batch norm of a frozen graph is restored from training
+    crops of the records that `manifest` describes. Call this before the graph is finalised, since
+    it creates ops. Raises ModelError for weights that do not fit the network.
     """
     start = Path(config.init_from)
     settings = initial_settings(start)
     if "trunk_sha256" in settings:
-        return partial(restore, _trunk_saver(config.net, start), prefix=str(start))
+        return _trunk_weights(config.net, start)
     if settings["net"] != config.net:
         raise ModelError(
             f"{start}: the network is a {settings['net']}, not a {config.net}; give"
             f" --net {settings['net']} or other weights"
         )
     if start.suffix == ".pb":
-        return partial(_load, unfolded_weights(start, crops_of(UNFOLD_FACES)), config.net, start)
+        crops = load_crops(config.records, manifest, "train", UNFOLD_FACES)
+        return partial(_load, unfolded_weights(start, crops.images), config.net, start)
     return partial(restore, averaged_saver(settings), prefix=checkpoint_prefix(start))
 
 
@@ -134,26 +137,37 @@ def _checkpoint_files(start: Path) -> list[Path]:
     return sorted(start.parent.glob(f"{start.name}.data-*"))
 
 
-def _trunk_saver(net: str, start: Path):
-    """A Saver that restores the trunk's variables from the names that they have in tf-slim."""
-    if not NETWORKS[net].trunk:
-        able = [name for name, network in NETWORKS.items() if network.trunk]
-        raise ModelError(
-            f"{start}: a checkpoint can only be the trunk of {' or '.join(able)}, not of {net}"
-        )
-    inside = f"{net}/{NETWORKS[net].trunk}/"
+def _trunk_weights(net: str, start: Path):
+    """A function that loads public weights into the trunk: tf-slim's checkpoint or Keras's file.
+
+    Raises ModelError if the network has no trunk, or the file does not fit it.
+    """
+    try:
+        inside = f"{net}/{trunk_of(net).scope}/"
+    except ModelError as error:
+        raise ModelError(f"{start}: holds the weights of a trunk, but {error}") from None
     trunk = [v for v in _variables_of(net) if v.op.name.startswith(inside)]
-    return tf.train.Saver({v.op.name.removeprefix(f"{net}/"): v for v in trunk})
+    if start.suffix in SUFFIXES:
+        values = {f"{inside}{name}": value for name, value in vgg16_trunk(start).items()}
+        return partial(_load, values, net, start, within=inside)
+    saver = tf.train.Saver({v.op.name.removeprefix(f"{net}/"): v for v in trunk})
+    return partial(restore, saver, prefix=str(start))
 
 
-def _load(values: dict, net: str, start: Path, session):
-    """Load values, by variable name, into the network; raises ModelError if one is missing."""
+def _load(values: dict, net: str, start: Path, session, within: str = ""):
+    """Load values, by variable name, into the network's variables whose names begin with `within`.
+
+    Raises ModelError if one is missing.
+    """
     for variable in _variables_of(net):
-        value = values.get(variable.op.name)
+        name = variable.op.name
+        value = values.get(name)
+        if not name.startswith(within):
+            continue
         if value is None or value.shape != tuple(variable.shape.as_list()):
             raise ModelError(
-                f"{start}: has no {variable.op.name} of shape {variable.shape}; it contains another"
-                " version of the network, or one for another number of landmarks"
+                f"{start}: has no {name} of shape {variable.shape}; it contains another version of"
+                " the network, or one for another number of landmarks"
             )
         variable.load(value, session)
 

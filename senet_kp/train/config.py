@@ -6,7 +6,7 @@ from os import cpu_count
 from pathlib import Path
 
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.input.augment import AugmentConfig, augment_recipe
+from senet_kp.input.augment import NO_AUGMENTATION, AugmentConfig, augment_recipe
 from senet_kp.input.pipeline import Missing
 from senet_kp.nets import (
     DEFAULT_NETWORK,
@@ -29,10 +29,13 @@ class TrainConfig:
     net: NetName = DEFAULT_NETWORK
     """network; the defaults shown here are its recipe"""
     init_from: str = ""
-    """start from the weights of a run folder or of a frozen graph (.pb); for vgg16 also from
-    tf-slim's checkpoint of the trunk, vgg_16.ckpt"""
+    """start from the weights of a run folder or of a frozen graph (.pb); for vgg16 also from public
+    weights of the trunk: tf-slim's vgg_16.ckpt, or Keras's file (.h5)"""
     train_trunk: bool = False
     """vgg16: also train a trunk that --init-from loads; without --init-from it is always trained"""
+    cache_features: bool = False
+    """vgg16: compute what the fixed trunk makes of each picture once, store it in the record folder
+    and train the other layers on it, without augmentation"""
     train_on_val: bool = False
     """train on the val split too, once all settings are chosen; the newest checkpoint is then used
     as the best one"""
@@ -157,6 +160,24 @@ def trains_trunk(config: TrainConfig) -> bool:
     return config.train_trunk or not config.init_from
 
 
+def effective(config: TrainConfig) -> TrainConfig:
+    """The settings as a training uses them: --cache-features switches the augmentation off.
+
+    Raises UserError if it is given together with an augmentation that is not in the recipe.
+    """
+    if not config.cache_features:
+        return config
+    usual = vars(recipe(config.net).augment)
+    wanted = [n for n, value in vars(config.augment).items() if value not in (0, usual[n])]
+    if wanted:
+        flags = ", ".join(f"--augment.{name.replace('_', '-')}" for name in wanted)
+        raise UserError(
+            f"--cache-features trains on unchanged pictures, so {flags} would have no effect; leave"
+            " one of them out"
+        )
+    return replace(config, augment=NO_AUGMENTATION)
+
+
 def check(config: TrainConfig, scheme: LandmarkScheme):
     """Raise UserError for a value out of range, and for settings that contradict each other."""
     for name in (
@@ -187,6 +208,11 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
     if config.schedule == "plateau" and config.train_on_val:
         raise UserError(
             "--schedule plateau needs the val NME, so it cannot be combined with --train-on-val"
+        )
+    if config.cache_features and (NETWORKS[config.net].trunk is None or trains_trunk(config)):
+        raise UserError(
+            "--cache-features needs a trunk that stays fixed: use it with --net vgg16 and"
+            " --init-from, and without --train-trunk"
         )
     if config.pose_weight < 0:
         raise UserError("--pose-weight must be at least 0")

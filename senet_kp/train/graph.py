@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from senet_kp.face.scheme import scheme_of
-from senet_kp.nets import build_network
+from senet_kp.nets import build_head, build_network, build_trunk
 from senet_kp.nets.network import Outputs
 from senet_kp.nets.options import NetOptions
 from senet_kp.nets.pose_head import pose_head
@@ -92,8 +92,10 @@ def build_training_graph(
     step = tf.train.get_or_create_global_step()
     count = int(batch.landmarks.shape[1])
     options = net_options(config, manifest, step)
-    image = tf.cast(batch.image, tf.float32)
-    outputs = build_network(config.net, image, count, True, options)
+    if config.cache_features:  # only for the trunk's variables: a checkpoint holds them all
+        build_trunk(config.net, tf.zeros([1, 32, 32, 3]), options)
+    build = build_head if config.cache_features else build_network
+    outputs = build(config.net, tf.cast(batch.image, tf.float32), count, True, options)
     truth = _training_truth(batch, config, manifest)
     landmark_losses = _landmark_losses(outputs, truth, batch.mask, config, point_weights)
     losses = landmark_losses + _other_losses(outputs, truth, batch, config)
@@ -114,7 +116,7 @@ def build_training_graph(
         mae=mean_absolute_error(outputs.landmarks, truth, batch.mask),
         gradient_norm=tf.global_norm([gradient for gradient, _ in gradients]),
         weight_norm=tf.global_norm(tf.trainable_variables()),
-        val=_validation_tower(config, manifest, count, average, point_weights),
+        val=_validation_tower(config, batch, average, build, point_weights),
     )
 
 
@@ -159,16 +161,15 @@ def _other_losses(outputs: Outputs, truth, batch, config):
     return losses
 
 
-def _validation_tower(
-    config, manifest: dict, count: int, average, point_weights
-) -> ValidationTower:
-    size_px = manifest["box"]["size_px"]
-    image_in = tf.placeholder(tf.uint8, [None, size_px, size_px, 3], name="val_image_in")
+def _validation_tower(config, batch, average, build, point_weights) -> ValidationTower:
+    """The network with averaged weights; build: as in `build_training_graph`."""
+    count, shape = int(batch.landmarks.shape[1]), batch.image.shape[1:]
+    image_in = tf.placeholder(batch.image.dtype, [None, *shape], name="val_image_in")
     truth_in = tf.placeholder(tf.float32, [None, count, 2], name="val_truth_in")
     mask_in = tf.placeholder(tf.float32, [None, count], name="val_mask_in")
     rotation = None
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=_averages(average)):
-        outputs = build_network(config.net, tf.cast(image_in, tf.float32), count, False)
+        outputs = build(config.net, tf.cast(image_in, tf.float32), count, False)
         if config.pose_weight:
             rotation = pose_head(outputs.features, config.weight_decay)
     outputs = replace(outputs, landmarks=tf.reshape(outputs.landmarks, [-1, count, 2]))
@@ -208,8 +209,8 @@ def weight_count(net: str) -> int:
 def predict(session, val: ValidationTower, images, batch_size: int = 32):
     """Predict with the validation tower: landmarks [n, N, 2] and head rotations [n, 3, 3].
 
-    images: uint8 [n, S, S, 3]. The landmarks are box-relative. The rotations are None in a
-    training without a pose head.
+    images: uint8 [n, S, S, 3], or what `TrainingGraph.val_image_in` takes in their place. The
+    landmarks are box-relative. The rotations are None in a training without a pose head.
     """
     fetches = (val.landmarks,) if val.rotation is None else (val.landmarks, val.rotation)
     parts = [

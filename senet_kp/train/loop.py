@@ -23,6 +23,7 @@ from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import INTERRUPTED, CheckError, exit_code_of
 from senet_kp.train.checkpoints import initial_weights
 from senet_kp.train.config import TrainConfig, recipe_of_command_line, trains_trunk
+from senet_kp.train.feature_cache import stored_features
 from senet_kp.train.graph import weight_count
 from senet_kp.train.log import TrainingLog
 from senet_kp.train.measures import StepMeans, as_text, measures_of
@@ -50,8 +51,7 @@ def train(config: TrainConfig, runtime=None) -> int:
     runtime: a LocalRuntime, which is the default, or an object with the same methods.
     Raises UserError if the settings, the records or the run folder cannot be used.
     """
-    runtime = runtime or LocalRuntime()
-    config = resolved(config)
+    runtime, config = runtime or LocalRuntime(), resolved(config)
     manifest, scheme = checked_records(config)
     folder = RunFolder(config.run)
     folder.open(run_settings(config, manifest))
@@ -59,9 +59,10 @@ def train(config: TrainConfig, runtime=None) -> int:
     if start >= config.steps:
         print(f"{config.run}: all {config.steps:,} steps are done already, nothing to do")
         return 0
+    features = stored_features(config, manifest) if config.cache_features else {}
     tf.reset_default_graph()
     with runtime.graph_scope():
-        ops = build(config, manifest, scheme, start, runtime)
+        ops = build(config, manifest, scheme, start, runtime, features)
         folder.make_savers()
         load_weights = _weights_loader(config, manifest, folder)
         initialise = tf.global_variables_initializer()
@@ -75,8 +76,19 @@ def train(config: TrainConfig, runtime=None) -> int:
         folder.discard_after(start)
         with runtime.training_scope(session), TrainingLog(config, start) as log:
             progress = Progress(config.run, val, scheme, config.batch_size / pictures)
+            val_inputs = features["val"][1][: len(val)] if "val" in features else val.images
             training = Training(
-                config, pictures, scheme, val, folder, runtime, ops, session, log, progress
+                config,
+                pictures,
+                scheme,
+                val,
+                val_inputs,
+                folder,
+                runtime,
+                ops,
+                session,
+                log,
+                progress,
             )
             step = training.run(start, stop)
     print(_farewell(step, config, folder))
@@ -91,9 +103,7 @@ def _weights_loader(config: TrainConfig, manifest: dict, folder: RunFolder):
     if folder.latest:
         return folder.restore
     if config.init_from:
-        return initial_weights(
-            config, lambda count: load_crops(config.records, manifest, "train", count).images
-        )
+        return initial_weights(config, manifest)
     return lambda session: None
 
 
@@ -105,6 +115,7 @@ class Training:
     pictures: int  # of an epoch
     scheme: LandmarkScheme
     val: Crops
+    val_inputs: np.ndarray  # what the network sees of the val faces: pictures, or stored features
     folder: RunFolder
     runtime: object
     ops: TrainingOps
@@ -158,7 +169,8 @@ class Training:
 
     def _validate(self, step: int) -> Validation:
         """Measure the errors on the val split, then show them."""
-        result = validate(self.session, self.ops.graph.val, self.val, self.scheme)
+        tower = self.ops.graph.val
+        result = validate(self.session, tower, self.val, self.scheme, self.val_inputs)
         self.log.validation(step, result)
         if result.predicted is not None:
             png = write_predictions(self.config.run, self.val, result.predicted, self.scheme)
@@ -197,7 +209,10 @@ def _summary(config: TrainConfig, pictures: int, val: Crops, start: int) -> str:
     if not config.init_from:
         return f"{text}\n{config.net}: the trunk starts from random weights and is trained"
     fate = "is trained as well" if trains_trunk(config) else "is frozen; --train-trunk trains it"
-    return f"{text}\n{config.net}: the trunk comes from {config.init_from} and {fate}"
+    text = f"{text}\n{config.net}: the trunk comes from {config.init_from} and {fate}"
+    if config.cache_features:
+        text += f"\n{config.net}: trains on the stored features of the trunk, without augmentation"
+    return text
 
 
 def _not_finite(step: int, out: dict, folder: RunFolder) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from senet_kp.nets.tf1 import tf
 
-ScheduleName = Literal["cosine", "exponential", "plateau"]
+ScheduleName = Literal["cosine", "exponential", "plateau", "constant"]
 OptimiserName = Literal["adam", "momentum", "sgd"]
 
 
@@ -90,6 +90,11 @@ def plateau(config, step) -> Schedule:
     return Schedule(rate + 0 * tf.cast(step, tf.float32), val_nme, update)
 
 
+def constant(config, step) -> Schedule:
+    """The same learning rate in every step."""
+    return Schedule(tf.constant(config.learning_rate))
+
+
 def adam(config, learning_rate):
     """Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015)."""
     return tf.train.AdamOptimizer(learning_rate)
@@ -105,5 +110,10 @@ def sgd(config, learning_rate):
     return tf.train.GradientDescentOptimizer(learning_rate)
 
 
-SCHEDULES = {"cosine": cosine, "exponential": exponential, "plateau": plateau}
+SCHEDULES = {
+    "cosine": cosine,
+    "exponential": exponential,
+    "plateau": plateau,
+    "constant": constant,
+}
 OPTIMISERS = {"adam": adam, "momentum": momentum, "sgd": sgd}

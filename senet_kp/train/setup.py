@@ -4,14 +4,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from senet_kp.face.scheme import LandmarkScheme, flip_table_error, scheme_of
+from senet_kp.input.features import StoredFeatures
 from senet_kp.input.pipeline import Batch, InputConfig, sample_count, training_batch
-from senet_kp.nets import output_names
+from senet_kp.nets import output_names, size_error
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.tfrecords.sides import trained_sides
 from senet_kp.train.checkpoints import initial_settings
-from senet_kp.train.config import TrainConfig, check, point_weights, with_steps
+from senet_kp.train.config import TrainConfig, check, effective, point_weights, with_steps
 from senet_kp.train.graph import TrainingGraph, build_training_graph
 
 
@@ -39,10 +40,12 @@ class TrainingOps:
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
-    """The settings with --epochs expressed in steps (see `config.with_steps`).
+    """The settings as a training uses them: see `config.effective` and `with_steps`.
 
-    Raises UserError for a length that cannot be used, and InputError for records that cannot.
+    Raises UserError for settings that contradict each other, and InputError for records that
+    cannot be used.
     """
+    config = effective(config)
     return with_steps(config, epoch_size(config)) if config.epochs else config
 
 
@@ -67,6 +70,8 @@ def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
     if error := flip_table_error(scheme, manifest["mean_shape"]):
         raise CheckError(error)
     check(config, scheme)
+    if error := size_error(config.net, manifest["box"]["size_px"]):
+        raise InputError(f"{config.records}: {error}")
     if "shape_spread" not in manifest and "label_spread" in output_names(config.net):
         raise InputError(
             f"{config.records}: the manifest was written by an older version and lacks the standard"
@@ -102,11 +107,17 @@ def input_config(config: TrainConfig, share: tuple[int, int] = (0, 1)) -> InputC
 
 
 def build(
-    config: TrainConfig, manifest: dict, scheme: LandmarkScheme, start_step, runtime
+    config: TrainConfig, manifest: dict, scheme: LandmarkScheme, start_step, runtime, features=None
 ) -> TrainingOps:
-    """Build the input pipeline, which starts at `start_step`, and the training graph."""
+    """Build the input pipeline, which starts at `start_step`, and the training graph.
+
+    features: what `stored_features` returns, to train on in place of the pictures.
+    """
     tf.set_random_seed(config.seed)
     inputs = input_config(config, runtime.share)
+    if features:
+        parts = [features[side] for side in inputs.sides if side in features]
+        inputs = replace(inputs, features=StoredFeatures(parts))
     batch, start_input = training_batch(inputs, manifest, start_step)
     weights = point_weights(config, scheme) if config.region_weights else None
     # Every replica gets a seed of its own, so that no two of them drop the same units.

@@ -32,11 +32,16 @@ class Validation:
         return self.spread is not None and self.spread < COLLAPSED
 
 
-def validate(session, tower: ValidationTower, val: Crops, scheme: LandmarkScheme) -> Validation:
-    """Measure the errors of the averaged weights on the faces of the val split."""
+def validate(
+    session, tower: ValidationTower, val: Crops, scheme: LandmarkScheme, inputs=None
+) -> Validation:
+    """Measure the errors of the averaged weights on the faces of the val split.
+
+    inputs: what the tower sees of the faces, [n, H, W, C]; by default their pictures.
+    """
     if not len(val):
         return Validation()
-    predicted, rotations = predict(session, tower, val.images)
+    predicted, rotations = predict(session, tower, val.images if inputs is None else inputs)
     if not val.mask.any():
         return Validation(faces=len(val), predicted=predicted)
     loss, mae = loss_and_mae(session, tower, predicted, val.landmarks, val.mask)
