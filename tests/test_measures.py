@@ -30,7 +30,7 @@ from senet_kp.train.graph import build_training_graph, loss_and_mae
 from senet_kp.train.losses import mean_absolute_error
 from senet_kp.train.measures import FORMATS, StepMeans, as_text, measures_of
 from senet_kp.train.progress import Progress, _of_different_groups, _spread_evenly
-from senet_kp.train.run_folder import RunFolder
+from senet_kp.train.run_folder import RunFolder, differences
 from senet_kp.train.run_pictures import PANELS, _add_epochs, write_curves
 from senet_kp.train.training_curve import training_curve
 from senet_kp.train.validation import Validation
@@ -79,6 +79,41 @@ def test_validation_has_the_landmark_loss_of_training_and_no_l2(weights, loss):
             [graph.loss, graph.landmark_loss, graph.sample_loss]
         )
     assert landmarks == pytest.approx(each.mean()) and minimised > landmarks + 1
+
+
+@pytest.mark.parametrize(("loss", "factor"), [("l1", 64), ("mse", 64**2)])
+def test_absolute_labels_are_in_pixels_of_the_input(loss, factor):
+    """The loss of a picture 64 px wide is 64 times that in box widths, or 64 x 64 times if squared.
+
+    Standardised labels have neither unit, so that nothing changes for plain_cnn.
+    """
+    manifest = {"mean_shape": TRUTH[0], "shape_spread": 0.1 + 0 * TRUTH[0], "box": {"size_px": 64}}
+    images, losses = np.full((2, 64, 64, 3), 90, np.uint8), {}
+    for net in ("senet_classic", "plain_cnn"):
+        for labels in ("relative", "absolute"):
+            settings = dataclasses.replace(
+                config(None, None, net=net), loss=loss, labels=labels, mirror_offsets=False
+            )
+            with tf.Graph().as_default(), tf.Session() as session:
+                batch = Batch(*map(tf.constant, (images, TRUTH, MASK)), None, None, None, wait_s=0)
+                graph = build_training_graph(batch, settings, manifest)
+                session.run(tf.global_variables_initializer())
+                losses[net, labels] = loss_and_mae(session, graph.val, PREDICTED, TRUTH, MASK)
+    for net, times in (("senet_classic", factor), ("plain_cnn", 1)):
+        relative, absolute = losses[net, "relative"], losses[net, "absolute"]
+        assert absolute[0] == pytest.approx(times * relative[0])
+        assert absolute[1] == relative[1] == pytest.approx(MAE)  # the MAE is always in box widths
+
+
+def test_absolute_labels_need_a_loss_without_a_width_of_its_own():
+    with pytest.raises(UserError, match="--labels absolute: the shape of --loss wing"):
+        check(config(None, None, loss="wing", labels="absolute"), IBUG68)
+
+
+def test_a_run_of_before_absolute_labels_is_resumed():
+    old = {"schedule": "cosine", "loss": "l1"}
+    assert differences(old, old | {"labels": "relative"}) == ""
+    assert "labels" in differences(old, old | {"labels": "absolute"})
 
 
 def test_means_are_over_the_steps_since_the_row_before():

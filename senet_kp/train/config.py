@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 from math import ceil, inf
 from os import cpu_count
 from pathlib import Path
+from typing import Literal
 
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.augment import NO_AUGMENTATION, AugmentConfig, augment_recipe
@@ -18,6 +19,8 @@ from senet_kp.nets import (
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.train.losses import LossName
 from senet_kp.train.schedules import OptimiserName, ScheduleName
+
+Labels = Literal["relative", "absolute"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class TrainConfig:
     """pictures per step"""
     loss: LossName = "l1"
     """loss of the landmarks"""
+    labels: Labels = "relative"
+    """unit in which the loss measures distances: absolute for pixels of the network's input,
+    relative for box widths; the network predicts the same in both cases"""
     region_weights: dict[str, float] = field(default_factory=dict)
     """loss weights of the landmark scheme's regions, for example: jaw 0.5 eyes 2"""
     map_loss: float = 0.01
@@ -200,6 +206,11 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
         )
     if not (0 <= config.average_decay < 1 and 0 <= config.momentum < 1):
         raise UserError("--average-decay and --momentum must be at least 0 and below 1")
+    if config.labels == "absolute" and config.loss not in ("mse", "l1"):
+        raise UserError(
+            f"--labels absolute: the shape of --loss {config.loss} is given in box widths; use"
+            " --loss mse or l1, or relative labels"
+        )
     if unknown := set(config.region_weights) - set(scheme.regions):
         raise UserError(
             f"--region-weights: {scheme.name} has no region {', '.join(sorted(unknown))}; its"

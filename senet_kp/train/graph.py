@@ -97,7 +97,8 @@ def build_training_graph(
     build = build_head if config.cache_features else build_network
     outputs = build(config.net, tf.cast(batch.image, tf.float32), count, True, options)
     truth = _training_truth(batch, config, manifest)
-    landmark_losses = _landmark_losses(outputs, truth, batch.mask, config, point_weights)
+    losses_of = _landmark_loss(config, manifest, point_weights)
+    landmark_losses = losses_of(outputs, truth, batch.mask)
     losses = landmark_losses + _other_losses(outputs, truth, batch, config)
     loss = tf.reduce_mean(losses) + tf.losses.get_regularization_loss()
     schedule = build_schedule(config, step)
@@ -116,7 +117,7 @@ def build_training_graph(
         mae=mean_absolute_error(outputs.landmarks, truth, batch.mask),
         gradient_norm=tf.global_norm([gradient for gradient, _ in gradients]),
         weight_norm=tf.global_norm(tf.trainable_variables()),
-        val=_validation_tower(config, batch, average, build, point_weights),
+        val=_validation_tower(config, batch, average, build, losses_of),
     )
 
 
@@ -141,12 +142,20 @@ def _training_truth(batch, config, manifest: dict):
     return batch.landmarks
 
 
-def _landmark_losses(outputs: Outputs, truth, mask, config, point_weights):
-    """The landmark loss [B] of each sample."""
-    unit = 1.0
-    if outputs.label_spread is not None:
-        unit = tf.reshape(outputs.label_spread, truth.shape[1:])
-    return sample_loss(config.loss, outputs.landmarks, truth, mask, point_weights, unit)
+def _landmark_loss(config, manifest: dict, point_weights):
+    """The function of Outputs, true landmarks and mask that returns each sample's loss [B].
+
+    It compares standardised labels of a network that has them, or else what --labels asks for.
+    """
+    label_unit = 1 / manifest["box"]["size_px"] if config.labels == "absolute" else 1.0
+
+    def losses(outputs: Outputs, truth, mask):
+        unit = label_unit
+        if outputs.label_spread is not None:
+            unit = tf.reshape(outputs.label_spread, truth.shape[1:])
+        return sample_loss(config.loss, outputs.landmarks, truth, mask, point_weights, unit)
+
+    return losses
 
 
 def _other_losses(outputs: Outputs, truth, batch, config):
@@ -161,8 +170,8 @@ def _other_losses(outputs: Outputs, truth, batch, config):
     return losses
 
 
-def _validation_tower(config, batch, average, build, point_weights) -> ValidationTower:
-    """The network with averaged weights; build: as in `build_training_graph`."""
+def _validation_tower(config, batch, average, build, losses_of) -> ValidationTower:
+    """The network with averaged weights; build and losses_of: as in `build_training_graph`."""
     count, shape = int(batch.landmarks.shape[1]), batch.image.shape[1:]
     image_in = tf.placeholder(batch.image.dtype, [None, *shape], name="val_image_in")
     truth_in = tf.placeholder(tf.float32, [None, count, 2], name="val_truth_in")
@@ -173,7 +182,7 @@ def _validation_tower(config, batch, average, build, point_weights) -> Validatio
         if config.pose_weight:
             rotation = pose_head(outputs.features, config.weight_decay)
     outputs = replace(outputs, landmarks=tf.reshape(outputs.landmarks, [-1, count, 2]))
-    losses = _landmark_losses(outputs, truth_in, mask_in, config, point_weights)
+    losses = losses_of(outputs, truth_in, mask_in)
     return ValidationTower(
         image_in=image_in,
         truth_in=truth_in,

@@ -37,6 +37,7 @@ def differences(old: dict, new: dict) -> str:
     """Describe the settings in which two runs compute different things; empty if there are none."""
     # The cosine schedule depends on the number of steps.
     free = FREE - {"steps"} if new["schedule"] == "cosine" else FREE
+    old = {"labels": "relative"} | old  # all labels were relative before there was a choice
     return "; ".join(
         f"{key} is {old.get(key)}, not {new.get(key)}"
         for key in sorted({*old, *new} - free)
