@@ -173,6 +173,24 @@ def test_links_lead_somewhere(page, target):
     assert not anchor or anchor in anchors(file.read_text())
 
 
+@pytest.mark.parametrize("named", re.findall(r"`(tests/\S+?\.py::\w+)`", PAGES["docs/systems.md"]))
+def test_named_tests_exist(named):
+    path, _, function = named.partition("::")
+    assert f"\ndef {function}(" in (ROOT / path).read_text()
+
+
+def test_every_step_of_a_system_has_a_command_and_a_test():
+    rows = [
+        row.strip("|").split(" | ")
+        for row in PAGES["docs/systems.md"].splitlines()
+        if row.startswith("|") and not re.match(r"\| ?(step|family|---)|\|---", row)
+    ]
+    steps = [row for row in rows if len(row) == 3]
+    assert len(steps) > 25
+    for step, command, tests in steps:
+        assert command.count("`") == 2 and "`tests/" in tests, step
+
+
 def test_every_page_is_linked_from_the_readme():
     reached = {target.partition("#")[0] for page, target in links() if page == "README.md"}
     assert {name for name in PAGES if name.startswith("docs/")} <= reached
