@@ -129,7 +129,7 @@ def test_a_new_metric_appears_in_both_commands(monkeypatch):
 
 
 def fake_model(run) -> Model:
-    return Model(Path("fake.pb"), run, {}, None, None, {})
+    return Model(Path("fake.pb"), run, {}, None, None, {}, {})
 
 
 def test_a_model_that_ignores_its_input_is_off_by_the_shift():

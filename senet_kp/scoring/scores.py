@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from tqdm import tqdm
 
 from senet_kp.face.metrics import (
     Normaliser,
@@ -115,6 +116,21 @@ def scores(
         "yaw_in_no_bin": parts["yaw_in_no_bin"],
         "yaw_estimated_from_points": parts["yaw_estimated_from_points"],
     }
+
+
+def scores_or_note(run: Callable, crops: Crops, scheme: LandmarkScheme) -> dict:
+    """`scores` of the landmarks [N, 2] that the engine `run` finds in each crop.
+
+    If no face can be scored, "faces" is 0, "nme" is None and "note" gives the reason.
+    """
+    unscored = {"metric": "NME", "normaliser": "inter-ocular", "faces": 0, "nme": None}
+    if not len(crops):
+        return unscored | {"note": "there is nothing to score: the test side contains no faces"}
+    bar = tqdm(crops.images, unit="face", desc="test side", disable=None)
+    try:
+        return scores(np.array([run(image) for image in bar]), crops, scheme)
+    except InputError as error:
+        return unscored | {"note": f"there is nothing to score: {error}"}
 
 
 def breakdown(errors: FaceErrors, threshold: float, estimate: Callable) -> dict:
