@@ -214,6 +214,10 @@ def test_evaluate_command_writes_json_table_and_curve(model, records, tmp_path):
     assert written["normaliser"] == "box" and written["side"] == "test"
     assert {"model_sha256", "records_sha256", "box_source", "label_source", "auc"} <= set(written)
     assert f"{written['nme']:.2%}" in result.stdout
+    by_normaliser = written["nme_by_normaliser"]
+    assert tuple(by_normaliser) == NORMALISERS and by_normaliser["box"] == written["nme"]
+    assert by_normaliser["diagonal"] < by_normaliser["box"], "the diagonal is longer"
+    assert f"NME, diagonal{by_normaliser['diagonal']:>17.2%}" in result.stdout
     assert curve.read_bytes().startswith(b"\x89PNG")
 
 

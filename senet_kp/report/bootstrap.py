@@ -18,24 +18,26 @@ def estimates(statistics: dict, values, groups, seed: int = 0) -> dict:
     """{name: {"value", "low", "high"}} of each statistic, a function of values [n] or [n, k].
 
     groups [n]: the name of each value's group. low and high bound the 95 % interval; they are None
-    if there are fewer than two groups.
+    if there are fewer than two groups. A statistic that is NaN, because it is of no face, is None.
     """
     values = np.asarray(values)
     names, member = np.unique(groups, return_inverse=True)
-    found = [f(values) for f in statistics.values()]
-    bounds = [(None, None)] * len(found)
-    if len(names) > 1:
+    found = {name: float(f(values)) for name, f in statistics.items()}
+    result = {name: {"value": value, "low": None, "high": None} for name, value in found.items()}
+    defined = [name for name, value in found.items() if not np.isnan(value)]
+    for name in result.keys() - set(defined):
+        result[name]["value"] = None
+    if len(names) > 1 and defined:
         rng = np.random.default_rng(seed)
         drawn = [
-            [f(sample) for f in statistics.values()]
+            [statistics[name](sample) for name in defined]
             for sample in _resampled(values, member, len(names), rng)
         ]
         tail = 50 * (1 - LEVEL)
-        bounds = np.percentile(drawn, [tail, 100 - tail], axis=0).T.tolist()
-    return {
-        name: {"value": float(value), "low": low, "high": high}
-        for name, value, (low, high) in zip(statistics, found, bounds, strict=True)
-    }
+        bounds = np.nanpercentile(drawn, [tail, 100 - tail], axis=0).T.tolist()
+        for name, (low, high) in zip(defined, bounds, strict=True):
+            result[name] |= {"low": low, "high": high}
+    return result
 
 
 def _resampled(values, member, groups: int, rng):

@@ -14,11 +14,15 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.metrics import (
+    NORMALISERS,
     Normaliser,
     auc,
     failure_rate,
+    mean_of_found,
+    median_of_found,
     nme,
-    normalised_errors,
+    normaliser,
+    point_errors,
     rmse,
 )
 from senet_kp.face.scheme import LandmarkScheme
@@ -49,8 +53,8 @@ class Metric:
 
 
 METRICS = (
-    Metric("nme", "NME", lambda nmes, threshold: np.mean(nmes), 2),
-    Metric("nme_median", "median NME", lambda nmes, threshold: np.median(nmes), 2),
+    Metric("nme", "NME", lambda nmes, threshold: mean_of_found(nmes), 2),
+    Metric("nme_median", "median NME", lambda nmes, threshold: median_of_found(nmes), 2),
     Metric("failure_rate", "failure rate", failure_rate, 1),
     Metric("auc", "AUC", auc, 3, percent=False),
 )
@@ -61,7 +65,8 @@ class FaceErrors:
     """The normalised errors of a model on the n faces of `crops`.
 
     points [n, N] and nmes [n] are NaN where there is no annotation to compare with, or where the
-    face lacks a landmark that the normaliser needs.
+    face lacks a landmark that the normaliser needs. The NME of a face without predicted landmarks
+    is infinite.
     """
 
     crops: Crops
@@ -71,16 +76,25 @@ class FaceErrors:
 
     @property
     def scored(self) -> np.ndarray:
-        """[n] bool: the faces that have an NME."""
-        return np.isfinite(self.nmes)
+        """[n] bool: the faces that have an NME, or would have one if they were found."""
+        return ~np.isnan(self.nmes)
 
 
-def face_errors(
-    predicted, crops: Crops, scheme: LandmarkScheme, normaliser: Normaliser
-) -> FaceErrors:
-    """The errors of predictions [n, N, 2], box-relative."""
-    points = normalised_errors(predicted, crops.landmarks, crops.mask, scheme, normaliser)
-    return FaceErrors(crops, scheme, points, nme(points))
+def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: Normaliser) -> FaceErrors:
+    """The errors of predictions [n, N, 2], box-relative; NaN for a face that was not found."""
+    lengths = normaliser(crops.landmarks, crops.mask, scheme, kind)
+    points = point_errors(predicted, crops.landmarks, crops.mask, lengths)
+    missing = np.isnan(predicted).any(axis=(1, 2)) & np.isfinite(lengths)
+    return FaceErrors(crops, scheme, points, np.where(missing, np.inf, nme(points)))
+
+
+def nme_by_normaliser(predicted, crops: Crops, scheme: LandmarkScheme) -> dict[str, float | None]:
+    """The mean NME with every normaliser; None where no face has the landmarks that it needs."""
+    means = {
+        kind: mean_of_found(face_errors(predicted, crops, scheme, kind).nmes)
+        for kind in NORMALISERS
+    }
+    return {kind: None if np.isnan(mean) else mean for kind, mean in means.items()}
 
 
 def scores(
@@ -109,6 +123,7 @@ def scores(
         "faces_not_scored": len(crops) - parts["all"]["faces"],
         "threshold": threshold,
         **{metric.key: parts["all"][metric.key] for metric in METRICS},
+        "nme_by_normaliser": nme_by_normaliser(predicted, crops, scheme),
         "rmse_px": crops.images.shape[1] * rmse(predicted, crops.landmarks, crops.mask),
         "regions": parts["regions"],
         **{key: _nmes_only(parts[key]) for key in ("subsets", "tags", "yaw_bins")},
@@ -183,7 +198,8 @@ def _part(errors: FaceErrors, chosen, threshold: float, estimate: Callable) -> d
     """The counts and METRICS of the chosen faces, [n] bool; every metric is None without faces."""
     chosen = chosen & errors.scored
     groups = np.array(errors.crops.groups)[chosen]
-    counts = {"faces": len(groups), "groups": len(set(groups))}
+    missing = int(np.isinf(errors.nmes[chosen]).sum())
+    counts = {"faces": len(groups), "groups": len(set(groups)), "missing": missing}
     if not len(groups):
         return counts | dict.fromkeys(metric.key for metric in METRICS)
     statistics = {metric.key: partial(metric.value, threshold=threshold) for metric in METRICS}
