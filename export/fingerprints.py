@@ -14,10 +14,15 @@ from pathlib import Path
 import tyro
 
 from senet_kp.inference.model_card import card_path, kind_of, read_card
-from senet_kp.scoring.fingerprint_file import ENTRY, fingerprints_path, packed_faces, read_faces
+from senet_kp.scoring.fingerprint_file import (
+    ENTRY,
+    fingerprints_path,
+    read_faces,
+    write_fingerprints,
+)
 from senet_kp.scoring.lineage import UNKNOWN, learned_faces, missing_records, trained_records
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
-from senet_kp.tfrecords.files import write_bytes, write_json
+from senet_kp.tfrecords.files import write_json
 from senet_kp.tfrecords.shards import read_manifest
 
 
@@ -49,18 +54,6 @@ def add_fingerprints(config: FingerprintsConfig) -> dict:
 def record_folders(folders) -> dict[str, Path]:
     """{SHA-256 of its records: record folder}; raises InputError for a folder without records."""
     return {read_manifest(folder)["records_sha256"]: Path(folder) for folder in folders}
-
-
-def write_fingerprints(model: Path, learned: dict) -> dict:
-    """Write the fingerprints of LearnedFaces beside a graph; return their part of its card.
-
-    Without any faces, nothing is written and the part is empty.
-    """
-    if not learned:
-        return {}
-    data, entry = packed_faces(learned)
-    write_bytes(fingerprints_path(model), data)
-    return {ENTRY: entry}
 
 
 def warn_of_missing(model: Path, settings: dict, learned: dict):

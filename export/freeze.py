@@ -18,7 +18,7 @@ from platform import python_version
 import numpy as np
 import tyro
 
-from senet_kp.export.fingerprints import record_folders, warn_of_missing, write_fingerprints
+from senet_kp.export.fingerprints import record_folders, warn_of_missing
 from senet_kp.export.gate_faces import described, gate_faces
 from senet_kp.export.parity import check_parity
 from senet_kp.face.scheme import scheme_of
@@ -27,6 +27,7 @@ from senet_kp.inference.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE,
 from senet_kp.input.crops import load_any_crops
 from senet_kp.nets.tf1 import tf
 from senet_kp.scoring.evaluate import score_table
+from senet_kp.scoring.fingerprint_file import write_fingerprints
 from senet_kp.scoring.lineage import learned_faces, terms_of_training
 from senet_kp.scoring.scores import list_conditions, scores_or_note
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.overlap import OverlapConfig, overlap
 from senet_kp.data_prep.prepare import prepare
-from senet_kp.export.fingerprints import FingerprintsConfig, add_fingerprints, write_fingerprints
+from senet_kp.export.fingerprints import FingerprintsConfig, add_fingerprints
 from senet_kp.export.freeze import FreezeConfig, freeze
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.report.__main__ import ReportConfig, write_report
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
-from senet_kp.scoring.fingerprint_file import packed_faces, read_faces
+from senet_kp.scoring.fingerprint_file import packed_faces, read_faces, write_fingerprints
 from senet_kp.scoring.lineage import INHERITED, learned_faces, terms_of_training
 from senet_kp.tfrecords.errors import CheckError, InputError, ModelError
 from senet_kp.tfrecords.fingerprints import (

@@ -18,15 +18,16 @@ def estimates(statistics: dict, values, groups, seed: int = 0) -> dict:
     """{name: {"value", "low", "high"}} of each statistic, a function of values [n] or [n, k].
 
     groups [n]: the name of each value's group. low and high bound the 95 % interval; they are None
-    if there are fewer than two groups. A statistic that is NaN, because it is of no face, is None.
+    if there are fewer than two groups. Numbers that are not finite, such as the mean over no face,
+    are None.
     """
     values = np.asarray(values)
     names, member = np.unique(groups, return_inverse=True)
-    found = {name: float(f(values)) for name, f in statistics.items()}
-    result = {name: {"value": value, "low": None, "high": None} for name, value in found.items()}
-    defined = [name for name, value in found.items() if not np.isnan(value)]
-    for name in result.keys() - set(defined):
-        result[name]["value"] = None
+    result = {
+        name: {"value": _finite(f(values)), "low": None, "high": None}
+        for name, f in statistics.items()
+    }
+    defined = [name for name, found in result.items() if found["value"] is not None]
     if len(names) > 1 and defined:
         rng = np.random.default_rng(seed)
         drawn = [
@@ -34,10 +35,15 @@ def estimates(statistics: dict, values, groups, seed: int = 0) -> dict:
             for sample in _resampled(values, member, len(names), rng)
         ]
         tail = 50 * (1 - LEVEL)
-        bounds = np.nanpercentile(drawn, [tail, 100 - tail], axis=0).T.tolist()
+        with np.errstate(invalid="ignore"):  # of infinite draws
+            bounds = np.nanpercentile(drawn, [tail, 100 - tail], axis=0).T
         for name, (low, high) in zip(defined, bounds, strict=True):
-            result[name] |= {"low": low, "high": high}
+            result[name] |= {"low": _finite(low), "high": _finite(high)}
     return result
+
+
+def _finite(value) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _resampled(values, member, groups: int, rng):

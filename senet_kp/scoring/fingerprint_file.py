@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.tfrecords.errors import ModelError
-from senet_kp.tfrecords.files import sha256_of_file
+from senet_kp.tfrecords.files import sha256_of_file, write_bytes
 from senet_kp.tfrecords.fingerprints import (
     Fingerprints,
     crop_of,
@@ -80,6 +80,18 @@ def packed_faces(learned: dict[str, LearnedFaces]) -> tuple[bytes, dict]:
     ]
     entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "records": folders}
     return data, entry
+
+
+def write_fingerprints(model: Path, learned: dict) -> dict:
+    """Write the fingerprints of LearnedFaces beside a model; return their part of its card.
+
+    Without any faces, nothing is written and the part is empty.
+    """
+    if not learned:
+        return {}
+    data, entry = packed_faces(learned)
+    write_bytes(fingerprints_path(model), data)
+    return {ENTRY: entry}
 
 
 def read_faces(model: Path, card: dict | None) -> dict[str, LearnedFaces]:

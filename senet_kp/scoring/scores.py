@@ -37,7 +37,8 @@ class Metric:
 
     key: its name in JSON files
     label: its name in tables
-    value: function of the NMEs [n] and the failure threshold
+    value: function of the NMEs [n], infinite for faces that were not found, and the failure
+           threshold; not finite if it is not defined
     decimals: digits after the decimal point in tables
     percent: whether tables show it as a percentage
     """
@@ -174,9 +175,9 @@ def breakdown(errors: FaceErrors, threshold: float, estimate: Callable) -> dict:
 
 
 def plain_values(statistics: dict[str, Callable], values, groups) -> dict[str, float | None]:
-    """{name: number}, None for NaN: every statistic of the values; the groups are not needed."""
+    """{name: number}, or None if it is not finite; the groups are not needed."""
     found = {name: float(statistic(values)) for name, statistic in statistics.items()}
-    return {name: None if np.isnan(value) else value for name, value in found.items()}
+    return {name: value if np.isfinite(value) else None for name, value in found.items()}
 
 
 def list_conditions(manifest: dict, side: str) -> dict:
