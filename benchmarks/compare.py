@@ -2,9 +2,11 @@
 
 Trains every network, and dlib's shape predictor, on the train split of the same records for the
 same number of pictures. Scores them on the test split, and times one face on one thread and a
-training step on all threads. A system that is trained already is not trained again, and an
-interrupted training is resumed. With --write, the table goes into the documentation, and the
-numbers and the plot into benchmarks/results/; rows of systems that --systems leaves out are kept.
+training step on all threads. What it will need (faces on both splits, packages, a writable output,
+rows to keep that are comparable) is checked before the first training. A system that is trained
+already is not trained again, and an interrupted training is resumed. With --write, the table goes
+into the documentation, and the numbers and the plot into benchmarks/results/; rows of systems that
+--systems leaves out are kept.
 """
 
 import os
@@ -22,6 +24,15 @@ import numpy as np
 import tyro
 
 from benchmarks.bench_training import in_turn
+from benchmarks.compare_checks import (
+    FROM_SCRATCH,
+    check_models,
+    check_networks,
+    check_programs,
+    check_records,
+    check_values,
+    training_of,
+)
 from benchmarks.measure import (
     RESULTS,
     conditions,
@@ -50,8 +61,6 @@ from senet_kp.tfrecords.shards import read_manifest
 DLIB = "dlib"
 SYSTEMS = (*NETWORKS, DLIB)
 SPEED_ROUNDS = 3
-# The recipe of vgg16 is for a trunk with public weights, and here it is trained from scratch.
-FROM_SCRATCH = {"vgg16": {"learning-rate": 1e-4, "weight-decay": 1e-5, "warmup-steps": 200}}
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ class CompareConfig:
 def compare(config: CompareConfig) -> dict:
     """Train the systems that are not trained yet; score and time all of them."""
     manifest = read_manifest(config.records)
+    check(config, manifest)
     models = {name: _trained(name, config, manifest) for name in config.systems}
     crops = load_crops(config.records, manifest, "test")
     rows = {}
@@ -94,47 +104,63 @@ def compare(config: CompareConfig) -> dict:
             rows[name]["latency_ms"] = summary(ms)
     for name, speeds in _training_speeds(config).items():
         rows[name]["images_per_s"] = summary(speeds)
-    return {
-        "conditions": conditions(
-            images=config.images,
-            batch_size=config.batch_size,
-            faces=len(crops),
-            repeats=config.repeats,
-            threads_of_latency=1,
-            size_px=manifest["box"]["size_px"],
-            metric="NME, inter-ocular",
+    return {"conditions": _conditions(config, manifest), "systems": rows}
+
+
+def check(config: CompareConfig, manifest: dict):
+    """Raise UserError or one of its subclasses for what would stop the comparison at its end."""
+    check_values(config)
+    with_dlib = DLIB in config.systems
+    check_programs(config.out, with_dlib)
+    check_records(config, manifest, with_dlib)
+    if config.write:
+        planned = dict.fromkeys(config.systems, {})
+        with_older_rows(
+            {"conditions": _conditions(config, manifest), "systems": planned},
+            read_result("compare"),
         )
-        | list_conditions(manifest, "test"),
-        "systems": rows,
-    }
+    networks = {name: training_of(name, config) for name in config.systems if name != DLIB}
+    check_networks(networks, manifest)
+    paths = [_model_path(name, config) for name in config.systems]
+    check_models(paths, config.records, manifest)
+
+
+def _conditions(config: CompareConfig, manifest: dict) -> dict:
+    return conditions(
+        images=config.images,
+        batch_size=config.batch_size,
+        faces=manifest["sides"]["test"]["records"],
+        repeats=config.repeats,
+        threads_of_latency=1,
+        size_px=manifest["box"]["size_px"],
+        metric="NME, inter-ocular",
+    ) | list_conditions(manifest, "test")
+
+
+def _model_path(name: str, config: CompareConfig) -> Path:
+    return config.out / ("dlib.dat" if name == DLIB else f"{name}.pb")
 
 
 def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
     """Return the path of the model of a system, training it if it does not exist."""
     if name == DLIB:
         return _dlib(config, manifest)
-    run, model = config.out / name, config.out / f"{name}.pb"
-    steps = -(-config.images // config.batch_size)
+    training, model = training_of(name, config), _model_path(name, config)
     settings = {
-        "records": config.records,
-        "run": run,
-        "net": name,
-        "steps": steps,
-        "batch-size": config.batch_size,
-        "schedule": "cosine",
-        "bn-decay": 0.97,
-        "validate-every-steps": steps,
-        "seed": config.seed,
-        **FROM_SCRATCH.get(name, {}),
+        key.replace("_", "-"): getattr(training, key)
+        for key in ("records", "run", "net", "steps", "batch_size", "schedule", "bn_decay")
+        + ("validate_every_steps", "seed", *FROM_SCRATCH.get(name, ()))
     }
     _call("senet_kp.train.loop", settings)
     if not model.exists():
-        _call("senet_kp.export.freeze", {"run": run, "records": config.records, "out": model})
+        _call(
+            "senet_kp.export.freeze", {"run": training.run, "records": config.records, "out": model}
+        )
     return model
 
 
 def _dlib(config: CompareConfig, manifest: dict) -> Path:
-    model = config.out / "dlib.dat"
+    model = _model_path(DLIB, config)
     if not model.exists():
         shapes = max(1, round(config.images / manifest["sides"]["train"]["records"]))
         settings = {

@@ -2,8 +2,9 @@
 
 Train dlib's shape predictor on the train split of a record folder, on the same crops that networks
 are trained on, and print its NME on the other splits by subset. Settings, box rule and scores are
-written to dlib68.json. `senet-kp evaluate --model out/dlib68.dat` scores the predictor like a
-network, and `senet-kp autolabel --model out/dlib68.dat` labels pictures with it.
+written to dlib68.json, and the fingerprints of its training faces to dlib68.fingerprints.
+`senet-kp evaluate --model out/dlib68.dat` scores the predictor like a network, and
+`senet-kp autolabel --model out/dlib68.dat` labels pictures with it.
 """
 
 import sys
@@ -20,6 +21,8 @@ from senet_kp.inference.dlib_shape import crop_rectangle, enlarged, import_dlib,
 from senet_kp.inference.model_card import card_path
 from senet_kp.input.crops import Crops, load_crops
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate, score_table
+from senet_kp.scoring.fingerprint_file import write_fingerprints
+from senet_kp.scoring.lineage import learned_faces
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_path, sha256_of_file, write_json
 from senet_kp.tfrecords.shards import read_manifest
@@ -96,11 +99,16 @@ def train_baseline(config: BaselineConfig) -> dict:
         raise UserError(f"dlib refuses these --trees settings: {error}") from None
     with atomic_path(config.out) as temporary:
         predictor.save(str(temporary))
+    training = {
+        "records_sha256": manifest["records_sha256"],
+        "train_on_val": config.train_on_val,
+    }
+    learned = learned_faces(training, {manifest["records_sha256"]: config.records})
     card = {
         "config": asdict(config),
         "sha256": sha256_of_file(config.out),
-        "records_sha256": manifest["records_sha256"],
-        "train_on_val": config.train_on_val,
+        **training,
+        **write_fingerprints(config.out, learned),
         **{key: manifest[key] for key in ("box", "detector_box", "scheme", "mean_shape")},
         "faces": faces,
         "faces_left_out": left_out,

@@ -1,12 +1,13 @@
 """senet-kp overlap out/300w/tfrecords out/300w-lp/tfrecords
 
 Find train/test overlap: list the faces of one record folder that also occur in another one, on
-which a model was trained. Faces match by name, by the stored file, by a perceptual hash of the
-picture, or by group (another picture of the same photo or person). A well-known case is the
+which a model was trained. In place of the second folder, a model whose training faces are known
+from its fingerprints can be given. Faces match by name, by the stored file, by a perceptual hash of
+the picture, or by group (another picture of the same photo or person). A well-known case is the
 challenging subset of 300-W, whose pictures are also in 300W-LP as IBUG. Give one folder twice to
 compare its own train and test side.
 Exit codes: 0 no overlap, or --allow-overlap; 2 unusable arguments, 3 the records cannot be read,
-5 there is an overlap.
+4 the model cannot be used, 5 there is an overlap.
 """
 
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import tyro
 
+from senet_kp.inference.model_card import SAVED_MODEL, kind_of
 from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.fingerprints import KINDS, Meeting
 from senet_kp.tfrecords.sides import Side
@@ -26,19 +28,22 @@ class OverlapConfig:
     records: tyro.conf.Positional[Path]
     """record folder for evaluation"""
     training: tyro.conf.Positional[Path]
-    """record folder that a model was trained on"""
+    """record folder that a model was trained on, or the model itself (.pb, a file exported from it,
+    or a .dat) with its .fingerprints file"""
     sides: tuple[Side, ...] = ("test",)
     """sides of the split of the evaluation records to compare"""
     training_sides: tuple[Side, ...] = ("train",)
-    """sides of the split of the training records to compare"""
+    """sides of the split of the training records to compare; a model knows its own"""
     allow_overlap: bool = False
     """exit with code 0 even if there is an overlap"""
 
 
 def overlap(config: OverlapConfig) -> list[Meeting]:
-    """Return the matching faces of the two record folders; raises InputError."""
-    from senet_kp.scoring.contamination import comparison
+    """Return the matching faces; raises InputError, and ModelError for a model."""
+    from senet_kp.scoring.contamination import comparison, comparison_with_model
 
+    if config.training.is_file() or kind_of(config.training) == SAVED_MODEL:
+        return comparison_with_model(config.records, config.sides, config.training)
     return comparison(config.records, config.sides, config.training, config.training_sides)
 
 
@@ -46,7 +51,7 @@ def table(found: list[Meeting]) -> str:
     """Return the matches as a text table, the most certain ones first."""
     ordered = sorted(found, key=lambda meeting: (KINDS.index(meeting.by), meeting.bits))
     width = max((len(meeting.name) for meeting in found), default=0)
-    lines = [f"{m.by:<8} {m.bits:>4}  {m.name:<{width}}  {m.other}" for m in ordered]
+    lines = [f"{m.by:<8} {m.bits:>4}  {m.name:<{width}}  {m.other or '-'}" for m in ordered]
     return "\n".join([f"{'by':<8} bits  {'evaluated':<{width}}  trained on", *lines])
 
 

@@ -15,27 +15,22 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
-from senet_kp.export.parity import (
-    GATE_FACES,
-    LIMIT_PX,
-    check_engines,
-    points_on,
-    require_faces,
-)
+from senet_kp.export.gate_faces import GateFaces, calibration_faces, described, gate_faces
+from senet_kp.export.parity import LIMIT_PX, check_engines, points_on
 from senet_kp.export.writers import EXPORTS, FORMATS, Export, Format
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.inference.backends import NETWORK_BACKENDS, TensorFlowBackend, engine_of, open_backend
 from senet_kp.inference.model_card import card_path, kind_of, read_card
-from senet_kp.input.crops import Crops, load_any_crops, load_crops
-from senet_kp.scoring.scores import scores
+from senet_kp.input.crops import Crops, load_any_crops
+from senet_kp.scoring.scores import scores_or_note
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import sha256_of, size_of, write_json
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.checkpoints import require_same_records
 
 FROZEN_GRAPH = "pb"
+SCORE = ("faces", "normaliser", "nme", "note")
 FLAGGED = 0.02  # relative increase of the NME above which the card and the command flag a file
 
 
@@ -53,24 +48,22 @@ class ConvertConfig:
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces for the export gate, for scoring (test) and for calibration (train).
+    """The faces for the export gate, for scoring (test side) and for calibration (train side).
 
     expected [n, N, 2]: the frozen graph's landmarks of the gate's faces.
     """
 
-    gate: Crops
+    gate: GateFaces
     expected: np.ndarray
     test: Crops
-    train: Crops
+    calibration: GateFaces
     scheme: LandmarkScheme
 
-    def nme(self, path: Path, name: str) -> dict:
-        """The NME of a model file on the test side, in the engine that `auto` selects."""
+    def score(self, path: Path) -> dict:
+        """The score of a model file on the test side, in the engine that `auto` selects."""
         engine = engine_of(path)
-        run = open_backend(path, engine)
-        bar = tqdm(self.test.images, unit="face", desc=name, disable=None)
-        result = scores(np.array([run(image) for image in bar]), self.test, self.scheme)
-        return {"engine": engine} | {key: result[key] for key in ("faces", "normaliser", "nme")}
+        result = scores_or_note(open_backend(path, engine), self.test, self.scheme)
+        return {"engine": engine} | {key: result[key] for key in SCORE if key in result}
 
 
 def convert(config: ConvertConfig) -> list[dict]:
@@ -96,20 +89,19 @@ def convert(config: ConvertConfig) -> list[dict]:
         if export.format in config.formats:
             target = config.model.with_name(config.model.stem + export.ending)
             with export.writing(target) as temporary:
-                facts = export.write(temporary, config.model, faces.train.images)
-                listed[target.name] = _entry(export, temporary, target.name, faces, card) | facts
+                facts = export.write(temporary, config.model, faces.calibration.images)
+                listed[target.name] = _entry(export, temporary, target.name, faces, card, facts)
             write_json(card_path(config.model), card | {"exports": list(listed.values())})
     return list(listed.values())
 
 
 def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
-    gate = load_any_crops(config.records, manifest, GATE_FACES)
-    require_faces(gate)
+    gate = gate_faces(config.records, manifest)
     return Faces(
         gate=gate,
         expected=points_on(TensorFlowBackend(config.model.read_bytes(), config.model), gate),
-        test=load_crops(config.records, manifest, "test"),
-        train=load_crops(config.records, manifest, "train", config.calibration_faces),
+        test=load_any_crops(config.records, manifest, sides=("test",)),
+        calibration=calibration_faces(config.records, manifest, config.calibration_faces),
         scheme=scheme_of(manifest),
     )
 
@@ -117,37 +109,42 @@ def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
 def _graph_entry(model: Path, card: dict, faces: Faces) -> dict:
     """The card's entry of the frozen graph itself, with which the other files are compared."""
     engines = check_engines(model, model.name, faces.expected, faces.gate, LIMIT_PX)
-    score = {key: card["scores"][key] for key in ("engine", "faces", "normaliser", "nme")}
+    known = card["scores"]
     return {
         "file": model.name,
         "format": FROZEN_GRAPH,
         "bytes": card["bytes"],
         "sha256": card["sha256"],
         "limit_px": LIMIT_PX,
+        "gate": faces.gate.counts(),
         "engines": engines,
-        "score": score,
+        "score": {key: known[key] for key in ("engine", *SCORE) if key in known},
     }
 
 
-def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict) -> dict:
+def _entry(export: Export, path: Path, name: str, faces: Faces, card: dict, facts: dict) -> dict:
     """The card's entry of a file that is still at a temporary path.
 
-    Raises CheckError if the export gate refuses the file.
+    facts: what its writer returned. Raises CheckError if the export gate refuses the file.
     """
     engines = check_engines(path, name, faces.expected, faces.gate, export.limit_px)
-    score = faces.nme(path, name)
-    change = score["nme"] / card["scores"]["nme"] - 1
-    return {
+    entry = {
         "file": name,
         "format": export.format,
         "bytes": size_of(path),
         "sha256": sha256_of(path),
         "limit_px": export.limit_px,
+        "gate": faces.gate.counts(),
         "engines": engines,
-        "score": score,
-        "nme_change": change,
-        "flagged": bool(change > FLAGGED),
+        "score": faces.score(path),
+        **facts,
     }
+    if "calibration" in facts:
+        entry["calibration"] = facts["calibration"] | faces.calibration.counts()
+    if entry["score"]["nme"] is not None and card["scores"]["nme"]:
+        entry["nme_change"] = entry["score"]["nme"] / card["scores"]["nme"] - 1
+        entry["flagged"] = bool(entry["nme_change"] > FLAGGED)
+    return entry
 
 
 def table(entries: list[dict]) -> str:
@@ -162,7 +159,8 @@ def table(entries: list[dict]) -> str:
         cells = "".join(f"{_cell(entry, engine):>13}" for engine in NETWORK_BACKENDS)
         change = round(entry["nme_change"], 4) + 0.0 if "nme_change" in entry else None
         change = "" if change is None else f"{change:+.2%}"
-        score = f"{entry['score']['nme']:>9.3%}{change:>9}"
+        nme = entry["score"]["nme"]
+        score = f"{'' if nme is None else f'{nme:.3%}':>9}{change:>9}"
         lines.append(f"{entry['file']:<{width}}{entry['bytes']:>12,}{cells}{score}")
     return "\n".join(lines)
 
@@ -174,7 +172,7 @@ def _cell(entry: dict, engine: str) -> str:
 
 
 def remarks(entries: list[dict]) -> list[str]:
-    """The reasons of the engines that failed on a file, and the files that are flagged."""
+    """Why engines failed on a file, which files are flagged, and which faces were used."""
     reasons = [
         f"{entry['file']}, {engine}: {entry['engines'][engine]['reason']}"
         for entry in entries
@@ -186,7 +184,14 @@ def remarks(entries: list[dict]) -> list[str]:
         for entry in entries
         if entry.get("flagged")
     ]
-    return reasons + flags
+    notes = {entry["score"]["note"]: None for entry in entries if "note" in entry["score"]}
+    rendered = {
+        f"{use}: {described(entry[key])}": None
+        for entry in entries
+        for key, use in (("gate", "export gate"), ("calibration", f"{entry['file']}, calibration"))
+        if entry.get(key, {}).get("rendered_faces")
+    }
+    return [*reasons, *flags, *notes, *rendered]
 
 
 def main():

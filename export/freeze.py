@@ -2,8 +2,8 @@
 
 Freezes the best checkpoint of a training run into an inference graph for one face at a time, with
 batch norm folded. Checks on real crops that TensorFlow and OpenCV give the trained network's
-landmarks with it (the export gate), scores it on the test side and writes its model card beside it.
-Takes about 15 s.
+landmarks with it (the export gate), scores it on the test side, and writes its model card and the
+fingerprints of its training faces beside it. Takes about 15 s.
 Exit codes: 0 done, 2 invalid arguments, 3 the records cannot be read, 4 the checkpoint cannot be
 used, 5 the export gate refuses the graph.
 """
@@ -19,14 +19,18 @@ import cv2
 import numpy as np
 import tyro
 
-from senet_kp.export.parity import GATE_FACES, check_parity, points_on
+from senet_kp.export.fingerprints import record_folders, warn_of_missing
+from senet_kp.export.gate_faces import described, gate_faces
+from senet_kp.export.parity import check_parity
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import OpenCVBackend
 from senet_kp.inference.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
-from senet_kp.input.crops import load_any_crops, load_crops
+from senet_kp.input.crops import load_any_crops
 from senet_kp.nets.tf1 import tf
 from senet_kp.scoring.evaluate import score_table
-from senet_kp.scoring.scores import list_conditions, scores
+from senet_kp.scoring.fingerprint_file import write_fingerprints
+from senet_kp.scoring.lineage import learned_faces, terms_of_training
+from senet_kp.scoring.scores import list_conditions, scores_or_note
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes, write_json
 from senet_kp.tfrecords.shards import read_manifest
@@ -53,9 +57,12 @@ class FreezeConfig:
     records: Path = Path("out/tfrecords")
     """record folder that the network was trained on"""
     out: Path = Path("out/senet.pb")
-    """the frozen graph, a .pb file; its model card is written to the same name with .json"""
+    """the frozen graph, a .pb file; its model card is written to the same name with .json, and the
+    fingerprints of its training faces to the same name with .fingerprints"""
     checkpoint: str = "best"
     """best, latest, or the path prefix of a checkpoint, such as out/run/ckpt-2000"""
+    trained_on: tuple[Path, ...] = ()
+    """record folders of the trainings that the run was initialised from, if they were moved"""
 
 
 def freeze(config: FreezeConfig) -> dict:
@@ -65,16 +72,20 @@ def freeze(config: FreezeConfig) -> dict:
     settings, manifest = read_settings(config.run), read_manifest(config.records)
     require_same_records(config.run, settings, config.records, manifest)
     prefix = checkpoint_prefix(config.run, config.checkpoint)
-    crops = load_any_crops(config.records, manifest, GATE_FACES)
-    graph, trained = frozen_graph(settings, manifest, prefix, crops.images)
-    gate = check_parity(graph, trained, crops)
-    test = load_crops(config.records, manifest, "test")
-    points = points_on(OpenCVBackend(graph), test)
-    result = scores(points, test, scheme_of(manifest))
+    faces = gate_faces(config.records, manifest)
+    graph, trained = frozen_graph(settings, manifest, prefix, faces.images)
+    gate = check_parity(graph, trained, faces)
+    test = load_any_crops(config.records, manifest, sides=("test",))
+    result = scores_or_note(OpenCVBackend(graph), test, scheme_of(manifest))
     result |= {"engine": "opencv"} | list_conditions(manifest, "test")
+    folders = record_folders((config.records, *config.trained_on))
+    learned = learned_faces(settings, folders)
     write_bytes(config.out, graph)
     card = _card(graph, settings, manifest, prefix, gate, result)
+    card |= {"terms": terms_of_training(settings, folders)}
+    card |= write_fingerprints(config.out, learned)
     write_json(card_path(config.out), card)
+    warn_of_missing(config.out, settings, learned)
     return card
 
 
@@ -143,7 +154,6 @@ def _card(graph: bytes, settings: dict, manifest: dict, prefix: str, gate: dict,
                 "sources": manifest["sources"],
             },
         },
-        "terms": _terms(manifest),
         "scores": result,
         "gate": gate,
         "bytes": len(graph),
@@ -185,23 +195,17 @@ def _interface(manifest: dict) -> dict:
     }
 
 
-def _terms(manifest: dict) -> str:
-    """The terms of use of the model, which are those of all its training pictures."""
-    known = [source["terms"] for source in manifest["sources"] if source["terms"]]
-    return "; ".join([*known, "a model trained on them inherits that"]) if known else "none known"
-
-
 def main():
     config = tyro.cli(FreezeConfig, prog="senet-kp freeze", description=__doc__)
     card = freeze(config)
-    gate = card["gate"]
-    print(score_table(card["scores"]))
+    gate, note = card["gate"], card["scores"].get("note")
+    print(note or score_table(card["scores"]))
     print(
         f"{config.out}: {card['bytes']:,} bytes, step {card['training']['step']:,},"
         f" card: {card_path(config.out)}"
     )
     print(
-        f"export gate, {gate['faces']} faces: TensorFlow within {gate['tensorflow_max_px']:.1e} px"
+        f"export gate, {described(gate)}: TensorFlow within {gate['tensorflow_max_px']:.1e} px"
         f" of the trained network, OpenCV within {gate['opencv_max_px']:.1e} px"
     )
 

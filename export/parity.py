@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from senet_kp.export.gate_faces import GateFaces
 from senet_kp.inference.backends import (
     NETWORK_BACKENDS,
     OpenCVBackend,
@@ -21,25 +22,23 @@ FLOAT16_PX = 0.5
 # of a network after a few training steps by up to 6 px. A layer that cannot be quantised moves them
 # by 100 px and more.
 INT8_PX = 16.0
-MIN_FACES = 64
-GATE_FACES = 128  # number of faces to compare, if the records contain as many
 
 
-def check_parity(graph: bytes, trained, crops: Crops) -> dict:
+def check_parity(graph: bytes, trained, faces: GateFaces) -> dict:
     """The largest distance in pixels between a frozen graph's landmarks and the trained network's.
 
     graph: the frozen graph, run in TensorFlow and in OpenCV. trained [n, N, 2]: landmarks of the
-    trained network on the crops, box-relative. Raises CheckError with the engine and the face if a
-    landmark differs by more than LIMIT_PX, and if there are fewer than MIN_FACES faces.
+    trained network on the faces, box-relative. Raises CheckError with the engine and the face if a
+    landmark differs by more than LIMIT_PX.
     """
-    result = {"faces": require_faces(crops), "limit_px": LIMIT_PX}
+    result = faces.counts() | {"limit_px": LIMIT_PX}
     for name, backend in (("tensorflow", TensorFlowBackend), ("opencv", OpenCVBackend)):
-        points = points_on(backend(graph), crops)
-        result[f"{name}_max_px"] = largest_px(name, points, trained, crops, LIMIT_PX)
+        points = points_on(backend(graph), faces)
+        result[f"{name}_max_px"] = largest_px(name, points, trained, faces, LIMIT_PX)
     return result
 
 
-def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> dict[str, dict]:
+def check_engines(path, name: str, trained, faces: GateFaces, limit_px: float) -> dict[str, dict]:
     """{engine: {"max_px": x}}, or {engine: {"reason": ...}} if it cannot run the file at `path`.
 
     name: final name of the file, for messages. Raises CheckError if a landmark differs from
@@ -48,11 +47,11 @@ def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> di
     result = {}
     for engine in NETWORK_BACKENDS:
         try:
-            points = points_on(open_backend(path, engine), crops)
+            points = points_on(open_backend(path, engine), faces)
         except ModelError as error:
             result[engine] = {"reason": str(error).removeprefix(f"{path}: ")}
             continue
-        apart = largest_px(f"{name} in {engine}", points, trained, crops, limit_px)
+        apart = largest_px(f"{name} in {engine}", points, trained, faces, limit_px)
         result[engine] = {"max_px": apart}
     if not any("max_px" in found for found in result.values()):
         reasons = "; ".join(f"{engine} {found['reason']}" for engine, found in result.items())
@@ -60,29 +59,20 @@ def check_engines(path, name: str, trained, crops: Crops, limit_px: float) -> di
     return result
 
 
-def require_faces(crops: Crops) -> int:
-    """The number of faces; raises CheckError if there are fewer than MIN_FACES."""
-    if len(crops) < MIN_FACES:
-        raise CheckError(
-            f"the export gate needs {MIN_FACES} faces, but the records contain {len(crops)}"
-        )
-    return len(crops)
+def points_on(run: Callable, faces: Crops | GateFaces) -> np.ndarray:
+    """The landmarks [n, N, 2] that the engine `run` finds in the faces, box-relative."""
+    return np.array([run(image) for image in faces.images])
 
 
-def points_on(run: Callable, crops: Crops) -> np.ndarray:
-    """The landmarks [n, N, 2] that the engine `run` finds in the crops, box-relative."""
-    return np.array([run(image) for image in crops.images])
-
-
-def largest_px(name: str, points, trained, crops: Crops, limit_px: float) -> float:
+def largest_px(name: str, points, trained, faces: GateFaces, limit_px: float) -> float:
     """The largest distance in pixels; raises CheckError with the first face above the limit."""
-    apart = np.abs(points - trained).max(axis=2) * crops.images.shape[1]
+    apart = np.abs(points - trained).max(axis=2) * faces.images.shape[1]
     within = apart <= limit_px  # also False for NaN
     if not within.all():
         face = int(np.argmax(~within.all(axis=1)))
         point = int(np.argmax(~within[face]))
         raise CheckError(
-            f"export gate: {name} puts landmark {point} of {crops.names[face]}"
+            f"export gate: {name} puts landmark {point} of {faces.names[face]}"
             f" {apart[face, point]:.4g} px from the trained network's (limit {limit_px} px);"
             " nothing was written"
         )

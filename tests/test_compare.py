@@ -1,15 +1,20 @@
 """The comparison of systems: training, scores, timing and the table."""
 
 import json
+import shutil
+import sys
 
 import pytest
 from conftest import run_module
 
 from benchmarks import compare as compare_module
 from benchmarks.compare import CompareConfig, compare, plot, table, with_older_rows
+from benchmarks.compare_checks import training_of
 from benchmarks.measure import with_table
-from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.files import write_json
 from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.train.setup import run_settings
 
 ROW = {
     "nme": {"value": 0.0512, "low": 0.05, "high": 0.053},
@@ -106,3 +111,95 @@ def test_an_unknown_system_is_refused(records):
     result = run_module("-m", "benchmarks.compare", "--records", records, "--systems", "mtcnn")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "mtcnn" in result.stderr and "dlib" in result.stderr
+
+
+# --- checks before the first training ---
+
+
+def refused(monkeypatch, words, kind=UserError, **changes):
+    """The comparison stops with these words, and no training was started."""
+
+    def call(module, flags):
+        raise AssertionError(f"{module} was started")
+
+    monkeypatch.setattr(compare_module, "_call", call)
+    with pytest.raises(kind, match=words):
+        compare(CompareConfig(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"systems": ()}, "--systems"),
+        ({"images": 0}, "--images"),
+        ({"repeats": 0}, "--repeats"),
+        ({"speed_s": 0.0}, "--speed-s"),
+    ],
+)
+def test_flags_that_make_no_comparison(records, tmp_path, monkeypatch, changes, words):
+    refused(monkeypatch, words, records=records, out=tmp_path, **changes)
+
+
+def changed_records(records, folder, change):
+    """A copy of a record folder with a changed manifest."""
+    shutil.copytree(records, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_both_sides_are_needed(records, tmp_path, monkeypatch, side):
+    empty = {"records": 0, "complete": 0, "groups": 0, "shards": []}
+    folder = changed_records(records, tmp_path / "r", lambda m: m["sides"].update({side: empty}))
+    refused(monkeypatch, f"no faces on the {side} side", InputError, records=folder, out=tmp_path)
+
+
+def test_manifests_of_older_versions_are_refused(records, tmp_path, monkeypatch):
+    folder = changed_records(records, tmp_path / "r", lambda m: m.pop("shape_spread"))
+    refused(monkeypatch, "no shape_spread", InputError, records=folder, out=tmp_path)
+
+
+def test_dlib_needs_faces_with_all_landmarks(records, tmp_path, monkeypatch):
+    def change(manifest):
+        manifest["sides"]["train"]["complete"] = 0
+
+    folder = changed_records(records, tmp_path / "r", change)
+    refused(monkeypatch, "leave dlib out", InputError, records=folder, out=tmp_path)
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    refused(monkeypatch, "install dlib-bin", records=records, out=tmp_path)
+    systems = ("senet_classic",)
+    refused(monkeypatch, "started", AssertionError, records=records, out=tmp_path, systems=systems)
+
+
+def test_the_output_must_be_writable(records, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    refused(monkeypatch, "file", OSError, records=records, out=tmp_path / "file" / "out")
+
+
+def test_rows_to_keep_must_be_comparable(records, tmp_path, monkeypatch):
+    config = {"records": records, "out": tmp_path, "systems": ("senet_classic",), "write": True}
+    refused(monkeypatch, "measured with another", **config)
+
+
+def test_a_run_with_other_settings_is_found_before_others_are_trained(
+    records, tmp_path, monkeypatch
+):
+    config = CompareConfig(records=records, out=tmp_path, systems=("senet", "senet_classic"))
+    training = training_of("senet_classic", config)
+    training.run.mkdir()
+    settings = run_settings(training, read_manifest(records))
+    write_json(training.run / "config.json", settings)
+    refused(monkeypatch, "started", AssertionError, **vars(config))
+    refused(monkeypatch, "steps is 625, not 313", **vars(config) | {"images": 10_000})
+
+
+def test_a_model_of_other_records_is_found(model, records, tmp_path, monkeypatch):
+    shutil.copy(model, tmp_path / "senet.pb")
+    card = json.loads(model.with_suffix(".json").read_text())
+    card["training"]["settings"]["records_sha256"] = "0" * 64
+    (tmp_path / "senet.json").write_text(json.dumps(card))
+    refused(
+        monkeypatch, "trained on other records", records=records, out=tmp_path, systems=("senet",)
+    )

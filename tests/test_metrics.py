@@ -4,9 +4,13 @@ import pytest
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.metrics import (
     auc,
+    balanced_mean,
     ced,
     ced_at,
+    ced_end,
     failure_rate,
+    mean_of_found,
+    median_of_found,
     nme,
     normaliser,
     point_errors,
@@ -106,3 +110,21 @@ def test_rmse_by_hand():
 def test_unknown_normaliser_is_named():
     with pytest.raises(ValueError, match="no normaliser 'iod'"):
         normaliser(face()[None], np.ones((1, 68)), IBUG68, "iod")
+
+
+def test_faces_that_were_not_found_are_failures_and_in_no_mean():
+    nmes = np.array([0.02, 0.06, np.inf, np.inf])
+    assert mean_of_found(nmes) == pytest.approx(0.04) == median_of_found(nmes)
+    assert failure_rate(nmes, 0.08) == 0.5
+    assert auc(nmes, 0.08) == pytest.approx((0.06 + 0.02) / 0.08 / 4)
+    assert ced_at(nmes, [0.03, 9.0]).tolist() == [0.25, 0.5]
+    assert np.isnan(mean_of_found(np.full(2, np.inf)))
+    assert balanced_mean([0.1, 0.3, np.inf, 0.8], [0, 0, 0, 1]) == pytest.approx(0.5)
+
+
+def test_the_curve_ends_behind_the_errors_and_behind_the_threshold():
+    small, large = np.linspace(0.01, 0.05, 101), np.linspace(0.2, 0.6, 101)
+    assert ced_end([small], 0.08) == pytest.approx(0.1)
+    assert ced_end([small, large], 0.08) == pytest.approx(0.2 + 0.99 * 0.4)
+    assert ced_end([np.append(large, np.inf)], 0.08) == pytest.approx(0.2 + 0.99 * 0.4)
+    assert ced_end([np.full(3, np.inf)], 0.08) == pytest.approx(0.1)

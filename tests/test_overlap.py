@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,14 +31,15 @@ from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture
 from senet_kp.report.__main__ import ReportConfig, write_report
-from senet_kp.scoring.contamination import UNKNOWN, trained_records
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
+from senet_kp.scoring.lineage import UNKNOWN, trained_records
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
 from senet_kp.tfrecords.files import read_csv
 from senet_kp.tfrecords.fingerprints import (
     ALIKE_BITS,
     HASH_SIDE,
     Fingerprints,
+    fingerprints_of,
     hash_text,
     meetings,
     read_fingerprints,
@@ -54,7 +56,7 @@ def make_fingerprints(*rows, hashes=None) -> Fingerprints:
     names, groups, files = zip(*rows, strict=True)
     if hashes is None:
         hashes = np.random.default_rng(len(rows)).integers(0, 2, (len(rows), BITS))
-    return Fingerprints(list(names), list(groups), list(files), np.asarray(hashes, np.uint8))
+    return fingerprints_of(names, groups, files, np.asarray(hashes, np.uint8))
 
 
 def bits_of(text: str) -> np.ndarray:
@@ -94,7 +96,10 @@ def test_every_kind_of_match_by_hand():
 
 
 def test_without_faces_there_is_no_match():
-    some, none = make_fingerprints(("a", "A", "1")), Fingerprints([], [], [], np.zeros((0, BITS)))
+    some, none = (
+        make_fingerprints(("a", "A", "1")),
+        fingerprints_of([], [], [], np.zeros((0, BITS))),
+    )
     assert meetings(some, none) == meetings(none, some) == []
 
 
@@ -283,12 +288,20 @@ def test_scoring_on_the_trained_side_is_refused(model, records):
     assert len(overlap["first"]) == 3
 
 
-def test_scoring_on_other_records_with_its_pictures_is_refused(model, records, twins, tmp_path):
+@pytest.fixture(scope="module")
+def bare(model, tmp_path_factory):
+    """The model without the fingerprints of its training faces."""
+    folder = tmp_path_factory.mktemp("bare")
+    shutil.copy(model.with_suffix(".json"), folder)
+    return Path(shutil.copy(model, folder))
+
+
+def test_scoring_on_other_records_with_its_pictures_is_refused(bare, records, twins, tmp_path):
     scored = (
         "-m",
         "senet_kp.scoring.evaluate",
         "--model",
-        model,
+        bare,
         "--records",
         twins,
         "--json",
@@ -318,8 +331,8 @@ def test_new_faces_are_scored_and_wrong_training_records_refused(model, records,
         evaluate(replace(config, trained_on=(twins,)))
 
 
-def test_the_report_refuses_overlap_and_states_the_check(model, records, twins, tmp_path):
-    config = ReportConfig(models=(model,), records=twins, box_faces=2, out=tmp_path / "report.html")
+def test_the_report_refuses_overlap_and_states_the_check(bare, records, twins, tmp_path):
+    config = ReportConfig(models=(bare,), records=twins, box_faces=2, out=tmp_path / "report.html")
     with pytest.raises(CheckError, match="was trained on"):
         write_report(replace(config, trained_on=(records,)))
     assert not config.out.exists()

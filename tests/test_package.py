@@ -100,9 +100,9 @@ def test_the_wheel_contains_every_module_and_the_licence(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in installed)
 
 
-def test_the_graph_and_its_card_are_those_of_the_checkout(wheel):
+def test_the_graph_and_the_files_beside_it_are_those_of_the_checkout(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        for path in (PRETRAINED, PRETRAINED.with_suffix(".json")):
+        for path in (PRETRAINED, *map(PRETRAINED.with_suffix, (".json", ".fingerprints"))):
             assert archive.read(str(Path(GRAPH).with_name(path.name))) == path.read_bytes()
 
 

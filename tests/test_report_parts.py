@@ -70,6 +70,15 @@ def test_one_group_has_no_interval():
     assert estimates(MEAN, [1, 3], ["a", "a"])["mean"] == {"value": 2.0, "low": None, "high": None}
 
 
+def test_what_is_not_finite_is_none():
+    largest = {"largest": np.max}
+    found = estimates(largest, [0.1, np.inf, 0.2], ["a", "b", "c"])["largest"]
+    assert found == {"value": None, "low": None, "high": None}
+    smallest = {"smallest": np.min}
+    found = estimates(smallest, [0.1, np.inf, np.inf, np.inf], ["a", "b", "c", "d"])["smallest"]
+    assert found["value"] == 0.1 and found["high"] is None, "a third of the draws have no 0.1"
+
+
 def test_intervals_of_independent_faces_are_those_of_theory():
     values = np.random.default_rng(1).normal(0.08, 0.02, 400)
     found = estimates(MEAN, values, np.arange(400))
@@ -129,7 +138,7 @@ def test_a_new_metric_appears_in_both_commands(monkeypatch):
 
 
 def fake_model(run) -> Model:
-    return Model(Path("fake.pb"), run, {}, None, None, {})
+    return Model(Path("fake.pb"), run, {}, None, None, {}, {})
 
 
 def test_a_model_that_ignores_its_input_is_off_by_the_shift():

@@ -93,6 +93,7 @@ def test_every_stage_leaves_what_the_readme_says(out):
         "run/best",
         "senet.pb",
         "senet.json",
+        "senet.fingerprints",
         "senet-scores.json",
         "senet-ced.png",
     ):

@@ -5,8 +5,13 @@ perceptual hash of the picture: phash (Zauner, "Implementation and benchmarking 
 hash functions", 2010) of HASH_SIDE x HASH_SIDE bits, each of which says whether one low frequency
 of the grey picture is above the median. With these, duplicates between two record folders can be
 found without their pictures.
+
+`pack` writes fingerprints without the names: an array of ROWs in NumPy's .npy format, 56 bytes for
+each record.
 """
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +32,8 @@ HASH_SIDE = 16
 # pose); the next ones have 60. Hashes of 64 bits do not separate: up to 12 against 6.
 ALIKE_BITS = 44
 KINDS = ("name", "file", "picture", "group")  # what two records share; the first match is reported
+# A row of `pack`. Two of 60,000 records share a 64-bit key by chance once in 10 billion times.
+ROW = np.dtype([("keys", "<u8", 3), ("hash", "u1", HASH_SIDE**2 // 8)])
 _BLOCK = 1024  # rows of the distance matrix at a time: 200 MB against 50,000 records
 
 
@@ -34,14 +41,13 @@ _BLOCK = 1024  # rows of the distance matrix at a time: 200 MB against 50,000 re
 class Fingerprints:
     """Fingerprints of n records.
 
-    names, groups: [n]
-    files:         [n] SHA-256 of the stored pictures
-    hashes:        [n, HASH_SIDE**2] perceptual hashes, 0 or 1
+    names:  [n], empty where only the key is known
+    keys:   [n, 3] uint64, `key_of` the name, the SHA-256 of the stored picture, and the group
+    hashes: [n, HASH_SIDE**2] perceptual hashes, 0 or 1
     """
 
     names: list[str]
-    groups: list[str]
-    files: list[str]
+    keys: np.ndarray
     hashes: np.ndarray
 
     def __len__(self) -> int:
@@ -52,7 +58,7 @@ class Fingerprints:
 class Meeting:
     """One record that matches a record of another folder.
 
-    name, other: the names of the two records
+    name, other: the names of the two records; other is empty if it is not known
     by:          what they share, one of KINDS
     bits:        number of bits in which their perceptual hashes differ
     """
@@ -66,6 +72,41 @@ class Meeting:
 def hash_text(bits) -> str:
     """Return a hash, HASH_SIDE**2 booleans in any shape, as hexadecimal digits."""
     return np.packbits(np.asarray(bits, bool).ravel()).tobytes().hex()
+
+
+def key_of(text: str) -> int:
+    """Return the first 64 bits of the SHA-256 of a name."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def fingerprints_of(names, groups, files, hashes) -> Fingerprints:
+    """Return the fingerprints of n records.
+
+    names, groups: [n]; files: [n] SHA-256 of the stored JPEGs; hashes: [n, HASH_SIDE**2], 0 or 1.
+    """
+    keys = [[key_of(text) for text in row] for row in zip(names, files, groups, strict=True)]
+    return Fingerprints(list(names), np.array(keys, np.uint64).reshape(-1, 3), hashes)
+
+
+def pack(fingerprints: Fingerprints) -> bytes:
+    """Return keys and hashes as the bytes of a .npy file; equal fingerprints give equal bytes."""
+    rows = np.zeros(len(fingerprints), ROW)
+    rows["keys"] = fingerprints.keys
+    rows["hash"] = np.packbits(np.asarray(fingerprints.hashes, bool), axis=1)
+    file = io.BytesIO()
+    np.save(file, rows, allow_pickle=False)
+    return file.getvalue()
+
+
+def unpack(data: bytes) -> Fingerprints:
+    """Return the fingerprints of `pack`, without names; raises ValueError for other bytes."""
+    try:
+        rows = np.load(io.BytesIO(data), allow_pickle=False)
+    except EOFError as error:
+        raise ValueError(error) from None
+    if rows.dtype != ROW or rows.ndim != 1:
+        raise ValueError(f"rows of {rows.dtype}")
+    return Fingerprints([""] * len(rows), rows["keys"], np.unpackbits(rows["hash"], axis=1))
 
 
 def read_fingerprints(folder, sides) -> Fingerprints:
@@ -89,12 +130,12 @@ def read_fingerprints(folder, sides) -> Fingerprints:
         raise InputError(
             f"{path}: holds no fingerprints of the pictures; make the records again"
         ) from None
-    return Fingerprints(*columns, hashes)
+    return fingerprints_of(*columns, hashes)
 
 
 def require_same_crops(scored, trained):
     """Raise InputError if two record folders crop faces differently, since hashes then differ."""
-    first, second = (_crop_of(read_manifest(folder)) for folder in (scored, trained))
+    first, second = (crop_of(read_manifest(folder)) for folder in (scored, trained))
     if first != second:
         raise InputError(
             f"{scored} and {trained} crop faces differently ({first} and {second}), so their"
@@ -102,37 +143,40 @@ def require_same_crops(scored, trained):
         )
 
 
-def meetings(scored: Fingerprints, trained: Fingerprints) -> list[Meeting]:
-    """Return a Meeting for every scored record that matches a trained one, in scored order."""
-    if not len(scored) or not len(trained):
-        return []
-    nearest, bits = _nearest(scored.hashes, trained.hashes)
-    names, files, groups = (
-        {value: index for index, value in reversed(list(enumerate(values)))}
-        for values in (trained.names, trained.files, trained.groups)
-    )
-    found = []
-    for index, name in enumerate(scored.names):
-        alike = int(nearest[index]) if bits[index] <= ALIKE_BITS else None
-        met = (
-            names.get(name),
-            files.get(scored.files[index]),
-            alike,
-            groups.get(scored.groups[index]),
-        )
-        by = next((kind for kind, other in zip(KINDS, met, strict=True) if other is not None), None)
-        if by:
-            other = met[KINDS.index(by)]
-            apart = int((scored.hashes[index] != trained.hashes[other]).sum())
-            found.append(Meeting(name, trained.names[other], by, apart))
-    return found
-
-
-def _crop_of(manifest: dict) -> str:
+def crop_of(manifest: dict) -> str:
+    """Return how records crop faces; perceptual hashes are comparable where this is the same."""
     box = manifest["box"]
     context = manifest["stored_px"] / box["size_px"]
     shift = f"{box['shift_x']:g}, {box['shift_y']:g}"
     return f"box scale {box['scale']:g}, shift {shift}, context {context:.2f}"
+
+
+def meetings(scored: Fingerprints, trained: Fingerprints, by_picture: bool = True) -> list[Meeting]:
+    """Return a Meeting for every scored record that matches a trained one, in scored order.
+
+    by_picture: whether to compare perceptual hashes, which requires the same crops.
+    """
+    if not len(scored) or not len(trained):
+        return []
+    by_name, by_file, by_group = (_found(scored, trained, column) for column in range(3))
+    alike = [None] * len(scored)
+    if by_picture:
+        nearest, bits = _nearest(scored.hashes, trained.hashes)
+        alike = [int(i) if b <= ALIKE_BITS else None for i, b in zip(nearest, bits, strict=True)]
+    found = []
+    for index, met in enumerate(zip(by_name, by_file, alike, by_group, strict=True)):
+        by = next((kind for kind, other in zip(KINDS, met, strict=True) if other is not None), None)
+        if by:
+            name, other = scored.names[index], met[KINDS.index(by)]
+            apart = int((scored.hashes[index] != trained.hashes[other]).sum())
+            found.append(Meeting(name, name if by == "name" else trained.names[other], by, apart))
+    return found
+
+
+def _found(scored: Fingerprints, trained: Fingerprints, column: int) -> list[int | None]:
+    """Return, for each scored record, the first trained one with the same key, or None."""
+    first = {key: index for index, key in reversed(list(enumerate(trained.keys[:, column])))}
+    return [first.get(key) for key in scored.keys[:, column]]
 
 
 def _nearest(first, second) -> tuple[np.ndarray, np.ndarray]:

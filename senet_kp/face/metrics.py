@@ -2,7 +2,8 @@
 
 NME, the normalised mean error, is the mean distance between predicted and true landmarks over the
 valid points of a face, divided by a length measured on the true landmarks. It is a ratio, so
-landmarks may be in pixels or, if boxes are square, box-relative.
+landmarks may be in pixels or, if boxes are square, box-relative. The NME of a face that was not
+found is infinite: it is a failure at every threshold, and it is left out of means over found faces.
 """
 
 from typing import Literal, get_args
@@ -18,9 +19,10 @@ NORMALISERS = get_args(Normaliser)
 def normaliser(truth, mask, scheme: LandmarkScheme, kind: str) -> np.ndarray:
     """Return the lengths [n] that divide the errors, from true landmarks [n, N, 2] and mask [n, N].
 
-    kind is one of NORMALISERS. inter-ocular: distance between the outer eye corners; inter-pupil:
-    distance between the means of the points around each eye; box: sqrt(w x h) of the bounding box
-    of the landmarks; diagonal: its diagonal. NaN where a needed point is missing or the length is
+    kind is one of NORMALISERS. inter-ocular: distance between the outer eye corners, as in 300-W
+    (Sagonas et al., "300 Faces In-The-Wild Challenge", 2013); inter-pupil: distance between the
+    means of the points around each eye; box: sqrt(w x h) of the bounding box of the landmarks;
+    diagonal: the diagonal of that rectangle. NaN where a needed point is missing or the length is
     zero.
     """
     truth = np.where(np.asarray(mask, bool)[..., None], np.asarray(truth, np.float64), np.nan)
@@ -81,6 +83,29 @@ def ced_at(nmes, errors) -> np.ndarray:
     return np.searchsorted(np.sort(nmes), errors, side="right") / len(nmes)
 
 
+def ced_end(curves, threshold: float) -> float:
+    """Return where the error axis of a CED ends, so that it shows all of several curves' NMEs [n].
+
+    It is the largest 99th percentile of the curves (of the found faces), which a few extreme errors
+    do not affect, and at least 1.25 times the failure threshold, which is marked on the axis.
+    """
+    found = [nmes[np.isfinite(nmes)] for nmes in map(np.asarray, curves)]
+    ends = [float(np.percentile(nmes, 99)) for nmes in found if len(nmes)]
+    return max([1.25 * threshold, *ends])
+
+
+def mean_of_found(nmes) -> float:
+    """Return the mean of the finite NMEs, those of found faces; NaN if there are none."""
+    found = np.asarray(nmes)[np.isfinite(nmes)]
+    return float(found.mean()) if len(found) else np.nan
+
+
+def median_of_found(nmes) -> float:
+    """Return the median of the finite NMEs, those of found faces; NaN if there are none."""
+    found = np.asarray(nmes)[np.isfinite(nmes)]
+    return float(np.median(found)) if len(found) else np.nan
+
+
 def rmse(predicted, truth, mask) -> float:
     """Return the root mean squared error over all valid coordinates of [n, N, 2], in their unit.
 
@@ -93,7 +118,12 @@ def rmse(predicted, truth, mask) -> float:
 
 
 def balanced_mean(values, bins) -> float:
-    """Return the mean over bins of the mean in each bin, from values [n] and bin numbers [n]."""
+    """Return the mean over bins of the mean in each bin, from values [n] and bin numbers [n].
+
+    Infinite values, those of faces that were not found, are left out.
+    """
+    found = np.isfinite(values)
+    values, bins = np.asarray(values)[found], np.asarray(bins)[found]
     count = np.bincount(bins)
     total = np.bincount(bins, weights=values)
     return float(np.mean(total[count > 0] / count[count > 0]))

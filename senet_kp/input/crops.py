@@ -11,6 +11,8 @@ from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.schema import Record
 from senet_kp.tfrecords.shards import read_records
 
+ANY_SIDES = ("test", "val", "train")  # faces that a network was not trained on come first
+
 
 @dataclass(frozen=True)
 class Crops:
@@ -89,10 +91,11 @@ def load_labels(folder, manifest: dict, side: str) -> np.ndarray:
     return np.array(labels, np.float32) if labels else np.empty(shape, np.float32)
 
 
-def load_any_crops(folder, manifest: dict, limit: int) -> Crops:
-    """`limit` faces of the test split, completed from val and train if the test split has fewer."""
-    sides = (read_records(folder, manifest, side) for side in ("test", "val", "train"))
-    return _crops(list(islice(chain.from_iterable(sides), limit)), manifest)
+def load_any_crops(folder, manifest: dict, limit: int | None = None, sides=ANY_SIDES) -> Crops:
+    """The first `limit` faces of some sides in this order, or all; a side may not exist."""
+    found = [side for side in sides if side in manifest["sides"]]
+    records = (read_records(folder, manifest, side) for side in found)
+    return _crops(list(islice(chain.from_iterable(records), limit)), manifest)
 
 
 def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:

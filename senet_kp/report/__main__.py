@@ -3,7 +3,8 @@
 Compares models on one side of a record folder. Writes a page, out/report.html, and the same numbers
 as out/report.json: scores with confidence intervals by subset, yaw, facial region and landmark; the
 sensitivity to a displaced face box; and, with --data, the scores with dlib's face detector on the
-original pictures. The first model is compared with each of the others. Takes about a minute per
+original pictures. --predictions adds the landmarks that other programs found in the same pictures.
+The first model is compared with each of the others. Takes about a minute per
 model and 1,000 faces.
 Exit codes: 0 done, 2 invalid arguments, 3 the records or pictures cannot be read, 4 a model cannot
 be used, 5 a model was trained on some of the faces, 6 the report cannot be written.
@@ -27,6 +28,9 @@ class ReportConfig(ScoringConfig):
     models: tuple[Path, ...] = (Path("out/senet.pb"),)
     """frozen graphs (.pb), files exported from them, folders of training runs, or dlib shape
     predictors (.dat)"""
+    predictions: tuple[Path, ...] = ()
+    """files with the landmarks that other programs found in the same pictures, as docs/peers.md
+    describes; they are scored beside the models"""
     data: tuple[Path, ...] = ()
     """folders that the records were prepared from, to run dlib on the original pictures"""
     run: Path | None = None
@@ -57,8 +61,8 @@ def write_report(config: ReportConfig) -> dict:
 def _check(config: ReportConfig):
     if config.out.suffix != ".html":
         raise UserError(f"--out {config.out}: the name of the report must end in .html")
-    if not config.models:
-        raise UserError("--models must name at least one model")
+    if not config.models and not config.predictions:
+        raise UserError("--models must name at least one model, or --predictions a file")
     if config.box_faces < 1 or config.detector_faces < 1:
         raise UserError("--box-faces and --detector-faces must be at least 1")
 
@@ -67,9 +71,12 @@ def main():
     config = tyro.cli(ReportConfig, prog="senet-kp report", description=__doc__)
     numbers = write_report(config)
     for model in numbers["models"]:
-        nme = model["scores"]["all"]["nme"]
+        score = model["scores"]["all"]
+        nme, missing = score["nme"], score["missing"]
         bounds = "" if nme["low"] is None else f" ({nme['low']:.2%} to {nme['high']:.2%})"
-        print(f"{model['name']}: NME {nme['value']:.2%}{bounds}")
+        value = "-" if nme["value"] is None else f"{nme['value']:.2%}"
+        found = f" of the found faces; {missing:,} of {score['faces']:,} missing" if missing else ""
+        print(f"{model['name']}: NME {value}{bounds}{found}")
     print(f"{config.out}, {config.out.with_suffix('.json')}")
 
 

@@ -18,24 +18,32 @@ def estimates(statistics: dict, values, groups, seed: int = 0) -> dict:
     """{name: {"value", "low", "high"}} of each statistic, a function of values [n] or [n, k].
 
     groups [n]: the name of each value's group. low and high bound the 95 % interval; they are None
-    if there are fewer than two groups.
+    if there are fewer than two groups. Numbers that are not finite, such as the mean over no face,
+    are None.
     """
     values = np.asarray(values)
     names, member = np.unique(groups, return_inverse=True)
-    found = [f(values) for f in statistics.values()]
-    bounds = [(None, None)] * len(found)
-    if len(names) > 1:
+    result = {
+        name: {"value": _finite(f(values)), "low": None, "high": None}
+        for name, f in statistics.items()
+    }
+    defined = [name for name, found in result.items() if found["value"] is not None]
+    if len(names) > 1 and defined:
         rng = np.random.default_rng(seed)
         drawn = [
-            [f(sample) for f in statistics.values()]
+            [statistics[name](sample) for name in defined]
             for sample in _resampled(values, member, len(names), rng)
         ]
         tail = 50 * (1 - LEVEL)
-        bounds = np.percentile(drawn, [tail, 100 - tail], axis=0).T.tolist()
-    return {
-        name: {"value": float(value), "low": low, "high": high}
-        for name, value, (low, high) in zip(statistics, found, bounds, strict=True)
-    }
+        with np.errstate(invalid="ignore"):  # of infinite draws
+            bounds = np.nanpercentile(drawn, [tail, 100 - tail], axis=0).T
+        for name, (low, high) in zip(defined, bounds, strict=True):
+            result[name] |= {"low": _finite(low), "high": _finite(high)}
+    return result
+
+
+def _finite(value) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def paired(first, other, groups, seed: int = 0) -> dict:
@@ -43,9 +51,11 @@ def paired(first, other, groups, seed: int = 0) -> dict:
 
     difference: mean error of the first minus that of the other; negative if the first is better.
     better: share of the faces on which the first has the smaller error.
+    Both are None if there are no faces.
     """
     statistics = {"difference": np.mean, "better": lambda apart: np.mean(apart < 0)}
-    return estimates(statistics, np.asarray(first) - np.asarray(other), groups, seed)
+    apart = np.asarray(first) - np.asarray(other)
+    return estimates(statistics, apart, groups, seed) if len(apart) else dict.fromkeys(statistics)
 
 
 def _resampled(values, member, groups: int, rng):

@@ -51,7 +51,8 @@ def ced_chart(numbers: dict) -> str:
     def draw(axes):
         for index, model in enumerate(numbers["models"]):
             axes.plot(errors, 100 * np.array(model["ced"]), color=colour_of(index))
-        axes.axvline(100 * threshold, color=INK, linewidth=0.8, linestyle=":")
+        axes.axvline(100 * threshold, color=INK, linewidth=0.8, linestyle="--")
+        axes.text(100 * threshold, 2, " failure threshold", color=INK, fontsize=8)
         axes.set(xlim=(0, errors[-1]), ylim=(0, 100), xlabel="NME, %", ylabel="% of faces")
 
     return _svg("ced", draw)
@@ -66,7 +67,7 @@ def mean_face_chart(numbers: dict, index: int) -> str:
     radii = face["length"] * np.array([model["points"] for model in numbers["models"]], np.float64)
     diameters, margin = (
         2 * np.nan_to_num(radii[index]),
-        np.nanmax(radii),
+        np.nanmax(radii, initial=0),
     )  # margin: equal for all models
 
     def draw(axes):
@@ -96,8 +97,8 @@ def shift_chart(numbers: dict) -> str:
     """Mean NME against the shift of the box: solid for horizontal, dashed for vertical shifts."""
 
     def draw(axes):
-        for index, model in enumerate(numbers["models"]):
-            boxes, colour = model["boxes"], colour_of(index)
+        for index, boxes in _boxes(numbers):
+            colour = colour_of(index)
             shifts = 100 * np.array(boxes["shifts"])
             axes.plot(shifts, 100 * np.array(boxes["nme_shift_x"]), color=colour, marker=".")
             axes.plot(shifts, 100 * np.array(boxes["nme_shift_y"]), "--", color=colour, marker=".")
@@ -110,8 +111,7 @@ def scale_chart(numbers: dict) -> str:
     """Mean NME against the scale of the box."""
 
     def draw(axes):
-        for index, model in enumerate(numbers["models"]):
-            boxes = model["boxes"]
+        for index, boxes in _boxes(numbers):
             axes.plot(
                 boxes["scales"],
                 100 * np.array(boxes["nme_scale"]),
@@ -121,6 +121,11 @@ def scale_chart(numbers: dict) -> str:
         axes.set(ylim=(0, None), xlabel="scale of the box", ylabel="NME, %")
 
     return _svg("scale", draw)
+
+
+def _boxes(numbers: dict) -> list[tuple[int, dict]]:
+    """(index, error by box) of each model; predictions of another program have none."""
+    return [(i, model["boxes"]) for i, model in enumerate(numbers["models"]) if model["boxes"]]
 
 
 def loss_chart(numbers: dict) -> str:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from senet_kp.face.draw import GREEN, RED, drawn_face
+from senet_kp.face.metrics import median_of_found
 from senet_kp.face.pictures import encode_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
@@ -18,11 +19,14 @@ def choose(nmes, crops: Crops) -> dict:
     """{"best", "median", "worst"}: lists of {"index", "name", "nme"}, from the NMEs [n].
 
     The faces of a list are from different groups (photos or persons), to show different cases.
+    Faces that were not found, whose NME is infinite, are in none of them.
     """
+    found = np.flatnonzero(np.isfinite(nmes))
+    median = median_of_found(nmes)
     orders = {
-        "best": np.argsort(nmes, kind="stable"),
-        "median": np.argsort(np.abs(nmes - np.median(nmes)), kind="stable"),
-        "worst": np.argsort(-nmes, kind="stable"),
+        "best": found[np.argsort(nmes[found], kind="stable")],
+        "median": found[np.argsort(np.abs(nmes[found] - median), kind="stable")],
+        "worst": found[np.argsort(-nmes[found], kind="stable")],
     }
     return {
         kind: [

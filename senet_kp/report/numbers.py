@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.face.metrics import Normaliser, ced_at, normaliser
+from senet_kp.face.metrics import Normaliser, ced_at, ced_end, mean_of_found, normaliser
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.inference.model_card import box_rule
 from senet_kp.input.crops import Crops, load_crops, load_stored
@@ -22,14 +22,20 @@ from senet_kp.report.detector_boxes import (
     points_in_detected,
 )
 from senet_kp.report.gallery import choose, draw
+from senet_kp.report.predictions import PREDICTIONS, Predictions, read_predictions
 from senet_kp.scoring.contamination import check_overlap
+from senet_kp.scoring.lineage import UNKNOWN
 from senet_kp.scoring.models import Model, open_model, short_names
-from senet_kp.scoring.scores import breakdown, face_errors, list_conditions
+from senet_kp.scoring.scores import breakdown, face_errors, list_conditions, nme_by_normaliser
 from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.files import sha256_of_file
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.training_curve import training_curve
 
-CED_STEPS = 160  # of the error axis of the curve, which ends at twice the threshold
+CED_STEPS = 160  # of the error axis of the curve
+NO_MODEL = (
+    "Not measured, because predictions are points in pictures and not a model that can be run."
+)
 NO_DATA = "Not measured, because it requires the original pictures: pass their folders with --data."
 NO_PICTURES = (
     "Not measured, because the faces come from a table and not from pictures that dlib can search."
@@ -76,26 +82,34 @@ def collect(config) -> tuple[dict, dict]:
         ]
         overlaps = check_overlap(models, config, manifest)
         faces = _load_faces(config, manifest)
+        given = [read_predictions(path, faces.crops) for path in config.predictions]
         predicted = [model.predict(faces.crops.images) for model in models]
         measured = [
-            {"name": name, "overlap": overlap} | _measure(config, model, points, faces)
-            for name, model, points, overlap in zip(
-                short_names(config.models), models, predicted, overlaps, strict=True
-            )
+            {"overlap": overlap} | _measured_model(config, model, points, faces)
+            for model, points, overlap in zip(models, predicted, overlaps, strict=True)
         ]
-    crops = faces.crops
+    measured += [_measured_predictions(config, one, faces) for one in given]
+    predicted += [one.points for one in given]
+    names = short_names(config.models + config.predictions)
+    measured = [{"name": name} | part for name, part in zip(names, measured, strict=True)]
+    crops, ced_errors = faces.crops, _ced_errors(measured, config.threshold)
+    for part in measured:
+        part["ced"] = ced_at(part["nmes"], ced_errors)
     gallery = choose(measured[0]["nmes"], crops)
     numbers = {
         "conditions": _conditions(config, faces),
         "models": measured,
         "comparisons": [_paired(measured[0], m, crops, config.seed) for m in measured[1:]],
-        "ced_errors": _ced_errors(config.threshold),
+        "ced_errors": ced_errors,
         "mean_face": _mean_face(faces, config.normaliser),
         "gallery": gallery,
         "training": training,
         "faces": {"names": crops.names, "groups": crops.groups, "subsets": crops.subsets},
     }
-    return numbers, draw(gallery, crops, predicted[0], faces.scheme)
+    pictures = draw(gallery, crops, predicted[0], faces.scheme)
+    for part in measured:  # JSON has no infinity
+        part["nmes"] = [float(nme) if np.isfinite(nme) else None for nme in part["nmes"]]
+    return numbers, pictures
 
 
 def _load_faces(config, manifest: dict) -> Faces:
@@ -121,23 +135,55 @@ def _load_faces(config, manifest: dict) -> Faces:
     return Faces(crops, scheme, manifest, left_out, boxed, stored, searched, paths, detections)
 
 
-def _measure(config, model: Model, predicted, faces: Faces) -> dict:
+def _measured_model(config, model: Model, predicted, faces: Faces) -> dict:
     """All numbers of one model, from its landmarks [n, N, 2] of the faces."""
-    crops, scheme, kind = faces.crops, faces.scheme, config.normaliser
-    errors = face_errors(predicted, crops, scheme, kind)
+    crops, kind = faces.crops, config.normaliser
+    result = _measured(config, predicted, faces)
+    return result | {
+        "conditions": model.conditions,
+        "boxes": box_curves(model, faces.stored, crops.take(faces.boxed), faces.scheme, kind),
+        "detected": _detected(config, model, faces, result["nmes"]),
+        "card": model.card,
+    }
+
+
+def _measured_predictions(config, predictions: Predictions, faces: Faces) -> dict:
+    """All numbers of a predictions file, with the keys of a model's; what needs a model is None."""
+    conditions = {
+        "engine": PREDICTIONS,
+        "model": str(predictions.path),
+        "model_sha256": sha256_of_file(predictions.path),
+        "pictures": predictions.pictures,
+        "pictures_not_scored": predictions.unknown_pictures,
+        "faces_missing": predictions.missing,
+    }
+    return _measured(config, predictions.points, faces) | {
+        "overlap": {"faces": 0, "compared_with": [], "not_compared_with": [UNKNOWN]},
+        "conditions": conditions,
+        "boxes": None,
+        "detected": {"note": NO_MODEL},
+        "card": None,
+    }
+
+
+def _measured(config, predicted, faces: Faces) -> dict:
+    """The scores of landmarks [n, N, 2], box-relative; NaN for faces that were not found."""
+    errors = face_errors(predicted, faces.crops, faces.scheme, config.normaliser)
     parts = breakdown(errors, config.threshold, partial(bootstrap.estimates, seed=config.seed))
     by_subset = {"all": parts.pop("all")} | parts.pop("subsets")
     return {
-        "conditions": model.conditions,
         "nmes": errors.nmes,
         "scores": dict(sorted(by_subset.items())),
         **parts,
-        "points": np.nanmean(errors.points, axis=0),
-        "ced": ced_at(errors.nmes, _ced_errors(config.threshold)),
-        "boxes": box_curves(model, faces.stored, crops.take(faces.boxed), scheme, kind),
-        "detected": _detected(config, model, faces, errors.nmes),
-        "card": model.card,
+        "nme_by_normaliser": nme_by_normaliser(predicted, faces.crops, faces.scheme),
+        "points": _column_means(errors.points),
     }
+
+
+def _column_means(points) -> list[float | None]:
+    """The mean error of each landmark from [n, N]; None for one that no face defines."""
+    means = [mean_of_found(column) for column in points.T]
+    return [None if np.isnan(mean) else mean for mean in means]
 
 
 def _detected(config, model: Model, faces: Faces, nmes) -> dict:
@@ -156,13 +202,14 @@ def _detected(config, model: Model, faces: Faces, nmes) -> dict:
 
 
 def _paired(first: dict, other: dict, crops: Crops, seed: int) -> dict:
-    """The paired comparison of the NMEs of the first model with those of another one."""
-    return {
-        "first": first["name"],
-        "other": other["name"],
-        "faces": len(crops),
-        **bootstrap.paired(first["nmes"], other["nmes"], crops.groups, seed),
-    }
+    """The paired comparison of the NMEs of the first model with those of another one.
+
+    Only faces that both found are compared.
+    """
+    both = np.isfinite(first["nmes"]) & np.isfinite(other["nmes"])
+    values = (first["nmes"][both], other["nmes"][both], np.array(crops.groups)[both])
+    compared = bootstrap.paired(*values, seed)
+    return {"first": first["name"], "other": other["name"], "faces": int(both.sum()), **compared}
 
 
 def _conditions(config, faces: Faces) -> dict:
@@ -194,8 +241,10 @@ def _mean_face(faces: Faces, kind: Normaliser) -> dict:
     return {"points": shape, "length": float(length[0]), "lines": faces.scheme.lines}
 
 
-def _ced_errors(threshold: float) -> np.ndarray:
-    return np.linspace(0, 2 * threshold, CED_STEPS + 1)
+def _ced_errors(measured: list[dict], threshold: float) -> np.ndarray:
+    """The error axis of the curves."""
+    end = ced_end([part["nmes"] for part in measured], threshold)
+    return np.linspace(0, end, CED_STEPS + 1)
 
 
 def _random_indices(rng, count: int, limit: int) -> np.ndarray:

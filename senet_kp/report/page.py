@@ -3,7 +3,7 @@
 from importlib.resources import files
 from string import Template
 
-from senet_kp.report import sections
+from senet_kp.report import box_sections, sections
 from senet_kp.report.markup import joined, tag
 
 
@@ -11,12 +11,13 @@ def page(numbers: dict, pictures: dict) -> str:
     """The whole HTML file. pictures: {face index: data URI} of the faces in numbers["gallery"]."""
     every = {
         "scores": ("Scores by subset", sections.subsets(numbers)),
+        "normalisers": ("NME by normaliser", sections.normalisers(numbers)),
         "ced": ("Cumulative error distribution", sections.cumulative_errors(numbers)),
         "comparison": ("Paired comparison", sections.comparison(numbers)),
         "points": ("Error by landmark and region", sections.landmarks(numbers)),
         "yaw": ("Error by yaw", sections.yaw(numbers)),
-        "boxes": ("Sensitivity to the face box", sections.box_sensitivity(numbers)),
-        "detector": ("Scores with dlib's face detector", sections.detector(numbers)),
+        "boxes": ("Sensitivity to the face box", box_sections.box_sensitivity(numbers)),
+        "detector": ("Scores with dlib's face detector", box_sections.detector(numbers)),
         "faces": ("Best, median and worst faces", sections.gallery(numbers, pictures)),
         "training": ("Training", sections.training(numbers)),
         "models": ("Models", sections.models(numbers)),

@@ -21,21 +21,36 @@ from senet_kp.report.markup import (
     text,
     with_interval,
 )
+from senet_kp.report.predictions import PREDICTIONS
 from senet_kp.scoring.scores import METRICS
 
 signed = partial(percent, sign=True)
+MISSING = "*"  # after the name of a model, or the number of its faces, if some were not found
+MISSING_NOTE = (
+    "* Some faces are missing from the predictions. They count as failures: in the failure rate, in"
+    " the AUC and in the curve of the cumulative error distribution. The NME, its median and the"
+    " errors by landmark and region are those of the faces that were found, and a model that leaves"
+    " out difficult faces has smaller ones."
+)
 
 
 def summary(numbers: dict) -> Html:
     """The scores of every model on all faces, and what is needed to read them."""
-    rows = [[name, *_metric_cells(model["scores"]["all"])] for name, model in _models(numbers)]
+    rows = [
+        [name, *_metric_cells(model["scores"]["all"])] for name, model in _marked_models(numbers)
+    ]
     notes = [_explanation(numbers["conditions"])]
     notes += [note for model in numbers["models"] if (note := _overlap_note(model))]
+    notes += [MISSING_NOTE] if _any_missing(numbers) else []
     return joined(
         paragraph(_faces_scored(numbers["conditions"]), class_="soft"),
         table("Scores of every model", ["model", *_metric_headings()], rows),
         *(paragraph(note, class_="soft") for note in notes),
     )
+
+
+def _any_missing(numbers: dict) -> bool:
+    return any(model["scores"]["all"]["missing"] for model in numbers["models"])
 
 
 def subsets(numbers: dict) -> Html:
@@ -49,11 +64,11 @@ def subsets(numbers: dict) -> Html:
 
 def cumulative_errors(numbers: dict) -> Html:
     caption = (
-        "For every NME, the percentage of faces whose NME is at most as large. The dotted line is"
-        " the failure threshold."
+        "For every NME, the percentage of faces whose NME is at most as large. The dashed line is"
+        " the failure threshold. The axis ends at the 99th percentile of the NMEs."
     )
     return joined(
-        _legend(numbers),
+        models_legend(numbers),
         chart(figures.ced_chart(numbers), "Cumulative error distribution", caption),
     )
 
@@ -87,7 +102,7 @@ def comparison(numbers: dict) -> Html | None:
 
 def landmarks(numbers: dict) -> Html:
     models = numbers["models"]
-    names = [name for name, _ in _models(numbers)]
+    names = [name for name, _ in _marked_models(numbers)]
     charts = (
         chart(
             figures.mean_face_chart(numbers, index),
@@ -127,49 +142,20 @@ def yaw(numbers: dict) -> Html:
     )
 
 
-def box_sensitivity(numbers: dict) -> Html:
-    boxes = numbers["models"][0]["boxes"]
+def normalisers(numbers: dict) -> Html:
+    """The mean NME with every normaliser."""
+    kinds = list(numbers["models"][0]["nme_by_normaliser"])
+    rows = [
+        [name, *(percent(model["nme_by_normaliser"][kind]) for kind in kinds)]
+        for name, model in _marked_models(numbers)
+    ]
     note = (
-        f"Measured on {boxes['faces']:,} randomly drawn faces. The face box is shifted or scaled"
-        f" within the stored picture, which is {boxes['context']:g} times as wide as the box;"
-        " beyond its border, the border pixels are repeated. The error of the landmarks found in"
-        " the displaced box is computed as before."
+        "inter-ocular: distance between the outer eye corners, as in 300-W. inter-pupil: distance"
+        " between the eye centres. box: square root of the area of the bounding rectangle of the"
+        " annotated landmarks. diagonal: diagonal of that rectangle."
     )
-    shift = chart(
-        figures.shift_chart(numbers),
-        "Error against the shift of the box",
-        "Solid line: horizontal shift, positive to the right. Dashed line: vertical shift, positive"
-        " downwards.",
-    )
-    scale = chart(
-        figures.scale_chart(numbers),
-        "Error against the scale of the box",
-        "At a scale of 1 the box is as large as in training; above 1 it is larger.",
-    )
-    charts = tag("div", joined(shift, scale), class_="charts")
-    return joined(paragraph(note), _legend(numbers), charts)
-
-
-def detector(numbers: dict) -> Html:
-    measured = [(name, model["detected"]) for name, model in _models(numbers)]
-    notes = [paragraph(joined(name, found["note"])) for name, found in measured if "note" in found]
-    by_model = [(name, found["parts"]) for name, found in measured if "parts" in found]
-    if not by_model:
-        return joined(*notes)
-    transform = next(found["transform"] for _, found in measured if "parts" in found)
-    procedure = (
-        "The original pictures are processed as in the demo: dlib detects the faces, each detected"
-        " box is converted to a face box as the model card specifies, and the network runs twice,"
-        " first on this box and then on the box around the landmarks it found. A face counts as"
-        " found if a converted box overlaps its true face box. The errors are those of the faces"
-        " that were found."
-    )
-    return joined(
-        paragraph(procedure),
-        _detector_table(by_model),
-        *notes,
-        paragraph(_box_spread(transform), class_="soft"),
-    )
+    head = ["model", *(f"{kind}, %" for kind in kinds)]
+    return joined(table("NME by normaliser", head, rows), paragraph(note, class_="soft"))
 
 
 def gallery(numbers: dict, pictures: dict) -> Html:
@@ -209,7 +195,7 @@ def training(numbers: dict) -> Html | None:
 
 def models(numbers: dict) -> Html:
     parts = []
-    for name, model in _models(numbers):
+    for name, model in named_models(numbers):
         values = model["conditions"] | {"overlap": model["overlap"]}
         parts += [tag("h3", name), facts(f"Conditions of {model['name']}", values)]
         if model["card"]:
@@ -225,14 +211,23 @@ def conditions(numbers: dict) -> Html:
     )
 
 
-def _models(numbers: dict) -> list[tuple[Html, dict]]:
+def named_models(numbers: dict) -> list[tuple[Html, dict]]:
     """The name of each model as HTML, with its numbers."""
     return [
         (model_name(model["name"], index), model) for index, model in enumerate(numbers["models"])
     ]
 
 
-def _legend(numbers: dict) -> Html:
+def _marked_models(numbers: dict) -> list[tuple[Html, dict]]:
+    """`named_models`, with the number of the faces that a model did not find and a mark."""
+    return [
+        (Html(f"{name} ({missing:,} missing{MISSING})") if missing else name, model)
+        for name, model in named_models(numbers)
+        for missing in [model["scores"]["all"]["missing"]]
+    ]
+
+
+def models_legend(numbers: dict) -> Html:
     return legend([model["name"] for model in numbers["models"]])
 
 
@@ -265,6 +260,11 @@ def _overlap_note(model: dict) -> str | None:
     if overlap["faces"]:
         return f"{model['name']} was trained on {overlap['faces']:,} of these faces."
     if overlap["not_compared_with"]:
+        if model["conditions"]["engine"] == PREDICTIONS:
+            return (
+                f"It is not known which pictures the program behind {model['name']} was trained on;"
+                " it may have been trained on some of these faces."
+            )
         return (
             f"The records that {model['name']} was trained on were not available to this report"
             " (--trained-on) and may contain some of these faces."
@@ -289,56 +289,26 @@ def _metric_cells(scores: dict) -> list[Html]:
 def _parts_table(numbers: dict, key: str, names: list[str], what: str) -> Html:
     """The scores of every part of the faces, with a row for each part and model."""
     rows = [
-        [part, name, f"{scores['faces']:,}", f"{scores['groups']:,}", *_metric_cells(scores)]
+        [part, name, _faces_cell(scores), f"{scores['groups']:,}", *_metric_cells(scores)]
         for part in names
-        for name, model in _models(numbers)
+        for name, model in named_models(numbers)
         for scores in [model[key][part]]
     ]
     head = [what, "model", "faces", "groups", *_metric_headings()]
     return table(f"Scores by {what}", head, rows, names=2)
 
 
+def _faces_cell(scores: dict) -> str:
+    missing = scores["missing"]
+    return f"{scores['faces']:,}" + (f" ({missing:,} missing{MISSING})" if missing else "")
+
+
 def _yaw_bins_mean(numbers: dict) -> Html:
     rows = [
-        [name, with_interval(model["yaw_bins_mean"], percent)] for name, model in _models(numbers)
+        [name, with_interval(model["yaw_bins_mean"], percent)]
+        for name, model in named_models(numbers)
     ]
     return table("Balanced mean of the yaw bins", ["model", "mean of the bins' NMEs, %"], rows)
-
-
-def _detector_table(by_model: list[tuple[Html, dict]]) -> Html:
-    difference = partial(signed, digits=1)
-    rows = [
-        [
-            subset,
-            name,
-            f"{part['found']:,} of {part['faces']:,}",
-            with_interval(part["nme_detected"], percent),
-            with_interval(part["nme_truth"], percent),
-            with_interval(part["relative_difference"], difference, to=" to "),
-        ]
-        for subset in by_model[0][1]
-        for name, parts in by_model
-        for part in [parts[subset]]
-    ]
-    head = [
-        "subset",
-        "model",
-        "faces found",
-        "NME with dlib's box, %",
-        "NME with the true box, %",
-        "relative difference, %",
-    ]
-    return table("Scores with dlib's face detector", head, rows, names=2)
-
-
-def _box_spread(transform: dict) -> str:
-    x, y, size = transform["spread"]
-    return (
-        f"On the {transform['found']:,} training pictures where data preparation measured it, the"
-        f" standard deviation of dlib's box was {x:.1%} of its width horizontally, {y:.1%}"
-        f" vertically and {size:.1%} in size. The curves of the sensitivity to the face box show"
-        " the effect of such displacements."
-    )
 
 
 def _drawn_face(face: dict, pictures: dict) -> Html:

@@ -20,7 +20,7 @@ class ScoringConfig:
     normaliser: Normaliser = "inter-ocular"
     """length that the errors are divided by: the distance between the outer eye corners
     (inter-ocular) or between the eye centres (inter-pupil), or the square root of the area (box)
-    or the diagonal (diagonal) of the bounding box of the landmarks"""
+    or the diagonal (diagonal) of the bounding rectangle of the annotated landmarks"""
     threshold: float = 0.08
     """NME above which a face counts as a failure, and the upper limit of the AUC"""
     backend: Backend = AUTO

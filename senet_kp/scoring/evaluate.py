@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from senet_kp.face.metrics import ced
+from senet_kp.face.metrics import ced, ced_end
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.model_card import SAVED_MODEL, kind_of
 from senet_kp.input.crops import load_crops
@@ -69,6 +69,7 @@ def score_table(result: dict) -> str:
     )
     rows = [
         *((metric.label, _shown(result[metric.key], metric)) for metric in METRICS),
+        *((f"NME, {kind}", _shown(nme)) for kind, nme in result["nme_by_normaliser"].items()),
         ("RMSE", f"{result['rmse_px']:.3f} px"),
         *((name, _shown(value)) for name, value in result["regions"].items()),
         *((name, _part_shown(part)) for name, part in result["subsets"].items()),
@@ -81,7 +82,7 @@ def score_table(result: dict) -> str:
             if count
         ),
     ]
-    return "\n".join([conditions, *(f"  {name:<16}{value:>14}" for name, value in rows)])
+    return "\n".join([conditions, *(f"  {name:<18}{value:>12}" for name, value in rows)])
 
 
 def plot_ced(path, curves: dict, threshold: float, normaliser: str):
@@ -95,9 +96,10 @@ def plot_ced(path, curves: dict, threshold: float, normaliser: str):
     for name, nmes in curves.items():
         errors, shares = ced(nmes)
         axes.step(100 * errors, 100 * shares, where="post", label=f"{name} ({np.mean(nmes):.2%})")
-    axes.axvline(100 * threshold, color="grey", linewidth=0.8, linestyle=":")
+    limit = f"failure threshold ({100 * threshold:g} %)"
+    axes.axvline(100 * threshold, color="grey", linewidth=0.8, linestyle="--", label=limit)
     axes.set(
-        xlim=(0, 200 * threshold),
+        xlim=(0, 100 * ced_end(curves.values(), threshold)),
         ylim=(0, 100),
         xlabel=f"NME, % of the {normaliser} length",
         ylabel="% of faces",

@@ -13,7 +13,8 @@ from tqdm import tqdm
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import AUTO, Backend, engine_of, engine_version, open_backend
 from senet_kp.inference.model_card import SAVED_MODEL, find_card, kind_of
-from senet_kp.scoring.contamination import trained_records
+from senet_kp.scoring.fingerprint_file import LearnedFaces, read_faces
+from senet_kp.scoring.lineage import learned_faces, trained_records
 from senet_kp.tfrecords.errors import ModelError
 from senet_kp.tfrecords.files import sha256_of_file
 
@@ -27,6 +28,7 @@ class Model:
     card:         how the model was made; None if unknown
     detector_box: the fields of the BoxTransform from dlib's box to its face box; None if unknown
     trained_on:   {SHA-256 of the records it was trained on: their sides}; empty if unknown
+    learned:      {SHA-256 of records: the faces that it learned from}, as far as they are known
     """
 
     path: Path
@@ -35,6 +37,7 @@ class Model:
     card: dict | None
     detector_box: dict | None
     trained_on: dict[str, tuple[str, ...]]
+    learned: dict[str, LearnedFaces]
 
     def predict(self, images) -> np.ndarray:
         """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError if not all are finite."""
@@ -92,7 +95,8 @@ def _model_file(path: Path, manifest: dict, backend: Backend) -> Model:
         "versions": _versions() | engine_version(engine),
     }
     detector_box = (card or manifest).get("detector_box")
-    return Model(path, run, conditions, card, detector_box, trained_on)
+    learned = read_faces(path, card)
+    return Model(path, run, conditions, card, detector_box, trained_on, learned)
 
 
 def _require_landmarks(path: Path, run: Callable, manifest: dict):
@@ -120,8 +124,8 @@ def _training_run(path: Path, records: Path, manifest: dict):
         def run(image):
             return checkpoints.run_images(session, image[None])[0]
 
-        trained_on = trained_records(settings)
-        yield Model(path, run, conditions, settings, manifest["detector_box"], trained_on)
+        lineage = trained_records(settings), learned_faces(settings, {})
+        yield Model(path, run, conditions, settings, manifest["detector_box"], *lineage)
 
 
 def _versions() -> dict[str, str]:

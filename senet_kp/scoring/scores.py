@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from tqdm import tqdm
 
 from senet_kp.face.metrics import (
+    NORMALISERS,
     Normaliser,
     auc,
     failure_rate,
+    mean_of_found,
+    median_of_found,
     nme,
+    normaliser,
     rmse,
 )
 from senet_kp.face.scheme import LandmarkScheme
@@ -31,7 +36,8 @@ class Metric:
 
     key: its name in JSON files
     label: its name in tables
-    value: function of the NMEs [n] and the failure threshold
+    value: function of the NMEs [n], infinite for faces that were not found, and the failure
+           threshold; not finite if it is not defined
     decimals: digits after the decimal point in tables
     percent: whether tables show it as a percentage
     """
@@ -47,8 +53,8 @@ class Metric:
 
 
 METRICS = (
-    Metric("nme", "NME", lambda nmes, threshold: np.mean(nmes), 2),
-    Metric("nme_median", "median NME", lambda nmes, threshold: np.median(nmes), 2),
+    Metric("nme", "NME", lambda nmes, threshold: mean_of_found(nmes), 2),
+    Metric("nme_median", "median NME", lambda nmes, threshold: median_of_found(nmes), 2),
     Metric("failure_rate", "failure rate", failure_rate, 1),
     Metric("auc", "AUC", auc, 3, percent=False),
 )
@@ -59,7 +65,8 @@ class FaceErrors:
     """The normalised errors of a model on the n faces of `crops`.
 
     points [n, N] and nmes [n] are NaN where there is no annotation to compare with, or where the
-    face lacks a landmark that the normaliser needs.
+    face lacks a landmark that the normaliser needs. The NME of a face without predicted landmarks
+    is infinite.
     """
 
     crops: Crops
@@ -69,16 +76,25 @@ class FaceErrors:
 
     @property
     def scored(self) -> np.ndarray:
-        """[n] bool: the faces that have an NME."""
-        return np.isfinite(self.nmes)
+        """[n] bool: the faces that have an NME, or would have one if they were found."""
+        return ~np.isnan(self.nmes)
 
 
-def face_errors(
-    predicted, crops: Crops, scheme: LandmarkScheme, normaliser: Normaliser
-) -> FaceErrors:
-    """The errors of predictions [n, N, 2], box-relative."""
-    points = crops.normalised_errors(predicted, scheme, normaliser)
-    return FaceErrors(crops, scheme, points, nme(points))
+def face_errors(predicted, crops: Crops, scheme: LandmarkScheme, kind: Normaliser) -> FaceErrors:
+    """The errors of predictions [n, N, 2], box-relative; NaN for a face that was not found."""
+    points = crops.normalised_errors(predicted, scheme, kind)
+    scorable = np.isfinite(normaliser(crops.landmarks, crops.mask, scheme, kind))
+    missing = np.isnan(predicted).any(axis=(1, 2)) & scorable
+    return FaceErrors(crops, scheme, points, np.where(missing, np.inf, nme(points)))
+
+
+def nme_by_normaliser(predicted, crops: Crops, scheme: LandmarkScheme) -> dict[str, float | None]:
+    """The mean NME with every normaliser; None where no face has the landmarks that it needs."""
+    means = {
+        kind: mean_of_found(face_errors(predicted, crops, scheme, kind).nmes)
+        for kind in NORMALISERS
+    }
+    return {kind: None if np.isnan(mean) else mean for kind, mean in means.items()}
 
 
 def scores(
@@ -107,6 +123,7 @@ def scores(
         "faces_not_scored": len(crops) - parts["all"]["faces"],
         "threshold": threshold,
         **{metric.key: parts["all"][metric.key] for metric in METRICS},
+        "nme_by_normaliser": nme_by_normaliser(predicted, crops, scheme),
         "rmse_px": crops.images.shape[1] * rmse(predicted, crops.landmarks, crops.mask),
         "regions": parts["regions"],
         **{key: _nmes_only(parts[key]) for key in ("subsets", "tags", "yaw_bins")},
@@ -114,6 +131,21 @@ def scores(
         "yaw_in_no_bin": parts["yaw_in_no_bin"],
         "yaw_estimated_from_points": parts["yaw_estimated_from_points"],
     }
+
+
+def scores_or_note(run: Callable, crops: Crops, scheme: LandmarkScheme) -> dict:
+    """`scores` of the landmarks [N, 2] that the engine `run` finds in each crop.
+
+    If no face can be scored, "faces" is 0, "nme" is None and "note" gives the reason.
+    """
+    unscored = {"metric": "NME", "normaliser": "inter-ocular", "faces": 0, "nme": None}
+    if not len(crops):
+        return unscored | {"note": "there is nothing to score: the test side contains no faces"}
+    bar = tqdm(crops.images, unit="face", desc="test side", disable=None)
+    try:
+        return scores(np.array([run(image) for image in bar]), crops, scheme)
+    except InputError as error:
+        return unscored | {"note": f"there is nothing to score: {error}"}
 
 
 def breakdown(errors: FaceErrors, threshold: float, estimate: Callable) -> dict:
@@ -142,9 +174,9 @@ def breakdown(errors: FaceErrors, threshold: float, estimate: Callable) -> dict:
 
 
 def plain_values(statistics: dict[str, Callable], values, groups) -> dict[str, float | None]:
-    """{name: number}, None for NaN: every statistic of the values; the groups are not needed."""
+    """{name: number}, or None if it is not finite; the groups are not needed."""
     found = {name: float(statistic(values)) for name, statistic in statistics.items()}
-    return {name: None if np.isnan(value) else value for name, value in found.items()}
+    return {name: value if np.isfinite(value) else None for name, value in found.items()}
 
 
 def list_conditions(manifest: dict, side: str) -> dict:
@@ -166,7 +198,8 @@ def _part(errors: FaceErrors, chosen, threshold: float, estimate: Callable) -> d
     """The counts and METRICS of the chosen faces, [n] bool; every metric is None without faces."""
     chosen = chosen & errors.scored
     groups = np.array(errors.crops.groups)[chosen]
-    counts = {"faces": len(groups), "groups": len(set(groups))}
+    missing = int(np.isinf(errors.nmes[chosen]).sum())
+    counts = {"faces": len(groups), "groups": len(set(groups)), "missing": missing}
     if not len(groups):
         return counts | dict.fromkeys(metric.key for metric in METRICS)
     statistics = {metric.key: partial(metric.value, threshold=threshold) for metric in METRICS}
