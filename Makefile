@@ -143,10 +143,14 @@ demo: setup $(MODEL)  ## find the faces in IMAGE=photo and draw their landmarks
 	@folder="$(firstword $(SOURCE))"; test -d "$$folder" || folder=$$(dirname "$$folder"); \
 	if test -n "$(IMAGE)"; then set -- "$(IMAGE)"; else \
 	  set -- $$($(PHOTOS) | while read -r name; do ls "$$folder/$$name" 2>/dev/null; done | head -n 3); fi; \
-	$(KP) demo "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS)
-	@echo "drawn pictures: $(OUT)/demo/, landmarks: $(OUT)/demo/landmarks.jsonl"
+	if test $$# = 0; then \
+	  echo "the pictures of $(SOURCE) are not files of their own: look at the faces of the test split"; \
+	else \
+	  $(KP) demo "$$@" --model $(MODEL) --out $(OUT)/demo --json $(OUT)/demo/landmarks.jsonl $(OWN_FLAGS) && \
+	  echo "drawn pictures: $(OUT)/demo/, landmarks: $(OUT)/demo/landmarks.jsonl"; fi
 	@echo "frozen graph:   $(MODEL), model card: $(MODEL:.pb=.json)"
 	@echo "scores:         $(MODEL:.pb=-scores.json), $(MODEL:.pb=-ced.png)"
+	@echo "test faces:     $(MODEL:.pb=-faces.png), true landmarks green, predicted ones red"
 
 # Uses the system's OpenCV, because the one in .venv has no C++ headers.
 cpp:  ## build the C++ program of examples/cpp: out/cpp/landmarks

@@ -22,9 +22,10 @@ from senet_kp.train.checkpoints import (
     restored_session,
     run_images,
 )
+from senet_kp.train.config import recipe
 from senet_kp.train.frozen_weights import unfolded_weights
 from senet_kp.train.loop import train
-from senet_kp.train.run_folder import RunFolder
+from senet_kp.train.run_folder import RunFolder, differences
 
 
 def test_stopped_and_resumed_equals_uninterrupted(records, uninterrupted, tmp_path):
@@ -87,7 +88,7 @@ def test_the_time_limit_saves_and_exits_with_0(records, tmp_path):
 
 
 def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records, tmp_path):
-    """The default recipe (cosine schedule, weight average, L1 loss), stopped during the warm-up."""
+    """The default recipe (exponential decay, weight average), stopped during the warm-up."""
     whole, part = tmp_path / "whole", tmp_path / "part"
     options = {"net": "senet", "steps": 8, "warmup_steps": 6}
     assert train(config(records, whole, **options)) == 0
@@ -99,14 +100,16 @@ def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records,
     name = "senet/maps/weights"
     assert np.abs(kept[f"{name}/ExponentialMovingAverage"] - kept[name]).max() > 1e-6
     assert float(rows(whole)[-1]["learning_rate"]) == pytest.approx(
-        2e-3 * (1 + np.cos(np.pi * 7 / 8)) / 2, rel=1e-4
+        recipe("senet").learning_rate * 0.02 ** (7 / 8), rel=1e-4
     )
 
 
-def test_a_cosine_schedule_cannot_be_extended_on_resume(records, tmp_path):
-    assert train(config(records, tmp_path / "run", net="senet", steps=1)) == 0
-    with pytest.raises(UserError, match="steps is 1, not 2"):
-        train(config(records, tmp_path / "run", net="senet", steps=2))
+def test_a_schedule_that_fits_the_steps_cannot_be_extended_on_resume():
+    for schedule in ("cosine", "exponential"):
+        one, two = ({"schedule": schedule, "steps": n, "decay_steps": 0} for n in (1, 2))
+        assert differences(one, two) == "steps is 1, not 2"
+    one, two = ({"schedule": "exponential", "steps": n, "decay_steps": 10} for n in (1, 2))
+    assert differences(one, two) == ""
 
 
 def test_init_from_loads_the_averaged_weights_and_starts_at_step_0(run, records, tmp_path):

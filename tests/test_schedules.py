@@ -46,7 +46,7 @@ def rates(config, steps):
 
 
 def test_cosine_falls_from_the_rate_to_zero():
-    seen = rates(config(), [0, 25, 50, 100])
+    seen = rates(config(schedule="cosine"), [0, 25, 50, 100])
     expected = [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.0]
     np.testing.assert_allclose(seen, expected, atol=1e-7)
 
@@ -58,6 +58,12 @@ def test_exponential_decay_is_continuous():
         [0.1, 0.1 * math.sqrt(0.5), 0.05, 0.025],
         rtol=1e-5,
     )
+
+
+def test_exponential_decay_fits_the_steps_unless_its_own_are_given():
+    """At half of the steps the rate is the root of 2 % of its start."""
+    seen = rates(config(schedule="exponential"), [0, 50, 100])
+    np.testing.assert_allclose(seen, [0.1, 0.1 * math.sqrt(0.02), 0.002], rtol=1e-5)
 
 
 def test_constant_stays():
@@ -225,7 +231,7 @@ def test_the_recipes_of_vgg16_and_plain_cnn():
     assert (vgg.loss, vgg.optimiser, vgg.dropout_keep) == ("l1", "adam", 0.5)
     assert (vgg.learning_rate, vgg.schedule, vgg.warmup_steps) == (1e-3, "constant", 0)
     assert vgg.weight_decay == vgg.average_decay == 0
-    assert (plain.loss, plain.optimiser) == ("mse", "adam")
+    assert (plain.loss, plain.optimiser, plain.schedule) == ("mse", "adam", "cosine")
     assert trains_trunk(vgg)
     assert not trains_trunk(dataclasses.replace(vgg, init_from="vgg_16.ckpt"))
     assert trains_trunk(dataclasses.replace(vgg, init_from="vgg_16.ckpt", train_trunk=True))
@@ -242,6 +248,7 @@ def test_region_weights_become_point_weights():
     [
         ({"region_weights": {"ears": 1.0}}, "ibug68 has no region ears; its regions are jaw"),
         ({"average_decay": 1.0}, "--average-decay"),
+        ({"decay_steps": -1}, "--decay-steps must be at least 0"),
         ({"schedule": "plateau", "train_on_val": True}, "plateau needs the val NME"),
     ],
 )

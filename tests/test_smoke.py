@@ -96,6 +96,7 @@ def test_every_stage_leaves_what_the_readme_says(out):
         "senet.fingerprints",
         "senet-scores.json",
         "senet-ced.png",
+        "senet-faces.png",
     ):
         assert (out / name).exists(), name
     assert not list(out.rglob("*.tmp*")), "nothing half-written is left"

@@ -148,7 +148,8 @@ def crop_of(manifest: dict) -> str:
     box = manifest["box"]
     context = manifest["stored_px"] / box["size_px"]
     shift = f"{box['shift_x']:g}, {box['shift_y']:g}"
-    return f"box scale {box['scale']:g}, shift {shift}, context {context:.2f}"
+    source = "" if box["source"] == "landmarks" else f" of the {box['source']}"
+    return f"box{source} scale {box['scale']:g}, shift {shift}, context {context:.2f}"
 
 
 def meetings(scored: Fingerprints, trained: Fingerprints, by_picture: bool = True) -> list[Meeting]:

@@ -33,5 +33,11 @@ def plain_cnn(image, outputs: int, is_training: bool, options: NetOptions) -> Ou
 
 NETWORK = Network(
     plain_cnn,
-    recipe={"loss": "mse", "learning_rate": 1e-3, "average_decay": 0.0, "dropout_keep": 0.8},
+    recipe={
+        "loss": "mse",
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "average_decay": 0.0,
+        "dropout_keep": 0.8,
+    },
 )

@@ -54,7 +54,7 @@ NETWORK = Network(
         "steps": 150_000,
         "loss": "mse",
         "learning_rate": 1e-3,
-        "schedule": "exponential",
+        "decay_steps": 1000,
         "warmup_steps": 0,
         "average_decay": 0.0,
         "bn_decay": 0.997,

@@ -2,24 +2,27 @@
 
 Scores a model on one side of a record folder, with the face boxes of the records. The model is a
 frozen graph or a file exported from one, the folder of a training run (its best checkpoint), or a
-dlib shape predictor. Prints a table, and writes the scores as JSON and the curve of the cumulative
-error distribution (CED) as PNG.
+dlib shape predictor. Prints a table, and writes the scores as JSON, the curve of the cumulative
+error distribution (CED) as PNG, and a contact sheet of twelve faces with their true landmarks
+(green) and the predicted ones (red).
 Exit codes: 0 done, 2 invalid arguments, 3 the records cannot be read, 4 the model cannot be
 used, 5 the model was trained on some of the faces.
 """
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tyro
 
 from senet_kp.face.metrics import ced, ced_end
+from senet_kp.face.pictures import write_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.model_card import SAVED_MODEL, kind_of
 from senet_kp.input.crops import load_crops
+from senet_kp.input.prediction_sheet import prediction_sheet
 from senet_kp.scoring.config import ScoringConfig, check
 from senet_kp.scoring.contamination import check_overlap
 from senet_kp.scoring.models import open_model
@@ -27,6 +30,8 @@ from senet_kp.scoring.scores import METRICS, face_errors, list_conditions, score
 from senet_kp.tfrecords.errors import InputError, exit_code_of
 from senet_kp.tfrecords.files import atomic_path, write_json
 from senet_kp.tfrecords.shards import read_manifest
+
+SHOWN_FACES = 12  # on the contact sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +43,15 @@ class EvaluateConfig(ScoringConfig):
     """file for the scores, or - for standard output; beside the model if empty"""
     ced: str = ""
     """file for the CED curve, a .png; beside the model if empty"""
+    faces: str = ""
+    """file for the contact sheet, a .png; beside the model if empty"""
 
 
 def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
     """The scores with their conditions, and the NME of every face that can be scored.
 
-    Raises UserError, InputError, ModelError and CheckError as the exit codes above list them.
+    Writes the contact sheet if `config.faces` names a file. Raises UserError, InputError,
+    ModelError and CheckError as the exit codes above list them.
     """
     check(config)
     manifest = read_manifest(config.records)
@@ -54,6 +62,9 @@ def evaluate(config: EvaluateConfig) -> tuple[dict, np.ndarray]:
         (overlap,) = check_overlap([model], config, manifest)
         predicted = model.predict(crops.images)
     scheme = scheme_of(manifest)
+    if config.faces:
+        sheet = prediction_sheet(crops, predicted, scheme, SHOWN_FACES)
+        write_picture(config.faces, sheet)
     result = scores(predicted, crops, scheme, config.normaliser, config.threshold)
     result |= model.conditions | list_conditions(manifest, config.side) | {"overlap": overlap}
     errors = face_errors(predicted, crops, scheme, config.normaliser)
@@ -130,8 +141,9 @@ def _part_shown(part: dict) -> str:
 
 def main():
     config = tyro.cli(EvaluateConfig, prog="senet-kp evaluate", description=__doc__)
-    result, nmes = evaluate(config)
     base = results_base(config.model)
+    config = replace(config, faces=config.faces or f"{base}-faces.png")
+    result, nmes = evaluate(config)
     curve = config.ced or f"{base}-ced.png"
     plot_ced(curve, {config.model.name: nmes}, config.threshold, config.normaliser)
     if config.json == "-":
@@ -139,7 +151,7 @@ def main():
         return
     target = config.json or f"{base}-scores.json"
     write_json(target, result)
-    print(score_table(result), f"{target}, {curve}", sep="\n")
+    print(score_table(result), f"{target}, {curve}, {config.faces}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -35,8 +35,10 @@ FREE = frozenset(
 
 def differences(old: dict, new: dict) -> str:
     """Describe the settings in which two runs compute different things; empty if there are none."""
-    # The cosine schedule depends on the number of steps.
-    free = FREE - {"steps"} if new["schedule"] == "cosine" else FREE
+    # These schedules depend on the number of steps.
+    fitted = new["schedule"] == "cosine"
+    fitted |= new["schedule"] == "exponential" and not new.get("decay_steps")
+    free = FREE - {"steps"} if fitted else FREE
     old = {"labels": "relative"} | old  # all labels were relative before there was a choice
     return "; ".join(
         f"{key} is {old.get(key)}, not {new.get(key)}"

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.face.draw import GREEN, RED, contact_sheet, drawn_face
 from senet_kp.face.pictures import encode_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
+from senet_kp.input.prediction_sheet import prediction_sheet
 from senet_kp.tfrecords.files import atomic_path, write_bytes
 from senet_kp.train.training_curve import training_curve
 
 CURVES, PREDICTIONS = "curves.png", "predictions.png"
-SHOWN_FACES, COLUMNS, ENLARGED = 8, 4, 2
+SHOWN_FACES = 8
 TRAIN, VAL, MINIMISED = "training", "validation", "training, with all terms and L2"
 COLOURS = {TRAIN: "tab:blue", VAL: "tab:orange", MINIMISED: "lightsteelblue", "": "tab:green"}
 # Label, factor, scale, and the names of the columns of metrics.csv in each panel of curves.png.
@@ -29,12 +29,7 @@ def write_predictions(run: Path, val: Crops, predicted, scheme: LandmarkScheme) 
 
     predicted: [n, N, 2], box-relative. Writes predictions.png and returns the PNG's bytes.
     """
-    shown = zip(val.images, val.landmarks, val.mask, predicted[:SHOWN_FACES], strict=False)
-    faces = [
-        drawn_face(image, ((truth[known], GREEN), (points, RED)), scheme, ENLARGED)
-        for image, truth, known, points in shown
-    ]
-    png = encode_picture(contact_sheet(faces, COLUMNS), ".png")
+    png = encode_picture(prediction_sheet(val, predicted, scheme, SHOWN_FACES), ".png")
     write_bytes(run / PREDICTIONS, png)
     return png
 

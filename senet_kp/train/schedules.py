@@ -8,6 +8,8 @@ from senet_kp.nets.tf1 import tf
 ScheduleName = Literal["cosine", "exponential", "plateau", "constant"]
 OptimiserName = Literal["adam", "momentum", "sgd"]
 
+FINAL_SHARE = 0.02
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -51,11 +53,14 @@ def cosine(config, step) -> Schedule:
 
 
 def exponential(config, step) -> Schedule:
-    """Continuous exponential decay by the factor `decay_rate` every `decay_steps`."""
-    rate = tf.train.exponential_decay(
-        config.learning_rate, step, config.decay_steps, config.decay_rate
-    )
-    return Schedule(rate)
+    """Continuous exponential decay by the factor `decay_rate` every `decay_steps`.
+
+    With 0 decay steps, the rate falls to FINAL_SHARE of itself at the last step.
+    """
+    period, factor = config.decay_steps, config.decay_rate
+    if not period:
+        period, factor = config.steps, FINAL_SHARE
+    return Schedule(tf.train.exponential_decay(config.learning_rate, step, period, factor))
 
 
 def plateau(config, step) -> Schedule:
