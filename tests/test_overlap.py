@@ -269,6 +269,8 @@ def test_data_of_the_initial_checkpoint_count_as_training_data():
     graph = {"records_sha256": "a", "before": {"net": "senet", "graph_sha256": "f"}}
     assert trained_records(graph) == {"a": ("train",), UNKNOWN: ("train",)}
     assert trained_records({}) == trained_records(None) == {}
+    trunk = {"records_sha256": "a", "before": {"trunk_sha256": "c"}}  # weights of VGG16
+    assert trained_records(trunk) == {"a": ("train",)}
 
 
 def test_scoring_on_the_test_side_of_the_training_records_is_clean(model, run, records):

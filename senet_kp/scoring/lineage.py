@@ -28,8 +28,11 @@ NO_TERMS = "none known"
 
 
 def trainings(settings: dict | None) -> Iterator[dict]:
-    """The settings of a training, then of the one that it was initialised from, and so on."""
-    while settings:
+    """The settings of a training, then of the one that it was initialised from, and so on.
+
+    Public weights of a trunk are no training here: they learned to name objects, not landmarks.
+    """
+    while settings and "trunk_sha256" not in settings:
         yield settings
         settings = settings.get("before")
 
