@@ -25,7 +25,7 @@ import tyro
 
 from benchmarks.bench_training import in_turn
 from benchmarks.compare_checks import (
-    FROM_SCRATCH,
+    DIFFERENT,
     check_models,
     check_networks,
     check_programs,
@@ -149,7 +149,7 @@ def _trained(name: str, config: CompareConfig, manifest: dict) -> Path:
     settings = {
         key.replace("_", "-"): getattr(training, key)
         for key in ("records", "run", "net", "steps", "batch_size", "schedule", "bn_decay")
-        + ("validate_every_steps", "seed", *FROM_SCRATCH.get(name, ()))
+        + ("validate_every_steps", "seed", *DIFFERENT.get(name, ()))
     }
     _call("senet_kp.train.loop", settings)
     if not model.exists():

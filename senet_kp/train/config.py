@@ -73,10 +73,11 @@ class TrainConfig:
     """optimiser"""
     momentum: float = 0.9
     """momentum of the momentum optimiser"""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """learning rate at step 0, or after the warm-up"""
     schedule: ScheduleName = "exponential"
-    """learning-rate schedule; cosine ends with 0 at --steps"""
+    """learning-rate schedule; cosine ends with 0 at --steps, and suits half of the learning rate of
+    an exponential schedule"""
     warmup_steps: int = 200
     """steps of a linear warm-up to the learning rate, with any schedule"""
     decay_rate: float = 0.98
