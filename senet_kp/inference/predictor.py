@@ -245,4 +245,6 @@ class LandmarkPredictor:
 
 def _rgb_picture(picture) -> np.ndarray:
     """A picture as contiguous [H, W, 3] uint8 RGB, read from its file if it is a path."""
-    return read_picture(picture) if isinstance(picture, (str, PathLike)) else picture_of_array(picture)
+    return (
+        read_picture(picture) if isinstance(picture, (str, PathLike)) else picture_of_array(picture)
+    )
