@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from senet_kp.face.jpeg import corrupt, damage_in_segments, decode, is_jpeg
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.files import write_bytes
 
@@ -52,10 +53,9 @@ def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.nd
     """Decode the bytes of a picture file as `read_picture` does; errors name `path`."""
     if problem := damage(data):
         raise BadPicture(path, *problem)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    except cv2.error:
-        picture = None
+    picture, warning = decode(data, mode)
+    if warning:
+        raise BadPicture(path, *corrupt(warning))
     if picture is None:
         raise BadPicture(path, "unreadable", "OpenCV cannot decode this file as a picture")
     return picture
@@ -124,11 +124,7 @@ def damage(data: bytes) -> tuple[str, str] | None:
         return "empty", "the file is empty"
     if data.startswith(b"version https://git-lfs"):
         return "git-lfs-pointer", "a Git LFS pointer, not the file itself; run 'git lfs pull'"
-    # Scan data escapes every 0xFF byte, so the last start-of-scan marker is a real one, and a
-    # complete JPEG has an end marker after it. libjpeg fills the missing part with grey.
-    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        return "truncated", "a truncated JPEG: its end is missing; download the file again"
-    return None
+    return damage_in_segments(data) if is_jpeg(data) else None
 
 
 def encode_picture(picture, suffix: str) -> bytes:
