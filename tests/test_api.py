@@ -193,11 +193,40 @@ def test_the_default_model_is_the_shipped_one(view):
 
 @pytest.mark.parametrize(
     "picture",
-    [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3), np.float32)],
+    [
+        np.zeros((9, 9, 3), np.float32),
+        np.full((9, 9, 3), 255.0),
+        np.zeros((9, 9, 3), np.uint16),
+        np.zeros((9, 9, 3), bool),
+        np.zeros((9, 9, 5), np.uint8),
+        np.zeros((1, 9, 9, 3), np.uint8),
+        np.zeros(9, np.uint8),
+        np.zeros((0, 9, 3), np.uint8),
+        np.zeros((9, 0), np.uint8),
+    ],
 )
-def test_arrays_that_are_no_rgb_pictures_are_refused(picture):
+@pytest.mark.parametrize("boxes", [None, [[0, 0, 9, 9]]])
+def test_arrays_that_are_no_rgb_pictures_are_refused(picture, boxes):
     with pytest.raises(ValueError, match=r"has to be an array \[H, W, 3\] of uint8"):
-        LandmarkPredictor().predict(picture, [[0, 0, 9, 9]])
+        LandmarkPredictor().predict(picture, boxes)
+
+
+@pytest.mark.parametrize("picture, word", [(None, "cv2.imread"), ([[0]], "list"), (3, "int")])
+def test_what_is_neither_a_path_nor_an_array_is_refused(picture, word):
+    for call in (LandmarkPredictor().predict, LandmarkPredictor().face_boxes):
+        with pytest.raises(TypeError, match=word):
+            call(picture)
+
+
+def test_grey_alpha_and_strided_arrays_give_the_points_of_the_rgb_picture(view):
+    grey = view[0].mean(axis=2).astype(np.uint8)
+    rgb, alpha = np.dstack([grey] * 3), np.zeros_like(grey)
+    strided = np.repeat(np.dstack([rgb, alpha]), 2, axis=1)[:, ::2]
+    same = [grey, grey[:, :, None], np.dstack([grey, alpha]), strided, np.asfortranarray(rgb)]
+    predictor, box = LandmarkPredictor(), [[100, 100, 250, 250]]
+    expected = predictor.predict(rgb, box)[0].landmarks
+    for picture in same:
+        np.testing.assert_array_equal(predictor.predict(picture, box)[0].landmarks, expected)
 
 
 def test_landmarks_of_68_points_are_drawn_without_naming_the_scheme(view):

@@ -44,6 +44,7 @@ INTERRUPTED = 130
 _UNWRITABLE = {
     errno.ENOSPC: "the disk is full: free some space or choose another output folder",
     errno.EDQUOT: "the disk quota is used up: free some space or choose another output folder",
+    errno.EFBIG: "the file is larger than the disk or the limit of the shell (ulimit -f) allows",
     errno.EACCES: "no permission to write there: choose another output folder",
     errno.EPERM: "no permission to write there: choose another output folder",
     errno.ENOTDIR: "a file exists where a folder is needed: choose another output folder",

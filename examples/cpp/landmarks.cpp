@@ -9,6 +9,7 @@
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 
+#include "jpeg.hpp"
 #include "landmark_model.hpp"
 
 namespace {
@@ -115,10 +116,8 @@ std::map<std::string, Boxes> read_boxes(const std::string& path) {
 cv::Mat read_picture(const std::string& path) {
     const std::string data = read_bytes(path, Exit::input);
     if (data.empty()) throw Failure(Exit::input, path + ": the file is empty");
-    // As in senet_kp/face/pictures.py: libjpeg would fill the missing part with grey silently.
-    const auto last = [&](const char* marker) { return data.rfind(marker) + 1; };  // 0: not found
-    if (data.rfind("\xff\xd8", 0) == 0 && last("\xff\xd9") < last("\xff\xda")) {
-        throw Failure(Exit::input, path + ": a truncated JPEG: its end is missing");
+    if (const std::string damage = jpeg_damage(data); !damage.empty()) {
+        throw Failure(Exit::input, path + ": " + damage);
     }
     cv::Mat picture;
     try {

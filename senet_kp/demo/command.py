@@ -11,7 +11,7 @@ research only, and so is the model. A model trained on your own data (--model) i
 
 Exit codes: 0 done (also if a picture has no face: a line on stderr reports it), 2 unusable
 arguments, 3 an input could not be read, 4 the model could not be used, 6 a result could not be
-written.
+written, 130 interrupted (what was done is kept; half a video is named -incomplete.mp4).
 """
 
 import argparse
@@ -21,16 +21,19 @@ from pathlib import Path
 from typing import get_args
 
 from senet_kp.demo.results import (
+    DrawnNames,
     describe,
     draw_faces,
+    incomplete,
     json_lines,
     no_window_reason,
     open_in_viewer,
     show,
+    sigterm_as_interrupt,
     video_file,
     viewer,
 )
-from senet_kp.demo.sources import VideoReader, boxes_of, expand_folders, is_video, read_boxes
+from senet_kp.demo.sources import VideoReader, boxes_of, is_live, is_video, pictures_of, read_boxes
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.inference.backends import AUTO, Backend
@@ -55,15 +58,35 @@ def main() -> int:
         raise UserError(
             f"--pose: needs a model with 68 landmarks; this one predicts {predictor.scheme.name}"
         )
-    failures = 0
-    with json_lines(args.json) as write_line:
-        for source in expand_folders(args.source):
-            process = process_video if is_video(source) else process_picture
-            try:
-                process(source, predictor, boxes, args, write_line)
-            except InputError as error:
-                print(f"error: {error}", file=sys.stderr)
-                failures += 1
+    args.names = DrawnNames(args.out)
+    with sigterm_as_interrupt():
+        return process_sources(predictor, boxes, args)
+
+
+def process_sources(predictor: LandmarkPredictor, boxes, args) -> int:
+    """Process every source; return the exit code. One that cannot be read does not end the run."""
+    sources, failures = [], 0
+    for given in args.source:
+        try:
+            sources += pictures_of(given)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failures += 1
+    done = 0
+    try:
+        with json_lines(args.json) as write_line:
+            for source in sources:
+                process = process_video if is_video(source) else process_picture
+                try:
+                    process(source, predictor, boxes, args, write_line)
+                except InputError as error:
+                    print(f"error: {error}", file=sys.stderr)
+                    failures += 1
+                done += 1
+    except BaseException:
+        results = ", ".join(str(place) for place in (args.out, args.json) if place)
+        print(f"{done} of {len(sources)} sources are done: {results}", file=sys.stderr)
+        raise
     return InputError.exit_code if failures else 0
 
 
@@ -75,7 +98,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__.replace(COMMAND, "python demo.py" if launcher else COMMAND),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", nargs="+", help="picture, folder, video or camera number")
+    parser.add_argument(
+        "source", nargs="+", help="picture, folder, video, address or camera number"
+    )
     parser.add_argument(
         "--model",
         default=default_model(),
@@ -142,7 +167,7 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
         print(f"{source}: {why}", file=sys.stderr)
     write_line(describe(source, None, picture, faces, args.pose))
     suffix = ".png" if Path(source).suffix.lower() == ".png" else ".jpg"
-    target = args.out / f"{Path(source).stem}-landmarks{suffix}"
+    target = args.names.target(Path(source).stem, suffix)
     write_picture(target, draw_faces(picture, faces, predictor.scheme, args.pose))
     count = f"{len(faces)} face{'' if len(faces) == 1 else 's'}"
     print(f"{source}: {count}, {target}", file=sys.stderr)
@@ -156,19 +181,22 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
 def process_video(source: str, predictor: LandmarkPredictor, boxes, args, write_line):
     """Predict, draw and write every frame of a video or camera; the drawn frames become a video."""
     frames = VideoReader(source)
-    target = args.out / f"{frames.name}-landmarks.mp4"
+    target = args.names.target(frames.name, ".mp4")
     read = with_faces = 0
-    with (
-        video_file(target, frames.fps, frames.size) as write_frame,
-        contextlib.suppress(KeyboardInterrupt),  # Ctrl-C ends a camera's recording
-    ):
-        for picture in frames:
-            faces = predict(picture, source, predictor, boxes)
-            write_line(describe(source, read, picture, faces, args.pose))
-            write_frame(draw_faces(picture, faces, predictor.scheme, args.pose))
-            read, with_faces = read + 1, with_faces + bool(faces)
-            if args.show and show(picture, wait_ms=1) == ord("q"):
-                break
+    # Ctrl-C ends the recording of a camera, but leaves a video file incomplete.
+    stop = contextlib.suppress(KeyboardInterrupt if is_live(source) else ())
+    try:
+        with video_file(target, frames.fps, frames.size) as write_frame, stop:
+            for picture in frames:
+                faces = predict(picture, source, predictor, boxes)
+                write_line(describe(source, read, picture, faces, args.pose))
+                write_frame(draw_faces(picture, faces, predictor.scheme, args.pose))
+                read, with_faces = read + 1, with_faces + bool(faces)
+                if args.show and show(picture, wait_ms=1) == ord("q"):
+                    break
+    except KeyboardInterrupt:
+        print(f"{source}: stopped after {read} frames, {incomplete(target)}", file=sys.stderr)
+        raise
     print(f"{source}: {read} frames, {with_faces} with faces, {target}", file=sys.stderr)
 
 

@@ -1,11 +1,15 @@
 """What the demo writes: JSON lines, drawn pictures and videos, and a window."""
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +19,7 @@ from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pose import angles_deg, head_rotation
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.predictor import Face
+from senet_kp.tfrecords.errors import OutputError
 from senet_kp.tfrecords.files import atomic_path
 
 
@@ -22,16 +27,40 @@ from senet_kp.tfrecords.files import atomic_path
 def json_lines(target: str | None):
     """Yield a function that writes a dictionary as one line of JSON.
 
-    target: a file, which appears when the block ends without an error; "-" for standard output;
-    None to write nothing.
+    target: a file, which appears when the block ends, with the lines that are complete by then
+    even if an error or Ctrl-C ended it; "-" for standard output; None to write nothing.
     """
     if target is None:
         yield lambda value: None
     elif target == "-":
         yield lambda value: print(json.dumps(value), flush=True)
     else:
-        with atomic_path(target) as temporary, open(temporary, "w") as file:
-            yield lambda value: file.write(json.dumps(value) + "\n")
+        with _file_of_lines(target) as write_line:
+            yield write_line
+
+
+@contextlib.contextmanager
+def _file_of_lines(target: str):
+    """As `json_lines`, into a file. An error before the first line leaves an earlier file alone."""
+    failure, whole = None, 0
+    with atomic_path(target) as temporary, open(temporary, "wb", buffering=0) as file:
+
+        def write_line(value):
+            nonlocal whole
+            line = json.dumps(value).encode() + b"\n"
+            if file.write(line) < len(line):  # what a full disk does before it is an error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+            whole += len(line)
+
+        try:
+            yield write_line
+        except BaseException as error:
+            if not whole:
+                raise
+            failure = error
+        file.truncate(whole)
+    if failure:
+        raise failure
 
 
 def describe(source: str, frame: int | None, picture, faces: list[Face], pose: bool) -> dict:
@@ -68,15 +97,80 @@ def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, pose: bool):
 
 
 @contextlib.contextmanager
-def video_file(target, fps: float, size: tuple[int, int]):
+def video_file(target: Path, fps: float, size: tuple[int, int]):
     """Yield a function that appends a picture [H, W, 3] uint8 RGB to an MP4 file.
 
-    size: (width, height). The file appears when the block ends without an error.
+    size: (width, height). The file appears when the block ends without an error. If Ctrl-C ends
+    the block, the frames so far are the file `incomplete(target)`. Raises OutputError if the file
+    does not hold every picture: cv2.VideoWriter itself reports no full disk and no missing encoder.
     """
-    with atomic_path(target, ".mp4") as temporary:
+    stopped, written = None, 0
+    with atomic_path(incomplete(target), ".mp4") as temporary:
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
-        yield lambda picture: writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        writer.release()
+
+        def write_frame(picture):
+            nonlocal written
+            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            written += 1
+
+        try:
+            yield write_frame
+        except KeyboardInterrupt as interrupt:
+            if not written:
+                raise
+            stopped = interrupt
+        finally:
+            writer.release()
+        if (readable := _frames_in(temporary)) != written:
+            raise OutputError(
+                f"{target}: only {readable} of {written} frames could be written; free some space"
+                " or choose another output folder (--out)"
+            )
+    if stopped:
+        raise stopped
+    os.replace(incomplete(target), target)
+
+
+def incomplete(target: Path) -> Path:
+    """The name of a video that ends before its source does."""
+    return target.with_stem(f"{target.stem}-incomplete")
+
+
+def _frames_in(path) -> int:
+    """The number of frames that can be read from a video file."""
+    capture, frames = cv2.VideoCapture(str(path)), 0
+    while capture.grab():
+        frames += 1
+    return frames
+
+
+class DrawnNames:
+    """The files that drawings are written to; no two sources of a run share one.
+
+    A name that is taken gets a number: photo-landmarks.jpg, photo-landmarks-2.jpg and so on.
+    Upper and lower case are one name, as on the disks of Windows and macOS.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder, self._taken = folder, set()
+
+    def target(self, stem: str, suffix: str) -> Path:
+        """The file for a source with this stem; suffix: ".jpg", for example."""
+        numbered = (f"{stem}-landmarks-{number}{suffix}" for number in itertools.count(2))
+        names = itertools.chain([f"{stem}-landmarks{suffix}"], numbered)
+        name = next(name for name in names if name.casefold() not in self._taken)
+        self._taken.add(name.casefold())
+        return self._folder / name
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt():
+    """Within the block, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def no_window_reason() -> str | None:

@@ -2,31 +2,46 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
-from senet_kp.face.pictures import pictures_in
+from senet_kp.face.pictures import SUFFIXES, pictures_in
 from senet_kp.tfrecords.errors import InputError, UserError
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+_VIDEOS = ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .3gp .ts .mts .m2ts .ogv .mjpeg"
+VIDEO_SUFFIXES = frozenset(_VIDEOS.split())
 
 
-def expand_folders(sources: list[str]):
-    """Yield the sources, each folder replaced by the pictures directly in it.
+def pictures_of(source: str) -> list[str]:
+    """The pictures directly in a folder, or else the source itself.
 
-    Raises InputError for a folder without pictures.
+    Raises InputError for a folder that has no pictures or cannot be listed.
     """
-    for source in sources:
-        if Path(source).is_dir():
-            yield from map(str, pictures_in(source))
-        else:
-            yield source
+    if not Path(source).is_dir():
+        return [source]
+    try:
+        return list(map(str, pictures_in(source)))
+    except OSError as error:
+        raise InputError(f"{source}: the folder cannot be listed ({error.strerror})") from None
 
 
 def is_video(source: str) -> bool:
-    """Whether a source is a video file, by its suffix, or a camera number."""
-    return Path(source).suffix.lower() in VIDEO_SUFFIXES or is_camera(source)
+    """Whether a source is a video: by its suffix, a camera, an address, or by its contents.
+
+    The contents decide for a file whose suffix is neither one of a video nor one of a picture.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix in VIDEO_SUFFIXES or is_live(source):
+        return True
+    known = suffix in SUFFIXES or not Path(source).is_file() or Path(source).stat().st_size == 0
+    return not known and not cv2.haveImageReader(source) and cv2.VideoCapture(source).isOpened()
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is a camera or an address, whose end is when one stops listening to it."""
+    return is_camera(source) or "://" in source
 
 
 def is_camera(source: str) -> bool:
@@ -35,20 +50,23 @@ def is_camera(source: str) -> bool:
 
 
 class VideoReader:
-    """The frames of a video file or a camera, each [H, W, 3] uint8 RGB; can be iterated once.
+    """The frames of a video, camera or address, each [H, W, 3] uint8 RGB; can be iterated once.
 
-    name: stem of the file, or camera and its number. fps: frames per second, 25 if the source does
-    not give it. size: (width, height) in pixels. Raises InputError if no frame can be read.
+    name: stem of the file or address, or camera and its number. fps: frames per second, 25 if the
+    source does not give it. size: (width, height) in pixels. Raises InputError if no frame can be
+    read.
     """
 
     def __init__(self, source: str):
         camera = is_camera(source)
+        if not is_live(source) and not Path(source).exists():
+            raise InputError(f"{source}: No such file or directory")
         self._capture = cv2.VideoCapture(int(source) if camera else source)
         ok, self._first = self._capture.read()
         if not ok:
-            kind = "camera" if camera else "video"
+            kind = "camera" if camera else "address" if is_live(source) else "video"
             raise InputError(f"{source}: no frame could be read from this {kind}")
-        self.name = f"camera{source}" if camera else Path(source).stem
+        self.name = f"camera{source}" if camera else _stem(source)
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
         self.size = self._first.shape[1::-1]
 
@@ -82,6 +100,14 @@ def read_boxes(path: str) -> dict[str, list]:
 def boxes_of(source: str, boxes: dict[str, list]) -> list:
     """The face boxes of a source, by its path or its file name; an empty list if it has none."""
     return boxes.get(source, boxes.get(Path(source).name, []))
+
+
+def _stem(source: str) -> str:
+    """The stem of a file's name, or of the path of an address; its host where it has no path."""
+    if "://" not in source:
+        return Path(source).stem
+    address = urlsplit(source)
+    return Path(address.path).stem or address.hostname or "address"
 
 
 def _is_square(box) -> bool:

@@ -6,10 +6,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from senet_kp.face.jpeg import corrupt, damage_in_segments, decode, is_jpeg
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.files import write_bytes
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+
+
+_EXPECTED_ARRAY = "a picture has to be an array [H, W, 3] of uint8 in RGB order, not"
+_SCALE = "scale its values to 0..255 and convert it with .astype(np.uint8)"
+_HINTS = {type(None): " (cv2.imread returns None for a file that it cannot read)"}
 
 
 class BadPicture(InputError):
@@ -47,13 +53,36 @@ def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.nd
     """Decode the bytes of a picture file as `read_picture` does; errors name `path`."""
     if problem := damage(data):
         raise BadPicture(path, *problem)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    except cv2.error:
-        picture = None
+    picture, warning = decode(data, mode)
+    if warning:
+        raise BadPicture(path, *corrupt(warning))
     if picture is None:
         raise BadPicture(path, "unreadable", "OpenCV cannot decode this file as a picture")
     return picture
+
+
+def picture_of_array(array) -> np.ndarray:
+    """Return a picture array as contiguous [H, W, 3] uint8 RGB, converted as `read_picture` does.
+
+    array: uint8 [H, W] or [H, W, 1] (grey), [H, W, 2] (grey and alpha), [H, W, 3] (RGB) or
+    [H, W, 4] (RGB and alpha). Alpha is ignored. Raises TypeError if it is no array, and ValueError
+    for another shape or type: whether floats end at 1 or 255, and 16-bit values at 4,095 or
+    65,535, is known to the caller alone.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            "a picture has to be the path of a file or an array [H, W, 3] of uint8 in RGB order,"
+            f" not {type(array).__name__}{_HINTS.get(type(array), '')}"
+        )
+    channels = array.shape[2:] or (1,)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels[0] not in (1, 2, 3, 4):
+        raise ValueError(_EXPECTED_ARRAY + f" {array.dtype} {list(array.shape)}; {_SCALE}")
+    if not array.size:
+        raise ValueError(_EXPECTED_ARRAY + f" an empty one {list(array.shape)}")
+    array = array.reshape(*array.shape[:2], -1)
+    if channels[0] < 3:
+        return np.repeat(array[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(array[:, :, :3])
 
 
 def stored_picture(data: bytes, name: str, encoding: str) -> np.ndarray:
@@ -95,11 +124,7 @@ def damage(data: bytes) -> tuple[str, str] | None:
         return "empty", "the file is empty"
     if data.startswith(b"version https://git-lfs"):
         return "git-lfs-pointer", "a Git LFS pointer, not the file itself; run 'git lfs pull'"
-    # Scan data escapes every 0xFF byte, so the last start-of-scan marker is a real one, and a
-    # complete JPEG has an end marker after it. libjpeg fills the missing part with grey.
-    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        return "truncated", "a truncated JPEG: its end is missing; download the file again"
-    return None
+    return damage_in_segments(data) if is_jpeg(data) else None
 
 
 def encode_picture(picture, suffix: str) -> bytes:

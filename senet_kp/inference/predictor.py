@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 
 import numpy as np
 
 from senet_kp.face.facebox import BoxRule, crop, face_box, picture_box, to_absolute
-from senet_kp.face.pictures import read_picture
+from senet_kp.face.pictures import picture_of_array, read_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import AUTO, Backend, open_backend
 from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
@@ -143,6 +144,7 @@ class LandmarkPredictor:
         ----------
         picture : str, Path, or ndarray [H, W, 3] uint8 RGB
             A picture file, or its pixels. OpenCV reads files as BGR: give `picture[:, :, ::-1]`.
+            Arrays may also be grey [H, W] or [H, W, 1], or have an alpha channel, which is ignored.
         boxes : sequence of [x, y, width, height] in pixels, or None
             Face boxes by the model card's rule, to predict without a detector. If None, the
             detector finds the faces.
@@ -158,7 +160,10 @@ class LandmarkPredictor:
         BadPicture
             If the picture file cannot be read.
         ValueError
-            If an array has another shape or type.
+            If an array is empty or has another shape or type; floats and 16-bit values are
+            refused, because their range is not known.
+        TypeError
+            If the picture is neither a path nor an array.
         ModelError
             If the model cannot be run, or the detector cannot be used with this model.
         UserError
@@ -191,7 +196,7 @@ class LandmarkPredictor:
 
         Raises
         ------
-        BadPicture, ValueError, ModelError, UserError
+        BadPicture, ValueError, TypeError, ModelError, UserError
             As in `predict`.
 
         Examples
@@ -240,11 +245,6 @@ class LandmarkPredictor:
 
 def _rgb_picture(picture) -> np.ndarray:
     """A picture as contiguous [H, W, 3] uint8 RGB, read from its file if it is a path."""
-    if not isinstance(picture, np.ndarray):
-        return read_picture(picture)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(
-            f"a picture has to be an array [H, W, 3] of uint8 in RGB order, not {picture.dtype}"
-            f" {list(picture.shape)}"
-        )
-    return np.ascontiguousarray(picture)
+    return (
+        read_picture(picture) if isinstance(picture, (str, PathLike)) else picture_of_array(picture)
+    )
