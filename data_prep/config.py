@@ -68,6 +68,8 @@ class PrepareConfig:
     """training pictures on which dlib's boxes are compared with the face boxes of the labels"""
     seed: int = 0
     """seed of the split and of the order of the records"""
+    overwrite: bool = False
+    """replace records in --out that other settings have made"""
     processes: int = cpu_count() or 1
     """number of processes that crop; the records do not depend on it"""
 
@@ -150,5 +152,5 @@ def described(config: PrepareConfig) -> str:
 
 def settings_of(config: PrepareConfig) -> dict:
     """Return the settings on which the records depend, besides the pictures and labels."""
-    names = asdict(config)
-    return {key: names[key] for key in names if key not in ("data", "format", "out", "processes")}
+    names, others = asdict(config), ("data", "format", "out", "overwrite", "processes")
+    return {key: names[key] for key in names if key not in others}
