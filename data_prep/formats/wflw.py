@@ -22,7 +22,7 @@ from senet_kp.data_prep.formats.face_sample import (
     checked_label,
 )
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.tables import found_in, numbers, read_lines
+from senet_kp.data_prep.formats.tables import found_in, numbers, read_lines, slashed
 from senet_kp.face.known_schemes import WFLW98
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
@@ -60,7 +60,7 @@ class Wflw(Format):
         sources = []
         for part, path in lists.items():
             for line in read_lines(path):
-                *values, picture = line.split()
+                *values, picture = slashed(line).split()
                 faces[picture] += 1
                 sources.append(self._source(root, part, path, picture, values, faces[picture]))
         if not sources:
