@@ -83,6 +83,7 @@ def prepare(config: PrepareConfig) -> dict:
     plan = plan_of(config)
     if done := finished(config.out, plan):
         return done
+    check_detector(plan.config)
     with atomic_folder(config.out, files_written) as folder, worker_pool(config.processes) as pool:
         writers = {side: ShardWriter(folder, side, config.shard_records) for side in SIDES}
         crops = pool.map(partial(crop_record, rule=plan.rule), plan.ordered, chunksize=CHUNK)
@@ -150,6 +151,19 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
         "versions": _versions(),
     }
     return manifest | {"records_sha256": records_hash(manifest)}
+
+
+def check_detector(config: PrepareConfig):
+    """Raise UserError, before the work starts, if dlib is needed and cannot be imported."""
+    if not config.detector_pictures or config.box.source == "picture":
+        return
+    try:
+        import dlib  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"dlib cannot be imported ({error}): install dlib-bin, or leave out the comparison of"
+            " its boxes with the face boxes with --detector-pictures 0"
+        ) from None
 
 
 def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import shutil
+import sys
 from dataclasses import replace
 
 import cv2
@@ -414,3 +415,11 @@ def test_somebody_elses_folder_is_not_replaced(tree, tmp_path, name):
         prepare(config(tree, tmp_path / "mine" / name))
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
     assert len(list(tmp_path.rglob("*"))) == 2
+
+
+def test_without_dlib_preparation_says_so_before_the_first_picture(tree, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(UserError, match="dlib cannot be imported .* --detector-pictures 0"):
+        prepare(config(tree, tmp_path / "out", detector_pictures=4))
+    assert list(tmp_path.iterdir()) == []
+    assert prepare(config(tree, tmp_path / "out", detector_pictures=0))["detector_box"] is None
