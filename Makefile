@@ -207,5 +207,15 @@ lock: setup  ## update requirements/*.txt from pyproject.toml
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	  --no-header --no-annotate --no-deps -o requirements/gui.txt -
 
-clean:  ## remove out/, the results of all stages
-	rm -rf $(OUT)
+# Nothing else in $(OUT), such as labels that you have corrected, is removed; and no other folder
+# than out/ is, in which one of these names may be somebody else's.
+RESULTS := sample tfrecords tfrecords-rejects.csv run run-* short-run short-run-* compare demo cpp \
+  preview.png report.html
+ENDINGS := .pb .json .onnx -float32.tflite -float16.tflite -int8.tflite -saved-model -scores.json \
+  -ced.png -faces.png
+GRAPHS := $(basename $(wildcard out/*.pb))
+clean:  ## remove the results of all stages from out/
+	@test "$(abspath $(OUT))" = "$(CURDIR)/out" || \
+	  { echo "error: $(OUT): clean removes only out/; remove other folders yourself" >&2; exit 2; }
+	rm -rf $(addprefix out/,$(RESULTS)) $(foreach graph,$(GRAPHS),$(addprefix $(graph),$(ENDINGS)))
+	@test ! -d out || rmdir out 2>/dev/null || echo "out/: kept, it holds more than the stages' results"

@@ -33,6 +33,7 @@ from senet_kp.tfrecords.files import link_or_copy, naming, read_csv, write_csv
 
 REJECTS = "rejects.csv"
 COLUMNS = ("label", "picture", "spread_percent", "detector_score", "x", "y", "width", "height")
+REJECT_COLUMNS = ("picture", "reason", "message")
 SHOWN = BoxRule(scale=1.5, size_px=192)  # the part of the picture that is drawn
 SHEET_FACES, SHEET_COLUMNS = 200, 8  # with more faces the sheet is too large for viewers
 
@@ -55,6 +56,7 @@ class AutolabelConfig:
 def autolabel(config: AutolabelConfig) -> dict[str, int]:
     """Label the pictures; return the numbers of "faces", "pictures", "skipped" and "rejects"."""
     pictures = _by_stem(config.pictures)
+    _check_ours(config.out)
     missing = {
         stem: path
         for stem, path in pictures.items()
@@ -84,13 +86,34 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
                 write_pts(label, face.landmarks)
     review.close()
     _place_beside_labels(pictures, config.out)
-    write_csv(config.out / REJECTS, ("picture", "reason", "message"), rejects)
+    write_csv(config.out / REJECTS, REJECT_COLUMNS, rejects)
     return {
         "faces": review.entered,
         "pictures": labelled,
         "rejects": len(rejects),
         "skipped": len(pictures) - len(missing),
     }
+
+
+def _check_ours(out: Path):
+    """Raise UserError if a file that this command would replace in `out` is not of its making."""
+    known = {REVIEW: COLUMNS, REJECTS: REJECT_COLUMNS}
+    foreign = [name for name, columns in known.items() if not _is_table(out / name, columns)]
+    if not (out / REVIEW).exists():
+        foreign += [name for name in (SHEET, DRAWN) if (out / name).exists()]
+    if foreign:
+        raise UserError(
+            f"{out / foreign[0]}: this command writes a file of that name, but has not written this"
+            " one; choose another --out"
+        )
+
+
+def _is_table(path: Path, columns: tuple[str, ...]) -> bool:
+    """Return whether a file does not exist or begins with these columns."""
+    if not path.exists():
+        return True
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline().strip() == ",".join(columns)
 
 
 class Review:

@@ -52,6 +52,10 @@ class PrepareConfig:
     split: Literal["hash", "official"] = "hash"
     """how groups are divided into train, val and test: by a hash of the group's name, or with the
     official test part of the data set as test"""
+    group_by: str = ""
+    """which pictures are one group, and so on one side: name (each for itself), folder, or a
+    regular expression whose first group in the picture's path is the name, as in '^(p[0-9]+)_';
+    by default the format decides, which for csv uses the column group"""
     test_share: float = 0.2
     """share of the groups used for testing, if the split is by hash; 1 for a set that is only for
     evaluation"""
@@ -68,6 +72,8 @@ class PrepareConfig:
     """training pictures on which dlib's boxes are compared with the face boxes of the labels"""
     seed: int = 0
     """seed of the split and of the order of the records"""
+    overwrite: bool = False
+    """replace records in --out that other settings have made"""
     processes: int = cpu_count() or 1
     """number of processes that crop; the records do not depend on it"""
 
@@ -150,5 +156,5 @@ def described(config: PrepareConfig) -> str:
 
 def settings_of(config: PrepareConfig) -> dict:
     """Return the settings on which the records depend, besides the pictures and labels."""
-    names = asdict(config)
-    return {key: names[key] for key in names if key not in ("data", "format", "out", "processes")}
+    names, others = asdict(config), ("data", "format", "out", "overwrite", "processes")
+    return {key: names[key] for key in names if key not in others}

@@ -224,7 +224,7 @@ def _read(path, offset: int = 0, length: int = -1) -> bytes:
 
 
 def _checked_box(label: FaceLabel, picture, rule: BoxRule) -> np.ndarray:
-    """Return the face box. Raises Rejected if it is tiny or does not touch the picture."""
+    """Return the face box. Raises Rejected if it is tiny or its middle is off the picture."""
     box = _face_box(label, rule, picture)
     height, width = picture.shape[:2]
     x, y, *size = box.tolist()
@@ -232,6 +232,10 @@ def _checked_box(label: FaceLabel, picture, rule: BoxRule) -> np.ndarray:
         raise Rejected(
             "tiny-face", f"the face box is {min(size):.1f} px wide, under {MIN_BOX_PX:g}"
         )
-    if x > width or y > height or x + size[0] < 0 or y + size[1] < 0:
-        raise Rejected("outside", f"the landmarks are outside the {width}x{height} picture")
+    if not (0 <= x + size[0] / 2 <= width and 0 <= y + size[1] / 2 <= height):
+        raise Rejected(
+            "outside",
+            f"the middle of the face box is outside the {width}x{height} picture; do label and"
+            " picture have the same size?",
+        )
     return box

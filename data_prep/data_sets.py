@@ -1,6 +1,8 @@
 """The data sets that one preparation reads: folders, each in its own format."""
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.formats.format import Format
 from senet_kp.tfrecords.errors import InputError, UserError
 from senet_kp.tfrecords.files import sha256_of_lines
+from senet_kp.tfrecords.schema import picture_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,12 @@ class DataSet:
     def survey(self) -> str:
         """Return lines for the user that say what was found."""
         lines = self.format.survey(self.folder, self.sources)
+        sizes = Counter(source.group for source in self.sources)
+        example = max(self.sources, key=lambda source: sizes[source.group])
+        lines.append(
+            f"  {'':<10} {len(sizes):,} groups, each on one side of the split; for example"
+            f" {example.name} is in {example.group} (--group-by forms others)"
+        )
         return "\n".join([f"{self.folder}: {len(self.sources):,} pictures", *lines])
 
     def manifest_entry(self, points: str, content: dict[str, str]) -> dict:
@@ -52,6 +61,8 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
         DataSet(folder, FORMATS[name], FORMATS[name].scan(folder, config.flips, config.points))
         for folder, name in config.data_sets()
     ]
+    if config.group_by:
+        found = [replace(part, sources=regrouped(part.sources, config.group_by)) for part in found]
     if config.split == "official":
         _check_official(found)
     named = {}
@@ -62,6 +73,25 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
                 " sets must differ; put one in a folder of another name, or prepare them separately"
             )
     return found
+
+
+def regrouped(sources: list[FaceSource], group_by: str) -> list[FaceSource]:
+    """Return the faces with the groups of `--group-by`; see PrepareConfig.group_by.
+
+    Raises UserError if it is no regular expression or does not match a name.
+    """
+    try:
+        pattern = re.compile({"name": r".*", "folder": r"(.*)/|[^/]*"}.get(group_by, group_by))
+    except re.error as error:
+        raise UserError(f"--group-by {group_by}: not a regular expression ({error})") from None
+    faces = []
+    for source in sources:
+        picture = picture_of(source.name)  # all faces of a picture are in one group
+        if not (match := pattern.search(picture)):
+            raise UserError(f"--group-by {group_by}: does not match the picture {picture}")
+        group = next((part for part in match.groups() if part), match[0])
+        faces.append(replace(source, group=group))
+    return faces
 
 
 def _check_official(found: list[DataSet]):

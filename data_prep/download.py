@@ -16,7 +16,7 @@ from typing import Literal
 import tyro
 
 from senet_kp.tfrecords.errors import CheckError, exit_code_of
-from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, write_json
+from senet_kp.tfrecords.files import atomic_folder, json_of, sha256_of_file, write_json
 
 Name = Literal["300w-lp", "aflw2000-3d", "p1", "vgg16"]
 MARK = "download.json"  # describes the unpacked archive; a folder with this file is complete
@@ -98,14 +98,14 @@ def download(config: DownloadConfig) -> Path:
 
     source, folder = SOURCES[config.name], config.out / config.name
     data = folder / source.contents
-    if (folder / MARK).is_file():
+    if {"archive", "bytes", "sha256"} <= json_of(folder / MARK).keys() and data.exists():
         print(f"nothing to do: {data} is already there")
         return data
     archive = config.out / source.archive
     if not archive.exists():
         _fetch(config, source, archive)
     digest = _checked(archive, source)
-    with atomic_folder(folder, ours=MARK) as temporary:
+    with atomic_folder(folder) as temporary:
         files = unpack(archive, temporary)
         size = archive.stat().st_size
         write_json(temporary / MARK, {"archive": source.archive, "bytes": size, "sha256": digest})

@@ -14,12 +14,11 @@ from senet_kp.face.pictures import stored_picture, write_picture
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.files import write_csv
-from senet_kp.tfrecords.fingerprints import COLUMNS, SPLIT
+from senet_kp.tfrecords.fingerprints import COLUMNS
 from senet_kp.tfrecords.schema import decode
+from senet_kp.tfrecords.shards import CONTACT_SHEET, REJECTS, SPLIT
 from senet_kp.tfrecords.sides import SIDES
 
-REJECTS = "rejects.csv"
-CONTACT_SHEET = "contact_sheet.png"
 SHEET_PICTURES, SHEET_COLUMNS = 40, 8
 
 

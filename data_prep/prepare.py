@@ -6,6 +6,7 @@ Processes about 500 pictures of 450x450 per second on two cores. Exit codes: 0 d
 arguments, 3 the data cannot be read, 5 too many rejects, 6 the result cannot be written.
 """
 
+import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -27,10 +28,10 @@ from senet_kp.data_prep.config import PrepareConfig, check, described, settings_
 from senet_kp.data_prep.crop_record import CropRule, crop_record, detected_pair
 from senet_kp.data_prep.data_sets import DataSet, scan_all
 from senet_kp.data_prep.formats.face_sample import FaceSource
-from senet_kp.data_prep.ledger import CONTACT_SHEET, REJECTS, Ledger
+from senet_kp.data_prep.ledger import Ledger
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
 from senet_kp.inference.box_transform import measure_transform
-from senet_kp.tfrecords.errors import InputError, exit_code_of
+from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,
     fraction,
@@ -38,11 +39,15 @@ from senet_kp.tfrecords.files import (
     sha256_of_lines,
     write_json,
 )
-from senet_kp.tfrecords.fingerprints import SPLIT, read_fingerprints
+from senet_kp.tfrecords.fingerprints import read_fingerprints
 from senet_kp.tfrecords.schema import SCHEMA_VERSION
 from senet_kp.tfrecords.shards import (
+    CONTACT_SHEET,
     MANIFEST,
+    REJECTS,
+    SPLIT,
     ShardWriter,
+    files_written,
     read_manifest,
     records_hash,
     shard_paths,
@@ -78,7 +83,8 @@ def prepare(config: PrepareConfig) -> dict:
     plan = plan_of(config)
     if done := finished(config.out, plan):
         return done
-    with atomic_folder(config.out, ours=MANIFEST) as folder, worker_pool(config.processes) as pool:
+    check_detector(plan.config)
+    with atomic_folder(config.out, files_written) as folder, worker_pool(config.processes) as pool:
         writers = {side: ShardWriter(folder, side, config.shard_records) for side in SIDES}
         crops = pool.map(partial(crop_record, rule=plan.rule), plan.ordered, chunksize=CHUNK)
         manifest = write_account(folder, plan, crops, writers, pool)
@@ -147,6 +153,19 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
     return manifest | {"records_sha256": records_hash(manifest)}
 
 
+def check_detector(config: PrepareConfig):
+    """Raise UserError, before the work starts, if dlib is needed and cannot be imported."""
+    if not config.detector_pictures or config.box.source == "picture":
+        return
+    try:
+        import dlib  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"dlib cannot be imported ({error}): install dlib-bin, or leave out the comparison of"
+            " its boxes with the face boxes with --detector-pictures 0"
+        ) from None
+
+
 def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
     """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face.
 
@@ -208,12 +227,39 @@ def finished(out: Path, plan: Plan) -> dict | None:
 
 
 def made_by(plan: Plan, manifest: dict, out) -> bool:
-    """Return whether the manifest in `out` is of these settings and files; print so if it is."""
+    """Return whether the manifest in `out` is of these settings and files, and print which it is.
+
+    Raises UserError, which names them, if settings differ and `--overwrite` is not given.
+    """
     defaults = settings_of(PrepareConfig(()))  # of settings that did not exist yet
-    same = defaults | manifest["settings"] == settings_of(plan.config)
-    if same := same and manifest["listing"] == plan.listing:
+    changes = differences(defaults | manifest.get("settings", {}), settings_of(plan.config))
+    if changes and not plan.config.overwrite:
+        raise UserError(
+            f"{out}: holds records of other settings ({'; '.join(changes)}): replace them with"
+            " --overwrite, choose another --out, or train on them as they are (with make: without"
+            " DATA=)"
+        )
+    if same := not changes and manifest.get("listing") == plan.listing:
         print(f"{out}: these records are up to date, nothing to do")
+    else:
+        old = ", ".join(source["folder"] for source in manifest.get("sources", ()))
+        why = "other settings" if changes else "other pictures or labels"
+        print(f"{out}: the records of {old} there have {why} and are replaced")
     return same
+
+
+def differences(old: dict, new: dict, prefix: str = "--") -> list[str]:
+    """Return "--flag OLD, now NEW" for each setting whose values differ, in nested dicts too."""
+    old, new = json.loads(json.dumps([old, new]))  # tuples are lists in the manifest
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        flag = prefix + key.replace("_", "-")
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{flag}.")
+        elif before != after:
+            lines.append(f"{flag} {before!r}, now {after!r}")
+    return lines
 
 
 def _versions() -> dict:

@@ -9,6 +9,7 @@ import tyro
 
 from senet_kp.data_prep.config import AUTO, PrepareConfig, check_labels
 from senet_kp.data_prep.formats import FORMATS
+from senet_kp.data_prep.formats.tables import files_in
 from senet_kp.face.facebox import BoxRule
 from senet_kp.tfrecords.errors import InputError
 
@@ -47,7 +48,9 @@ def recognise(root: Path) -> str:
             f"{root}: matches several formats, choose one with --format (FORMAT= with make):"
             f" {expected}"
         )
-    raise InputError(f"{root}: matches none of the supported formats ({expected})")
+    tables = files_in(root, ".csv") if root.is_dir() or root.suffix == ".csv" else []
+    hint = f"; to see what {tables[0]} lacks, give --format csv" if tables else ""
+    raise InputError(f"{root}: matches none of the supported formats ({expected}){hint}")
 
 
 def defaults_of_command_line(kind: type[PrepareConfig] = PrepareConfig) -> PrepareConfig:

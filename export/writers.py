@@ -60,6 +60,16 @@ def write_saved_model(path: Path, graph: Path, crops) -> dict:
     return _made_by()
 
 
+def saved_model_files(folder: Path) -> set[str] | None:
+    """Return the paths of the files of `write_saved_model`; None if the folder has none of it."""
+    model = folder / "saved_model.pb"
+    data = model.read_bytes() if model.is_file() else b""
+    if not all(name.encode() in data for name in (INPUT_NODE, OUTPUT_NODE, "serving_default")):
+        return None
+    parts = ("variables.index", "variables.data-00000-of-00001")
+    return {model.name, "fingerprint.pb", *(f"variables/{part}" for part in parts)}
+
+
 def write_float32(path: Path, graph: Path, crops) -> dict:
     """Write a TFLite file with float32 weights."""
     return _write_tflite(path, _converter(graph).convert)
@@ -139,19 +149,19 @@ class Export:
     ending:      the part of its name after the stem of the frozen graph's name
     write:       the writer, as described above
     limit_px:    largest accepted distance of a landmark from the frozen graph's, in input pixels
-    folder_file: for a folder, the file that identifies it as a result of this export
+    written:     for a folder, what tells the files of this export in it (`atomic_folder`)
     """
 
     format: str
     ending: str
     write: Callable
     limit_px: float = LIMIT_PX
-    folder_file: str | None = None
+    written: Callable[[Path], set[str] | None] | None = None
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
         """A context with a temporary path, which is renamed to `path` unless there is an error."""
-        if self.folder_file:
-            return atomic_folder(path, self.folder_file)
+        if self.written:
+            return atomic_folder(path, self.written)
         return atomic_path(path, path.suffix)
 
 
@@ -160,7 +170,7 @@ EXPORTS = (
     Export("tflite", "-float32.tflite", write_float32),
     Export("tflite", "-float16.tflite", write_float16, FLOAT16_PX),
     Export("tflite", "-int8.tflite", write_int8, INT8_PX),
-    Export("saved_model", "-saved-model", write_saved_model, folder_file="saved_model.pb"),
+    Export("saved_model", "-saved-model", write_saved_model, written=saved_model_files),
 )
 FORMATS = tuple(dict.fromkeys(export.format for export in EXPORTS))
 Format = Literal[FORMATS]

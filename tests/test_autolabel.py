@@ -217,6 +217,16 @@ def test_the_most_uncertain_face_comes_first_in_table_and_sheet(config):
     assert np.abs(sheet[4:196, 200:392].astype(int) - second).max() == 0
 
 
+@pytest.mark.parametrize("name", ["review.csv", "rejects.csv", "review.png"])
+def test_a_file_of_somebody_else_is_not_replaced(config, name):
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / name).write_text("title,stars\nJaws,5\n")
+    with pytest.raises(UserError, match=f"{name}: .* has not written this one"):
+        autolabel(config)
+    assert (config.out / name).read_text() == "title,stars\nJaws,5\n"
+    assert [path.name for path in config.out.iterdir()] == [name]
+
+
 def test_an_existing_label_is_kept_without_overwrite(config, capsys):
     autolabel(config)
     label = config.out / "anna.pts"

@@ -134,13 +134,20 @@ def test_another_file_system_gets_the_same_files(data, expected, tmp_path, monke
     assert "nothing to do" in capsys.readouterr().out
     with pytest.raises(CheckError, match=r"8 of 96 .* all are in out-rejects.csv"):
         monkeypatch.chdir(tmp_path)
-        by_beam(data, "elsewhere://sets/out", [], max_rejects=0.05)
+        by_beam(data, "elsewhere://sets/out", [], max_rejects=0.05, overwrite=True)
     assert not list((tmp_path / "sets").rglob("*.tfrecord"))
     (tmp_path / "sets" / "mine").mkdir()
     (tmp_path / "sets" / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="mine: the folder holds something else"):
         by_beam(data, "elsewhere://sets/mine", [])
     assert contents(tmp_path / "sets" / "mine") == {"notes.txt": b"mine"}
+    (tmp_path / "sets" / "mine" / "work").mkdir()
+    (tmp_path / "sets" / "mine" / "notes.txt").rename(tmp_path / "sets" / "mine" / "work" / "a.txt")
+    for name in ("rejects.csv", "manifest.json"):
+        with pytest.raises(UserError, match="mine: the folder holds something else"):
+            by_beam(data, "elsewhere://sets/mine", [])
+        (tmp_path / "sets" / "mine" / name).write_text("{}")
+    assert (tmp_path / "sets" / "mine" / "work" / "a.txt").read_text() == "mine"
 
 
 # --- the parts ---

@@ -18,12 +18,12 @@ from conftest import (
     run_module,
     write_faces,
 )
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from senet_kp.data_prep.formats import FORMATS, imglab_xml
-from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
+from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected, distances, stated_missing
 from senet_kp.data_prep.imglab import WriterConfig, write_imglab
 from senet_kp.face.facebox import BoxRule
 from senet_kp.face.known_schemes import DLIB5, IBUG68
@@ -245,6 +245,8 @@ PLACES = arrays(np.float64, (5, 2), elements=st.floats(-1000, 5000))
 @given(PLACES, arrays(bool, 5), st.tuples(*[st.floats(1, 3000)] * 4))
 def test_faces_come_back_to_a_thousandth_of_a_pixel(tmp_path_factory, points, mask, box):
     mask[[0, 4]] = True  # the first and the last point are in a data set somewhere
+    points = np.round(points, 4) + 0.0  # as in the file
+    assume(not stated_missing(points, mask).any() and (distances(points, mask) < 8).all())
     folder = tmp_path_factory.mktemp("xml")
     label = FaceLabel(points, mask, np.full(3, np.nan))
     lines = list(imglab_xml.format_imglab([("a'&<.jpg", [(box, label)])], 5, whole_pixels=False))
@@ -404,3 +406,20 @@ def test_a_real_data_set_keeps_its_groups_through_the_file(tmp_path):
             np.abs(read(sources[source.picture.stem], IBUG68).landmarks - there.landmarks).max()
             < 1e-3
         )
+
+
+def test_a_stray_part_costs_only_the_face_that_has_it(tmp_path):
+    parts = "".join(f"<part name='{n:02}' x='{n}' y='{n % 7}'/>" for n in range(5))
+    box = "<box top='0' left='0' width='9' height='9'>"
+    faces = [parts, parts + "<part name='77' x='1' y='2'/>", parts]
+    images = "".join(
+        f"<image file='{i}.jpg'>{box}{face}</box></image>" for i, face in enumerate(faces)
+    )
+    (tmp_path / "a.xml").write_text(f"<dataset><images>{images}</images></dataset>")
+    sources = imglab_xml.FORMAT.scan(tmp_path)
+    read = imglab_xml.FORMAT.read_label
+    assert all(read(sources[i], sources[i].row, DLIB5).mask.all() for i in (0, 2))
+    with pytest.raises(
+        Rejected, match=r"a box of 1\.jpg has 78 points, but the scheme dlib5 has 5"
+    ):
+        read(sources[1], sources[1].row, DLIB5)

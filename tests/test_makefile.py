@@ -51,3 +51,29 @@ def test_every_network_is_trained_in_a_folder_of_its_own(tmp_path):
     for net, run in (("senet", "run"), ("vgg16", "run-vgg16")):
         (line,) = (c for c in commands(f"OUT={tmp_path}", f"NET={net}", "train") if " train " in c)
         assert f"--run {tmp_path}/{run} --net {net}" in line
+
+
+def clean(folder, *words):
+    command = ["make", "-f", ROOT / "Makefile", "clean", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_clean_keeps_what_the_stages_did_not_write(tmp_path):
+    trained(tmp_path / "out", "run", "run-vgg16")
+    (tmp_path / "out" / "senet.pb").touch()
+    (tmp_path / "out" / "labels").mkdir()
+    (tmp_path / "out" / "labels" / "corrected.pts").touch()
+    assert clean(tmp_path).returncode == 0
+    left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))]
+    assert left == ["out", "out/labels", "out/labels/corrected.pts"]
+    (tmp_path / "out" / "labels" / "corrected.pts").unlink()
+    (tmp_path / "out" / "labels").rmdir()
+    assert clean(tmp_path).returncode == 0 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", [".", "", "..", "home", "/", "out/.."])
+def test_clean_removes_no_other_folder(tmp_path, out):
+    trained(tmp_path / "home", "run")
+    result = clean(tmp_path, f"OUT={out}")
+    assert result.returncode == 2 and "clean removes only out/" in result.stderr
+    assert (tmp_path / "home" / "run" / "latest" / "checkpoint").exists()

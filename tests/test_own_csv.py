@@ -112,8 +112,8 @@ def test_unusable_rows_have_a_reason(tmp_path, row, header, reason, words):
     "content, words",
     [
         (None, "no table found; expected"),
-        ("", "no table found"),
-        ("a,b\n1,2\n", "no table found"),
+        ("", "has no column picture, x0, y0"),
+        ("a,b\n1,2\n", "has no column picture, x0, y0"),
         ("picture,x0,y0\n", "contains no picture"),
         ("picture,x0,y0\n,,\n", "contains no picture"),
         ("picture,x0,y0,X0\na,1,2,3\n", "two columns have the name x0"),
@@ -143,3 +143,24 @@ def test_landmarks_of_the_records_lead_back_to_the_rows(tmp_path):
         assert known.all() == (name != rows[0][0])
         np.testing.assert_allclose(record.affine, [[120, 0, 10], [0, 120, 20]])
     assert not records[rows[0][0]][0].mask[1]
+
+
+@pytest.mark.parametrize(
+    "line, lack",
+    [
+        ("picture;x0;y0;x1;y1", "separated by semicolons"),
+        ("picture\tx0\ty0", "separated by tabs"),
+        ("filename,x0,y0", "has no column picture, only filename, x0, y0"),
+        ("picture,x1,y1,x2,y2", "has no column x0, y0, only picture, x1"),
+    ],
+)
+def test_a_table_that_is_nearly_right_is_named_with_what_it_lacks(tmp_path, line, lack):
+    (tmp_path / "labels.csv").write_text(line + "\n")
+    with pytest.raises(InputError, match=f"labels.csv: .*{lack}"):
+        own_csv.FORMAT.scan(tmp_path)
+
+
+def test_backslashes_of_windows_are_read(tmp_path):
+    write_table(tmp_path, ["img\\a.jpg", *range(10)])
+    (source,) = own_csv.FORMAT.scan(tmp_path)
+    assert (source.name, source.picture) == ("img/a.jpg", tmp_path / "img" / "a.jpg")

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import shutil
+import sys
 from dataclasses import replace
 
 import cv2
@@ -285,6 +286,23 @@ def test_a_second_run_finds_nothing_to_do_until_something_changes(copy, tmp_path
     assert (tmp_path / "out" / "manifest.json").stat().st_mtime_ns > before
 
 
+def test_records_of_other_settings_are_replaced_only_with_overwrite(copy, tmp_path, capsys):
+    out = tmp_path / "out"
+    prepare(config(copy, out, jpeg_quality=90))
+    before = (out / "manifest.json").read_bytes()
+    with pytest.raises(UserError, match=r"--jpeg-quality 90, now 80; --seed 0, now 1\)"):
+        prepare(config(copy, out, jpeg_quality=80, seed=1))
+    assert (out / "manifest.json").read_bytes() == before
+    made = prepare(config(copy, out, jpeg_quality=80, seed=1, overwrite=True))
+    assert (
+        made["settings"]["seed"] == 1
+        and "other settings and are replaced" in capsys.readouterr().out
+    )
+    label_of(copy).touch()
+    prepare(config(copy, out, jpeg_quality=80, seed=1))
+    assert "other pictures or labels and are replaced" in capsys.readouterr().out
+
+
 def test_identical_points_of_two_views_are_explained(copy):
     shutil.copy(label_of(copy), label_of(copy, "AFW_1000_1_1"))
     with pytest.raises(InputError, match="two views of one photo with identical landmarks"):
@@ -397,3 +415,11 @@ def test_somebody_elses_folder_is_not_replaced(tree, tmp_path, name):
         prepare(config(tree, tmp_path / "mine" / name))
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
     assert len(list(tmp_path.rglob("*"))) == 2
+
+
+def test_without_dlib_preparation_says_so_before_the_first_picture(tree, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(UserError, match="dlib cannot be imported .* --detector-pictures 0"):
+        prepare(config(tree, tmp_path / "out", detector_pictures=4))
+    assert list(tmp_path.iterdir()) == []
+    assert prepare(config(tree, tmp_path / "out", detector_pictures=0))["detector_box"] is None

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -88,18 +89,16 @@ def read_csv(path) -> list[dict]:
 
 
 @contextlib.contextmanager
-def atomic_folder(path, ours: str):
+def atomic_folder(path, ours: Callable[[Path], set[str] | None] = lambda folder: None):
     """Yield a temporary folder in the parent of `path`; replace `path` by it after the block.
 
-    `ours` is the name of a file that marks a folder as written by this project. Raises UserError
-    if `path` holds other files without that marker.
+    `ours(folder)` returns the paths below `folder` that this project has written there, or None if
+    it has written none; without it, only a missing or empty folder is replaced. Raises UserError,
+    and leaves the folder unchanged, if it holds any other file, before and after the block. After
+    an interrupt at any moment the old or the new folder is there, complete.
     """
-    path = Path(path)
-    free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
-    if not free and not (path / ours).is_file():
-        raise UserError(
-            f"{path}: the folder holds something else than this command writes; choose another"
-        )
+    named, path = path, Path(path).resolve()  # of a link, the folder that it leads to
+    refuse_strangers(named, path, ours)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     temporary.chmod(0o755)  # mkdtemp's 0700 would hide the result from everyone else
@@ -107,12 +106,40 @@ def atomic_folder(path, ours: str):
     try:
         with naming(path):
             yield temporary
+            refuse_strangers(named, path, ours)
             if path.exists():
                 os.replace(path, old)
             os.replace(temporary, path)
     finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_strangers(named, path: Path, ours: Callable[[Path], set[str] | None]):
+    """Raise UserError, calling the folder `named`, unless all files in it are of this project."""
+    if path.is_dir():
+        written = ours(path) or set()
+        found = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+        names = sorted(file.relative_to(path).as_posix() for file in found)
+        stranger = next((name for name in names if name not in written), None)
+    else:
+        stranger = "a file of that name" if path.exists() else None
+    if stranger:
+        raise UserError(
+            f"{named}: the folder holds something else than this command writes ({stranger});"
+            " choose another"
+        )
+
+
+def json_of(path) -> dict:
+    """Return the object that a JSON file holds; {} if there is no such file or no object in it."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def sha256_of_file(path) -> str:

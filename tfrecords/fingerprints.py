@@ -19,9 +19,8 @@ import numpy as np
 
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.files import read_csv
-from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.tfrecords.shards import SPLIT, read_manifest
 
-SPLIT = "split.csv"
 COLUMNS = ("picture", "group", "side", "sha256", "phash")
 HASH_SIDE = 16
 # Two crops count as one picture if at most this many of the 256 bits differ. Measured on HELEN, AFW

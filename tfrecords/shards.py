@@ -8,15 +8,20 @@ manifest is not a record folder.
 
 import json
 import os
+import re
 from pathlib import Path
 
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
-from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.files import json_of, sha256_of_file, sha256_of_lines
 from senet_kp.tfrecords.schema import SCHEMA_VERSION, Encoding, Record, decode
 from senet_kp.tfrecords.sides import SIDES
 
 MANIFEST = "manifest.json"
+# Tables and pictures that preparation writes beside the shards.
+SPLIT, REJECTS, CONTACT_SHEET = "split.csv", "rejects.csv", "contact_sheet.png"
+# Outputs of a trunk that training keeps in features/, also those of a training that was killed.
+_FEATURES = re.compile(r"\.?\w+-(train|val|test)-[0-9a-f]{16}\.npy(\.\d+\.tmp)?$")
 
 
 class ShardWriter:
@@ -71,6 +76,23 @@ def shard_name(side: str, index: int, count: int) -> str:
     A count of 0 stands for a side that is one file.
     """
     return f"{side}.tfrecords" if not count else f"{side}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def files_written(folder: Path) -> set[str] | None:
+    """Return the paths that can be in the record folder `folder`; None if it is none.
+
+    It is one if its manifest, of any schema version, describes shards and the settings of faces.
+    """
+    manifest = json_of(folder / MANIFEST)
+    if not {"schema", "scheme", "box", "records_sha256"} <= manifest.keys():
+        return None
+    try:
+        sides = manifest["sides"].values()
+        shards = {shard["name"] for side in sides for shard in side["shards"]}
+    except (AttributeError, KeyError, TypeError):
+        return None
+    features = {f"features/{p.name}" for p in folder.glob("features/*") if _FEATURES.match(p.name)}
+    return {MANIFEST, SPLIT, REJECTS, CONTACT_SHEET, *shards, *features}
 
 
 def encoding_of(manifest: dict) -> Encoding:

@@ -20,9 +20,8 @@ from tqdm import tqdm
 from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.example import BadRecord, read_frames
 from senet_kp.tfrecords.files import sha256_of_file
-from senet_kp.tfrecords.fingerprints import SPLIT
 from senet_kp.tfrecords.schema import decode
-from senet_kp.tfrecords.shards import encoding_of, read_manifest
+from senet_kp.tfrecords.shards import SPLIT, encoding_of, read_manifest
 
 # In box sizes from the centre. Boxes are drawn around the landmarks, so correct landmarks lie
 # inside unless the box rule shifts the box; a landmark this far away means a wrong box or label.

@@ -26,6 +26,7 @@ import tyro
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.prepare import (
     Plan,
+    check_detector,
     finished,
     made_by,
     plan_of,
@@ -68,6 +69,7 @@ def beam_prepare(config: BeamConfig, flags: list[str]) -> dict:
     pipeline, plan = _pipeline(flags), plan_of(config.local())
     if done := _finished(config.out, plan):
         return done
+    check_detector(plan.config)
     with record_folder(config.out) as (folder, output), worker_pool(config.processes) as pool:
         results, writers = _run(pipeline, plan, output)
         manifest = write_account(folder, plan, results, writers, pool)

@@ -42,7 +42,7 @@ from senet_kp.data_prep.formats.photos import (
     left_out,
     terms_of,
 )
-from senet_kp.data_prep.formats.tables import files_in, numbers
+from senet_kp.data_prep.formats.tables import files_in, numbers, slashed
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
 
@@ -118,7 +118,10 @@ class Imglab(Format):
     def read_label(self, source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
         where = f"{source.label}: a box of {source.name}"
         face = json.loads(data)
-        if face["count"] != scheme.count:
+        last = max((point for point, *_ in face["parts"]), default=-1)
+        if last >= scheme.count:
+            raise wrong_count(where, last + 1, scheme)
+        if face["count"] < scheme.count:
             raise wrong_count(f"{source.label}", face["count"], scheme)
         landmarks, mask = np.full((scheme.count, 2), np.nan), np.zeros(scheme.count, bool)
         for point, x, y in face["parts"]:
@@ -261,7 +264,7 @@ def _faces(path: Path) -> Iterator[Box]:
 
 
 def _picture(path: Path, box: Box) -> Path:
-    return Path(os.path.normpath(path.parent / box.file.replace("\\", "/")))
+    return Path(os.path.normpath(path.parent / slashed(box.file)))
 
 
 def _is_set(box: Box, key: str) -> bool:

@@ -24,6 +24,7 @@ from senet_kp.data_prep.formats.tables import (
     numbers,
     points_with_gaps,
     read_rows,
+    slashed,
 )
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
@@ -44,7 +45,8 @@ class OwnCsv(Format):
     def find_faces(self, root: Path) -> list[FaceSource]:
         tables = [table for table in files_in(root, ".csv") if _has_header(table)]
         if not tables:
-            raise InputError(f"{root}: no table found; expected {self.expects}")
+            found = "; ".join(map(_lack, files_in(root, ".csv"))) or f"{root}: no table found"
+            raise InputError(f"{found}; expected {self.expects}")
         faces, sources = Counter(), []
         for table in tables:
             header, *rows = _rows(table)
@@ -57,7 +59,7 @@ class OwnCsv(Format):
     def _source(self, root: Path, table: Path, header: list[str], row: list[str], faces: Counter):
         """Return the face of one row; `faces` counts the faces of each picture so far."""
         cells = dict(zip(header, row, strict=False))
-        picture = Path(os.path.normpath(table.parent / cells.get("picture", "").strip()))
+        picture = Path(os.path.normpath(table.parent / slashed(cells.get("picture", ""))))
         faces[picture] += 1
         values = [cells.get(name, "") for name in _point_columns(header)]
         box = [cells.get(name, "") for name in BOX]
@@ -125,6 +127,21 @@ def _has_header(table: Path) -> bool:
     with open(table, encoding="utf-8-sig", errors="replace") as file:
         names = {name.strip(' "\r\n').lower() for name in file.readline().split(",")}
     return {"picture", "x0", "y0"} <= names
+
+
+def _lack(table: Path) -> str:
+    """Return what the header of a table lacks, in words that name the table."""
+    with open(table, encoding="utf-8-sig", errors="replace") as file:
+        line = file.readline().strip()
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if line.count(mark) > line.count(","):
+            return (
+                f"{table}: its columns are separated by {name}; save it with commas between"
+                " columns and points in numbers"
+            )
+    names = [name.strip(' "').lower() for name in line.split(",")]
+    missing = ", ".join(name for name in ("picture", "x0", "y0") if name not in names)
+    return f"{table}: has no column {missing}, only {', '.join(names[:4])}, ..."
 
 
 FORMAT = OwnCsv()

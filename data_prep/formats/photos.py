@@ -8,7 +8,8 @@ these pictures have one group in common:
     AFW_134212_1_0.jpg                 views of one photo, in the naming of 300W-LP
     LFPW_image_0001_0.jpg              the same for LFPW, also as LFPW_image_train_0001_0
     <anything>_mirror.jpg              300-W's mirrored copy of <anything>.jpg
-    clip/annot/000001.jpg              frames of one clip, in the layout of 300-VW: digits only
+    clip/annot/000001.jpg              frames of one clip, in the layout of 300-VW: digits only, in
+                                       annot/ or frames/, or with a label in annot/
 
 In folders named afw, helen, ibug and lfpw the groups have the names of 300W-LP, so that a photo
 which is in both data sets stays on one side of the split.
@@ -24,6 +25,7 @@ from senet_kp.tfrecords.schema import face_name
 
 MIRRORED = "_mirror"
 FRAME_FOLDERS = ("annot", "frames", "images", "image")  # in the folder of a clip, its group
+CLIP_FOLDERS = ("annot", "frames")  # pictures in them are frames of one clip
 TERMS = "300-W's and 300-VW's pictures are for non-commercial research only"
 _SETS = ("afw", "helen", "ibug", "lfpw")
 _RESTRICTED = {*_SETS, "01_indoor", "02_outdoor", "300w", "300vw", "300vw_dataset_2015_12_14"}
@@ -67,18 +69,27 @@ def face_source(
         picture=picture,
         label=label,
         photo=name,
-        group=group or group_of(os.path.basename(os.path.abspath(root)), relative),
+        group=group
+        or group_of(
+            os.path.basename(os.path.abspath(root)),
+            relative,
+            is_frame=label.parent.name.lower() == FRAME_FOLDERS[0],
+        ),
         subset=subset or folder or default_subset,
         row=row,
         tags=tags,
     )
 
 
-def group_of(root_name: str, picture: PurePosixPath) -> str:
-    """Return the group of a picture, given its path below the folder named `root_name`."""
+def group_of(root_name: str, picture: PurePosixPath, is_frame: bool = False) -> str:
+    """Return the group of a picture, given its path below the folder named `root_name`.
+
+    `is_frame` says that its label is in a folder annot/, as those of 300-VW's frames are.
+    """
     stem = picture.stem.removesuffix(MIRRORED)
     folders = [name for name in picture.parts[:-1] if name not in ("..", "/")]
-    if stem.isdigit():
+    in_clip = is_frame or (bool(folders) and folders[-1].lower() in CLIP_FOLDERS)
+    if stem.isdigit() and in_clip:
         while folders and folders[-1].lower() in FRAME_FOLDERS:
             folders.pop()
         return "/".join(folders) or root_name

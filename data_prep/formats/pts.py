@@ -77,7 +77,8 @@ class Pts(Format):
             landmarks = parse_pts(data.decode("utf-8-sig", errors="replace"))
         except ValueError as error:
             raise Rejected("bad-pts", f"{source.label}: {error}") from None
-        return checked_label(str(source.label), landmarks, np.ones(len(landmarks), bool), scheme)
+        known = np.ones(len(landmarks), bool)
+        return checked_label(str(source.label), landmarks, known, scheme, first_pixel=FIRST_PIXEL)
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         listing = _listing(Path(root))

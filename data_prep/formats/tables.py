@@ -42,6 +42,11 @@ def read_rows(table: Path, hint: str) -> list[list[str]]:
     return [header, *(row for row in rows if any(row))]
 
 
+def slashed(path: str) -> str:
+    """Return the path of a picture in a table with / for the \\ of Windows."""
+    return path.strip().replace("\\", "/")
+
+
 def read_lines(path: Path) -> list[str]:
     """Return the lines that are not blank. Raises InputError if it is not a text file."""
     try:

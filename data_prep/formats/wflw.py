@@ -19,10 +19,10 @@ from senet_kp.data_prep.formats.face_sample import (
     FaceLabel,
     FaceSource,
     Rejected,
-    complete_points,
+    checked_label,
 )
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.tables import found_in, numbers, read_lines
+from senet_kp.data_prep.formats.tables import found_in, numbers, read_lines, slashed
 from senet_kp.face.known_schemes import WFLW98
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
@@ -60,7 +60,7 @@ class Wflw(Format):
         sources = []
         for part, path in lists.items():
             for line in read_lines(path):
-                *values, picture = line.split()
+                *values, picture = slashed(line).split()
                 faces[picture] += 1
                 sources.append(self._source(root, part, path, picture, values, faces[picture]))
         if not sources:
@@ -93,12 +93,11 @@ class Wflw(Format):
         if len(cells) != expected:
             raise Rejected("point-count", f"{where} has {len(cells)} numbers, not {expected}")
         pairs = numbers(where, cells)[: 2 * scheme.count + _BOX].reshape(-1, 2)
-        landmarks = complete_points(pairs[: scheme.count], where, scheme.count)
         low, high = pairs[scheme.count :]
         if not (high > low).all():
             raise Rejected("no-box", f"{where} has a box without an area")
-        known, pose = np.ones(scheme.count, bool), np.full(3, np.nan)
-        return FaceLabel(landmarks, known, pose, np.array([*low, *(high - low)]))
+        box, known = np.array([*low, *(high - low)]), np.ones(scheme.count, bool)
+        return checked_label(where, pairs[: scheme.count], known, scheme, box)
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         lines = []

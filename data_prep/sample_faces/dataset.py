@@ -10,9 +10,9 @@ be written.
 """
 
 import io
-import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from dataclasses import asdict, dataclass
@@ -29,11 +29,20 @@ from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.tfrecords.errors import UserError, exit_code_of
-from senet_kp.tfrecords.files import atomic_folder, sha256_of_file, sha256_of_lines, write_json
+from senet_kp.tfrecords.files import (
+    atomic_folder,
+    json_of,
+    sha256_of_file,
+    sha256_of_lines,
+    write_json,
+)
 
 SET_NAME = "SAMPLE"
 RENDERER = 1  # version, increased whenever the same settings would give other pictures
-_SUMMARY = "sample.json"
+_SUMMARY, _SHEET = "sample.json", "contact_sheet.png"
+_OWN_FILE = re.compile(
+    r"(SAMPLE/SAMPLE_\d{5,}_1_\d+\.(jpg|mat)|landmarks/SAMPLE/SAMPLE_\d{5,}_1_\d+_pts\.mat)"
+)
 _JPEG_QUALITY = 92
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, rendered sample faces".ljust(116)
 _SHEET_PICTURES, _SHEET_COLUMNS = 40, 8
@@ -86,7 +95,7 @@ def write_samples(config: Config):
     if _already_there(config):
         print(f"nothing to do: {config.out} already holds these {config.count} pictures")
         return
-    with atomic_folder(config.out, ours=_SUMMARY) as folder:
+    with atomic_folder(config.out, _files_written) as folder:
         (folder / SET_NAME).mkdir()
         (folder / "landmarks" / SET_NAME).mkdir(parents=True)
         with tqdm(total=config.count, unit="picture", disable=None) as progress:
@@ -94,18 +103,24 @@ def write_samples(config: Config):
                 progress.update(done)
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
         digest = sha256_of_lines(f"{name} {sha256_of_file(folder / name)}" for name in names)
-        write_picture(folder / "contact_sheet.png", _contact_sheet(config, folder))
+        write_picture(folder / _SHEET, _contact_sheet(config, folder))
         write_json(folder / _SUMMARY, {**config.settings(), "sha256": digest})
     print(f"{config.out}: {config.count} pictures of {config.identities} identities")
 
 
 def _already_there(config):
     """Return whether `config.out` holds the set with these settings."""
-    try:
-        kept = json.loads((config.out / _SUMMARY).read_bytes())
-    except (OSError, ValueError):
-        return False
+    kept = json_of(config.out / _SUMMARY)
     return {**kept, "sha256": None} == {**config.settings(), "sha256": None}
+
+
+def _files_written(folder: Path) -> set[str] | None:
+    """Return the paths of a sample set's files below `folder`; None if it holds no sample set."""
+    kept = json_of(folder / _SUMMARY)
+    if not {"count", "views", "seed", "renderer", "sha256"} <= kept.keys():
+        return None
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob(f"{SET_NAME}_*"))
+    return {_SUMMARY, _SHEET, *filter(_OWN_FILE.fullmatch, paths)}
 
 
 def _rendered(config, folder):

@@ -26,6 +26,7 @@ from senet_kp.tfrecords.schema import Record, encode
 from senet_kp.tfrecords.shards import (
     MANIFEST,
     ShardWriter,
+    files_written,
     read_manifest,
     read_records,
     records_hash,
@@ -103,7 +104,7 @@ def fold_records(config: CrossvalConfig, fold: int, out: Path) -> dict:
         "records_sha256": source["records_sha256"],
     }
     if not (out / MANIFEST).is_file() or read_manifest(out).get("fold") != settings:
-        with atomic_folder(out, ours=MANIFEST) as folder:
+        with atomic_folder(out, files_written) as folder:
             manifest = source | _write_sides(folder, _source_records(config, source), config, fold)
             manifest |= {"fold": settings, "records_sha256": records_hash(manifest)}
             manifest.pop("split_sha256", None)  # a fold has no split.csv

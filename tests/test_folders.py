@@ -1,0 +1,97 @@
+"""Folders that a command replaces: its own results, never anybody else's files."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.files import atomic_folder
+from senet_kp.tfrecords.shards import files_written
+
+RECORDS = {
+    "schema": 1,
+    "scheme": {},
+    "box": {},
+    "records_sha256": "",
+    "sides": {"train": {"shards": [{"name": "train-00000-of-00001.tfrecord"}]}},
+}
+WEB_APP = {"name": "my app", "icons": [{"src": "icon.png"}], "start_url": "/"}
+
+
+def folder_with(path, manifest, *names):
+    path.mkdir()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    for name in names:
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(name)
+    return path
+
+
+def replaced(path):
+    with atomic_folder(path, files_written) as folder:
+        (folder / "new").write_text("new")
+
+
+@pytest.mark.parametrize(
+    "manifest, names",
+    [
+        (WEB_APP, ("index.html",)),
+        (WEB_APP, ()),
+        ([], ()),
+        (RECORDS | {"sides": []}, ()),
+        (RECORDS | {"sides": {"train": 3}}, ()),
+        (RECORDS, ("notes.txt",)),
+        (RECORDS, ("train-00000-of-00002.tfrecord",)),
+        (RECORDS, ("features/notes.txt",)),
+        (RECORDS, ("work/thesis.txt",)),
+    ],
+)
+def test_a_folder_with_one_foreign_file_is_left_as_it_is(tmp_path, manifest, names):
+    folder = folder_with(tmp_path / "out", manifest, *names)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="holds something else than this command writes"):
+        replaced(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_records_with_everything_that_belongs_to_them_are_replaced(tmp_path):
+    known = ("train-00000-of-00001.tfrecord", "split.csv", "rejects.csv", "contact_sheet.png")
+    features = "features/vgg16-train-0123456789abcdef.npy"
+    folder = folder_with(tmp_path / "out", RECORDS, *known, features)
+    replaced(folder)
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_that_appears_during_the_work_is_kept(tmp_path):
+    folder = folder_with(tmp_path / "out", RECORDS)
+    with pytest.raises(UserError, match=r"notes\.txt"), atomic_folder(folder, files_written):
+        (folder / "notes.txt").write_text("mine")
+    assert (folder / "notes.txt").read_text() == "mine" and (folder / "manifest.json").exists()
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    folder = folder_with(tmp_path / "disk", RECORDS)
+    (tmp_path / "out").symlink_to(folder)
+    replaced(tmp_path / "out")
+    assert (tmp_path / "out").is_symlink() and [p.name for p in folder.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_an_interrupt_between_the_two_renames_leaves_the_old_folder(tmp_path, monkeypatch, moment):
+    folder, rename, calls = folder_with(tmp_path / "out", RECORDS), os.replace, []
+
+    def interrupted(*names):
+        calls.append(names)
+        if len(calls) == moment:
+            signal.raise_signal(signal.SIGINT)
+        rename(*names)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replaced(folder)
+    assert json.loads((folder / "manifest.json").read_text()) == RECORDS
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
