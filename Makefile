@@ -210,8 +210,8 @@ lock: setup  ## update requirements/*.txt from pyproject.toml
 # Nothing else in $(OUT), such as labels that you have corrected, is removed; and no other folder
 # than out/ is, in which one of these names may be somebody else's.
 RESULTS := sample tfrecords tfrecords-rejects.csv run run-* short-run short-run-* compare demo cpp \
-  preview.png report.html
-ENDINGS := .pb .json .onnx -float32.tflite -float16.tflite -int8.tflite -saved-model -scores.json \
+  crossval preview.png preview-landmarks.png report.html report.json compare-runs.png compare-runs.json
+ENDINGS := .pb .json .fingerprints .onnx -float32.tflite -float16.tflite -int8.tflite -saved-model -scores.json \
   -ced.png -faces.png
 GRAPHS := $(basename $(wildcard out/*.pb))
 clean:  ## remove the results of all stages from out/

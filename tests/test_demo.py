@@ -410,6 +410,15 @@ def test_show_without_a_window_opens_the_first_picture_in_the_viewer(
     assert seen.read_text().splitlines() == [str(tmp_path / "face-landmarks.png")]
 
 
+def test_the_original_stands_beside_the_drawn_picture(model, picture, boxes, tmp_path):
+    flags = ("--model", model, "--boxes", boxes, "--out", tmp_path, "--beside")
+    assert demo(picture, *flags).returncode == 0
+    original, both = read_picture(picture), read_picture(tmp_path / "face-landmarks.png")
+    width = original.shape[1]
+    np.testing.assert_array_equal(both[:, :width], original)
+    assert both.shape[1] == 2 * width and (both[:, width:] != original).any()
+
+
 def test_the_default_is_the_graph_that_was_frozen_last(tmp_path, monkeypatch):
     """A graph without a card does not count."""
     monkeypatch.chdir(tmp_path)

@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from senet_kp.demo.results import (
     DrawnNames,
     describe,
@@ -150,6 +152,11 @@ def parse_arguments() -> argparse.Namespace:
         help="estimate the head pose: draw the head's axes, write pitch, yaw and roll in degrees",
     )
     parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="put the original picture to the left of the drawn one; not in videos",
+    )
+    parser.add_argument(
         "--show",
         action="store_true",
         help="also show the results in a window, or else the first picture in the system's viewer",
@@ -168,7 +175,9 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
     write_line(describe(source, None, picture, faces, args.pose))
     suffix = ".png" if Path(source).suffix.lower() == ".png" else ".jpg"
     target = args.names.target(Path(source).stem, suffix)
-    write_picture(target, draw_faces(picture, faces, predictor.scheme, args.pose))
+    original = [picture.copy()] if args.beside else []
+    drawn = draw_faces(picture, faces, predictor.scheme, args.pose)
+    write_picture(target, np.hstack([*original, drawn]))
     count = f"{len(faces)} face{'' if len(faces) == 1 else 's'}"
     print(f"{source}: {count}, {target}", file=sys.stderr)
     if args.show:
