@@ -211,3 +211,15 @@ def test_verify_finds_values_out_of_range(copy):
 
 def test_a_folder_without_manifest_is_refused(tmp_path):
     assert_one_line_error(run_module("-m", "tfrecords.verify", tmp_path), 3, "manifest.json")
+
+
+def test_names_that_are_not_utf_8_come_back(tmp_path):
+    import os
+
+    from senet_kp.tfrecords.files import fraction, read_csv, sha256_of_lines, write_csv
+
+    name = os.fsdecode(b"M\xfcller.jpg")
+    write_csv(tmp_path / "a.csv", ("picture",), [(name,)])
+    assert b"M\xfcller.jpg" in (tmp_path / "a.csv").read_bytes()
+    assert read_csv(tmp_path / "a.csv") == [{"picture": name}]
+    assert 0 <= fraction(name, 0, "test") < 1 and len(sha256_of_lines([name])) == 64

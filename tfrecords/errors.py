@@ -58,6 +58,9 @@ def exit_code_of(command) -> int:
 
     Returns the exit code. Other exceptions pass through with their traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names of files may not be UTF-8
     try:
         return command() or 0
     except UserError as error:

@@ -15,6 +15,8 @@ import numpy as np
 
 from senet_kp.tfrecords.errors import UserError
 
+NAMES = "surrogateescape"  # file names are bytes: what is not UTF-8 in them is written unchanged
+
 
 @contextlib.contextmanager
 def naming(path):
@@ -76,7 +78,10 @@ def write_json(path, value):
 
 def write_csv(path, header, rows):
     """Write a header and rows of values atomically as CSV."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors=NAMES) as file,
+    ):
         csv.writer(file).writerows([header, *rows])
 
 
@@ -84,7 +89,7 @@ def read_csv(path) -> list[dict]:
     """Return the rows of a CSV file as {column: text}, or no rows if there is no such file."""
     if not Path(path).exists():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8", errors=NAMES) as file:
         return list(csv.DictReader(file))
 
 
@@ -174,13 +179,13 @@ def sha256_of_lines(lines) -> str:
     """Return the SHA-256 of lines of text, each followed by a newline."""
     digest = hashlib.sha256()
     for line in lines:
-        digest.update(line.encode() + b"\n")
+        digest.update(line.encode(errors=NAMES) + b"\n")
     return digest.hexdigest()
 
 
 def fraction(name: str, seed: int, purpose: str) -> float:
     """Return a pseudo-random number in [0, 1) that depends only on the three arguments."""
-    digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode(errors=NAMES)).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from senet_kp.tfrecords.example import BadRecord, Example
+from senet_kp.tfrecords.files import NAMES
 
 SCHEMA_VERSION = 3  # of the manifest and the records
 
@@ -69,7 +70,7 @@ def encode(record: Record) -> bytes:
     feature = example.features.feature
     feature[PICTURE[record.encoding]].bytes_list.value.append(record.picture)
     for key, text in ((NAME, record.name), (GROUP, record.group), (SUBSET, record.subset)):
-        feature[key].bytes_list.value.append(text.encode())
+        feature[key].bytes_list.value.append(text.encode(errors=NAMES))
     if record.tags:
         feature[TAGS].bytes_list.value.extend(tag.encode() for tag in record.tags)
     for key, array in (
@@ -111,9 +112,9 @@ def decode(data: bytes, landmark_count: int) -> Record:
         mask=floats(MASK, landmark_count),
         affine=floats(AFFINE, 2, 3),
         pose=floats(POSE, 3),
-        name=data_of(NAME).decode(),
-        group=data_of(GROUP).decode(),
-        subset=data_of(SUBSET).decode(),
+        name=data_of(NAME).decode(errors=NAMES),
+        group=data_of(GROUP).decode(errors=NAMES),
+        subset=data_of(SUBSET).decode(errors=NAMES),
         tags=tuple(tag.decode() for tag in feature[TAGS].bytes_list.value),
         encoding=encoding,
     )
