@@ -39,7 +39,8 @@ def differences(old: dict, new: dict) -> str:
     fitted = new["schedule"] == "cosine"
     fitted |= new["schedule"] == "exponential" and not new.get("decay_steps")
     free = FREE - {"steps"} if fitted else FREE
-    old = {"labels": "relative"} | old  # all labels were relative before there was a choice
+    if "labels" in new:  # all labels were relative before there was a choice
+        old = {"labels": "relative"} | old
     return "; ".join(
         f"{key} is {old.get(key)}, not {new.get(key)}"
         for key in sorted({*old, *new} - free)
