@@ -14,7 +14,9 @@ from conftest import ROOT, assert_one_line_error, face_points, make_picture, run
 
 from senet_kp.demo.results import DrawnNames, json_lines, video_file
 from senet_kp.demo.sources import VideoReader, is_video
+from senet_kp.face.facebox import is_beside
 from senet_kp.face.pictures import write_picture
+from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.tfrecords.errors import InputError, OutputError
 
 PICTURE = make_picture(face_points((100, 100), 120), (200, 200))
@@ -226,3 +228,45 @@ def test_videos_are_known_by_their_contents_too(tmp_path):
 def test_videos_that_are_not_there_say_so(source, words):
     with pytest.raises(InputError, match=words):
         VideoReader(source)
+
+
+def test_a_box_beside_the_picture_is_reported_and_gets_no_landmarks(tmp_path):
+    write_picture(tmp_path / "photo.jpg", PICTURE)
+    beside = [[5000, 5000, 200, 200], [-180, 20, 160, 160]]
+    (tmp_path / "boxes.json").write_text(json.dumps({"photo.jpg": [beside[0], BOX, beside[1]]}))
+    flags = ("--boxes", tmp_path / "boxes.json", "--out", tmp_path, "--json", "-")
+    result = run_module("demo.py", tmp_path / "photo.jpg", *flags)
+    assert result.returncode == 0, result.stderr
+    assert [face["box"] for face in json.loads(result.stdout)["faces"]] == [BOX]
+    for box in beside:
+        assert f"the box {box} lies outside the picture of 200x200 px" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "box, beside",
+    [
+        ([199.4, 0, 10, 10], False),  # the picture ends at 199.5
+        ([199.5, 0, 10, 10], True),
+        ([0, 99.5, 10, 10], True),
+        ([-10.4, 0, 10, 10], False),
+        ([-10.5, 0, 10, 10], True),
+        ([0, -10.5, 10, 10], True),
+        ([-50, -50, 900, 900], False),
+    ],
+)
+def test_boxes_beside_a_picture(box, beside):
+    assert is_beside(box, np.zeros((100, 200, 3), np.uint8)) == beside
+
+
+@pytest.mark.parametrize(
+    "box, words",
+    [
+        ([900, 0, 50, 50], "outside the picture of 200x200 px"),
+        ([0, 0, 50], "has to be"),
+        ([0, 0, 0, 0], "has to be"),
+        ([0, 0, float("nan"), 50], "has to be"),
+    ],
+)
+def test_boxes_without_a_face_to_look_at_are_refused_in_code(box, words):
+    with pytest.raises(ValueError, match=words):
+        LandmarkPredictor().predict(PICTURE, [box])

@@ -36,6 +36,7 @@ from senet_kp.demo.results import (
     viewer,
 )
 from senet_kp.demo.sources import VideoReader, boxes_of, is_live, is_video, pictures_of, read_boxes
+from senet_kp.face.facebox import is_beside
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.inference.backends import AUTO, Backend
@@ -170,7 +171,7 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
     picture = read_picture(source)
     faces = predict(picture, source, predictor, boxes)
     if not faces:
-        why = "no face found" if boxes is None else "the boxes file has no box for it"
+        why = "no face found" if boxes is None else "the boxes file has no usable box for it"
         print(f"{source}: {why}", file=sys.stderr)
     write_line(describe(source, None, picture, faces, args.pose))
     suffix = ".png" if Path(source).suffix.lower() == ".png" else ".jpg"
@@ -210,8 +211,21 @@ def process_video(source: str, predictor: LandmarkPredictor, boxes, args, write_
 
 
 def predict(picture, source: str, predictor: LandmarkPredictor, boxes) -> list[Face]:
-    """The faces in the source's given boxes, or in detected ones if no boxes were given."""
-    return predictor.predict(picture, None if boxes is None else boxes_of(source, boxes))
+    """The faces in the source's given boxes, or in detected ones if no boxes were given.
+
+    A given box that has nothing of the picture in it is reported and gets no landmarks.
+    """
+    if boxes is None:
+        return predictor.predict(picture)
+    given = boxes_of(source, boxes)
+    for box in (box for box in given if is_beside(box, picture)):
+        size = f"{picture.shape[1]}x{picture.shape[0]}"
+        print(
+            f"{source}: the box {box} lies outside the picture of {size} px and gets no landmarks;"
+            " were the boxes made for another size of it?",
+            file=sys.stderr,
+        )
+    return predictor.predict(picture, [box for box in given if not is_beside(box, picture)])
 
 
 if __name__ == "__main__":

@@ -52,6 +52,13 @@ def picture_box(picture) -> np.ndarray:
     return np.array([-0.5, -0.5, width, height], np.float64)
 
 
+def is_beside(box, picture) -> bool:
+    """Whether a box [x, y, w, h] in pixels has nothing of a picture [H, W, 3] in it."""
+    x, y, w, h = box
+    height, width = picture.shape[:2]
+    return x >= width - 0.5 or y >= height - 0.5 or x + w <= -0.5 or y + h <= -0.5
+
+
 def to_relative(landmarks, box) -> np.ndarray:
     """Convert landmarks [..., 2] from pixels to box-relative coordinates, 0..1 inside the box."""
     box = np.asarray(box, np.float64)

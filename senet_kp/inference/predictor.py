@@ -6,7 +6,7 @@ from os import PathLike
 
 import numpy as np
 
-from senet_kp.face.facebox import BoxRule, crop, face_box, picture_box, to_absolute
+from senet_kp.face.facebox import BoxRule, crop, face_box, is_beside, picture_box, to_absolute
 from senet_kp.face.pictures import picture_of_array, read_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import AUTO, Backend, open_backend
@@ -161,7 +161,8 @@ class LandmarkPredictor:
             If the picture file cannot be read.
         ValueError
             If an array is empty or has another shape or type; floats and 16-bit values are
-            refused, because their range is not known.
+            refused, because their range is not known. If a box is not four numbers with a width
+            and height above 0, or has nothing of the picture in it.
         TypeError
             If the picture is neither a path nor an array.
         ModelError
@@ -176,7 +177,7 @@ class LandmarkPredictor:
         picture = _rgb_picture(picture)
         if boxes is None:
             return [self._in_detected_box(picture, *found) for found in self.face_boxes(picture)]
-        return [self._in_given_box(picture, np.asarray(box, np.float64)) for box in boxes]
+        return [self._in_given_box(picture, box) for box in _boxes_in(picture, boxes)]
 
     def face_boxes(self, picture) -> list[tuple[np.ndarray, float | None]]:
         """The face boxes that the detector finds in a picture, before any landmark is predicted.
@@ -241,6 +242,18 @@ class LandmarkPredictor:
 
     def _in_given_box(self, picture, box) -> Face:
         return Face(box, None, landmarks_in(picture, box, self._run, self.rule))
+
+
+def _boxes_in(picture, boxes) -> list[np.ndarray]:
+    """The boxes as arrays [4]; raises ValueError for one that is none or is beside the picture."""
+    found = [np.asarray(box, np.float64) for box in boxes]
+    for box in found:
+        if box.shape != (4,) or not np.isfinite(box).all() or min(box[2:]) <= 0:
+            raise ValueError(f"a face box has to be [x, y, width, height] in pixels, not {box}")
+        if is_beside(box, picture):
+            height, width = picture.shape[:2]
+            raise ValueError(f"the face box {box} lies outside the picture of {width}x{height} px")
+    return found
 
 
 def _rgb_picture(picture) -> np.ndarray:
