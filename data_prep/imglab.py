@@ -138,16 +138,16 @@ def _of_records(config: WriterConfig) -> tuple[int, Iterator]:
 
 
 def _crops(config: WriterConfig, manifest: dict) -> Iterator:
-    """Write each stored crop to <out>/<group>/<number>.jpg; yield its path and its one face."""
+    """Write each crop to <out>/<group>/frames/<number>.jpg; yield its path and its one face."""
     stored, size = manifest["stored_px"], manifest["box"]["size_px"]
     box = widened(np.array([-0.5, -0.5, stored, stored]), size / stored)
     sides = [config.side] if config.side else [s for s in SIDES if s in manifest["sides"]]
     total = sum(manifest["sides"][side]["records"] for side in sides)
     records = (r for side in sides for r in read_records(config.data, manifest, side))
     for number, record in enumerate(tqdm(records, total=total, unit="picture", disable=None)):
-        # The imglab reader takes numbered files in one folder as one group, so groups survive.
+        # The imglab reader takes numbered files in a folder frames/ as one group: groups survive.
         group = re.sub(r"[^\w/-]", "_", record.group).strip("/")
-        file = f"{config.out.stem}/{group}/{number:06d}.jpg"
+        file = f"{config.out.stem}/{group}/frames/{number:06d}.jpg"
         path = config.out.parent / file
         if record.encoding == "jpeg":
             write_bytes(path, record.picture)

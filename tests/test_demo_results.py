@@ -123,6 +123,11 @@ raise SystemExit(exit_code_of(run))
     assert (tmp_path / "points.jsonl").read_text() == ('"' + "x" * 27 + '"\n') * 3
 
 
+def _heed_ctrl_c():
+    """A process that a script starts in the background ignores Ctrl-C, and its children do too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_keeps_what_is_done(tmp_path, boxes, number):
     for i in range(400):
@@ -130,7 +135,11 @@ def test_a_signal_keeps_what_is_done(tmp_path, boxes, number):
     out, points = tmp_path / "out", tmp_path / "points.jsonl"
     flags = map(str, (tmp_path / "in", "--boxes", boxes, "--out", out, "--json", points))
     process = subprocess.Popen(
-        [sys.executable, "demo.py", *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "demo.py", *flags],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_ctrl_c,
     )
     while process.poll() is None and (not out.is_dir() or len(os.listdir(out)) < 5):
         time.sleep(0.02)

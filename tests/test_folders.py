@@ -80,6 +80,15 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path):
     assert (tmp_path / "out").is_symlink() and [p.name for p in folder.iterdir()] == ["new"]
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt even where the tests run in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("moment", [1, 2])
 def test_an_interrupt_between_the_two_renames_leaves_the_old_folder(tmp_path, monkeypatch, moment):
     folder, rename, calls = folder_with(tmp_path / "out", RECORDS), os.replace, []

@@ -6,11 +6,14 @@ import subprocess
 import pytest
 from conftest import ROOT
 
+# Without the variables of a make that runs these tests.
+ENV = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
 
 def commands(*words) -> list[str]:
     """The commands of `senet-kp` that make would run."""
     result = subprocess.run(
-        ["make", "--dry-run", *map(str, words)], cwd=ROOT, capture_output=True, text=True
+        ["make", "--dry-run", *map(str, words)], cwd=ROOT, env=ENV, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.replace("\\\n", " ").splitlines()
@@ -55,7 +58,7 @@ def test_every_network_is_trained_in_a_folder_of_its_own(tmp_path):
 
 def clean(folder, *words):
     command = ["make", "-f", ROOT / "Makefile", "clean", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=ENV, capture_output=True, text=True)
 
 
 def test_clean_keeps_what_the_stages_did_not_write(tmp_path):
