@@ -202,18 +202,13 @@ def _by_stem(named: tuple[Path, ...]) -> dict[str, Path]:
         raise UserError("no picture and no folder is given; name at least one")
     pictures = {}
     for path in named:
-        for picture in _shown(path) if path.is_dir() else [path]:
+        for picture in pictures_in(path) if path.is_dir() else [path]:
             if (other := pictures.setdefault(picture.stem, picture)) != picture:
                 raise InputError(
                     f"{other} and {picture} would have one label, {picture.stem}{SUFFIX}; label"
                     " them separately, with another --out"
                 )
     return pictures
-
-
-def _shown(folder: Path) -> list[Path]:
-    """Return the pictures in a folder without hidden files, such as ._photo.jpg of a Mac."""
-    return [path for path in pictures_in(folder) if not path.name.startswith(".")]
 
 
 def main():

@@ -41,9 +41,12 @@ def read_picture(path) -> np.ndarray:
 def pictures_in(folder) -> list[Path]:
     """Return the pictures directly in a folder, sorted by name.
 
-    Raises InputError if there are none.
+    Hidden files are left out, such as ._photo.jpg, which a Mac writes beside photo.jpg. Raises
+    InputError if there are no pictures.
     """
-    found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = Path(folder).iterdir()
+    shown = (path for path in paths if not path.name.startswith("."))
+    found = sorted(path for path in shown if path.suffix.lower() in SUFFIXES)
     if not found:
         raise InputError(f"{folder}: a folder without pictures ({', '.join(sorted(SUFFIXES))})")
     return found
