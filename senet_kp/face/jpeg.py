@@ -63,16 +63,16 @@ def decode(data: bytes, mode: int) -> tuple[np.ndarray | None, str | None]:
     is passed on.
     """
     if not is_jpeg(data):
-        return _decode(data, mode), None
+        return decode_silently(data, mode), None
     with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
         try:
             heard = stack.enter_context(tempfile.TemporaryFile())
             stderr = os.dup(2)
         except OSError:  # no place for a file, or a process without stderr
-            return _decode(data, mode), None
+            return decode_silently(data, mode), None
         os.dup2(heard.fileno(), 2)
         try:
-            picture = _decode(data, mode)
+            picture = decode_silently(data, mode)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
@@ -85,7 +85,8 @@ def decode(data: bytes, mode: int) -> tuple[np.ndarray | None, str | None]:
     return picture, real[0].removeprefix(_WARNING).strip().decode() if real else None
 
 
-def _decode(data: bytes, mode: int) -> np.ndarray | None:
+def decode_silently(data: bytes, mode: int) -> np.ndarray | None:
+    """Decode a picture without listening to warnings; None if OpenCV cannot decode it."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error:
