@@ -29,12 +29,7 @@ def read_rows(table: Path, hint: str) -> list[list[str]]:
 
     Raises InputError if it cannot be read; if it does not exist, `hint` says what to do.
     """
-    try:
-        data = table.read_bytes()
-    except OSError as error:
-        raise InputError(f"{table}: {error.strerror}; {hint}") from None
-    if problem := damage(data):
-        raise InputError(f"{table}: {problem[1]}")
+    data = _bytes_of(table, f"; {hint}")
     try:
         header, *rows = list(csv.reader(data.decode("utf-8-sig").splitlines())) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -49,16 +44,25 @@ def slashed(path: str) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines that are not blank. Raises InputError if it is not a text file."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    if problem := damage(data):
-        raise InputError(f"{path}: {problem[1]}")
+    data = _bytes_of(path)
     try:
         return [line for line in data.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error})") from None
+
+
+def _bytes_of(path: Path, advice: str = "") -> bytes:
+    """Return the bytes of a file. Raises InputError if it cannot be read, is empty or a pointer.
+
+    advice: what the message adds if the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}{advice}") from None
+    if problem := damage(data):
+        raise InputError(f"{path}: {problem[1]}")
+    return data
 
 
 def points_with_gaps(where: str, cells: list[str]) -> tuple[np.ndarray, np.ndarray]:
