@@ -8,16 +8,12 @@ arguments, 3 the data cannot be read, 5 too many rejects, 6 the result cannot be
 
 import json
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 from platform import python_version
-from signal import SIG_IGN, SIGINT, signal
 
 import cv2
 import numpy as np
@@ -53,6 +49,7 @@ from senet_kp.tfrecords.shards import (
     shard_paths,
 )
 from senet_kp.tfrecords.sides import SIDES
+from senet_kp.tfrecords.workers import worker_pool
 
 CHUNK = 64  # pictures per task of a process: 0.1 s of work, so that its overhead is negligible
 
@@ -177,24 +174,6 @@ def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
     bar = tqdm(found, total=len(sources), unit="picture", desc="dlib", disable=None)
     pairs = [pair for pair in bar if pair is not None]
     return measure_transform(pairs, len(sources)) if pairs else None
-
-
-@contextmanager
-def worker_pool(processes: int):
-    """A pool of worker processes that end at once on Ctrl-C or an error.
-
-    They are spawned, because forks of a process with TensorFlow's threads would hang.
-    """
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker():
-    signal(SIGINT, SIG_IGN)  # the parent process handles Ctrl-C
-    cv2.setNumThreads(1)
 
 
 def _listing(data_sets: list[DataSet]) -> str:

@@ -6,7 +6,9 @@ used, 5 a check failed or too many pictures were rejected, 6 a result could not 
 """
 
 import errno
+import signal
 import sys
+import threading
 
 
 class UserError(Exception):
@@ -56,8 +58,12 @@ _UNWRITABLE = {
 def exit_code_of(command) -> int:
     """Run `command()`; report errors that users can correct as one line on stderr.
 
-    Returns the exit code. Other exceptions pass through with their traceback.
+    Returns the exit code. Other exceptions pass through with their traceback. SIGTERM interrupts
+    the command as Ctrl-C does, unless its caller has other plans for it.
     """
+    mine = threading.current_thread() is threading.main_thread()  # others cannot set handlers
+    if mine and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files may not be UTF-8

@@ -16,9 +16,10 @@ system that Beam supports. The exit codes are those of `senet-kp prepare`.
 import contextlib
 import io
 import logging
+import os
+import signal
 import sys
 from dataclasses import dataclass, replace
-from os import cpu_count
 from pathlib import Path
 
 import tyro
@@ -31,11 +32,11 @@ from senet_kp.data_prep.prepare import (
     made_by,
     plan_of,
     report,
-    worker_pool,
     write_account,
 )
 from senet_kp.data_prep.recognise import defaults_of_command_line
 from senet_kp.tfrecords.errors import CheckError, OutputError, UserError, exit_code_of
+from senet_kp.tfrecords.workers import worker_pool
 
 # These runners pass flags on to a job server, so that Python cannot check them.
 RUNNERS_WITH_FLAGS_OF_THEIR_OWN = ("flink", "spark", "portable", "kafkastreams")
@@ -47,7 +48,7 @@ DIRECT = "FnApiRunner"
 class BeamConfig(PrepareConfig):
     out: str = "out/tfrecords"
     """folder for the records, writable by all workers: a path, gs://, s3:// or hdfs://"""
-    processes: int = cpu_count() or 1
+    processes: int = os.cpu_count() or 1
     """local processes that measure the face detector"""
 
     def local(self) -> PrepareConfig:
@@ -94,13 +95,37 @@ def _run(pipeline, plan: Plan, output):
     listings, sharding = keep_listings(plan, output)
     build(pipeline, listings, plan.rule, sharding, output)
     try:
-        state = pipeline.run().wait_until_finish()
+        with _interrupts_end(output):
+            state = pipeline.run().wait_until_finish()
     except RuntimeError as error:  # its message ends with the worker's exception
         why = str(error).strip().splitlines()[-1]
         raise OutputError(f"the Beam job failed in a worker: {why}") from None
     if state != "DONE":
         raise CheckError(f"the Beam job ended in state {state}; see the log of its runner")
     return written(sharding, output)
+
+
+@contextlib.contextmanager
+def _interrupts_end(output):
+    """Within the block, Ctrl-C and SIGTERM remove what was written and end the process at once.
+
+    The local runner's workers are threads of this process. They would catch a KeyboardInterrupt,
+    print its traceback and report it as a failure of the job.
+    """
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    def end(*_):
+        output.clear()
+        os._exit(exit_code_of(interrupted))
+
+    old = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def _pipeline(flags: list[str]):

@@ -10,10 +10,8 @@ be written.
 """
 
 import io
-import multiprocessing
 import os
 import re
-import signal
 import sys
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,6 +34,7 @@ from senet_kp.tfrecords.files import (
     sha256_of_lines,
     write_json,
 )
+from senet_kp.tfrecords.workers import worker_pool
 
 SET_NAME = "SAMPLE"
 RENDERER = 1  # version, increased whenever the same settings would give other pictures
@@ -129,16 +128,8 @@ def _rendered(config, folder):
     if config.processes == 1:
         yield from map(work, range(config.identities))
         return
-    # Not "fork": a forked process inherits the state of OpenCV's threads but not the threads.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(config.processes, _start_worker) as pool:
-        yield from pool.imap_unordered(work, range(config.identities))
-
-
-def _start_worker():
-    """Ignore Ctrl-C, since the parent ends the pool, and use one core per worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    with worker_pool(config.processes) as pool:
+        yield from pool.map(work, range(config.identities))
 
 
 def _write_identity(config, folder, identity):
