@@ -7,6 +7,7 @@ SavedModel), the path of the frozen graph, and crops [n, S, S, 3] uint8 RGB of t
 returns additional entries for the model card.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -38,14 +39,32 @@ def write_onnx(path: Path, graph: Path, crops) -> dict:
             output_names=[f"{OUTPUT_NODE}:0"],
             opset=OPSET,
         )
-    for node in model.graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for value in (*model.graph.input, *model.graph.output):
-        value.name = names[value.name]
+    _make_repeatable(model.graph, names)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return {"opset": OPSET, "versions": {m.__name__: m.__version__ for m in (onnx, tf2onnx)}}
+
+
+def _make_repeatable(graph, names: dict):
+    """Rename input and output, and put the names that tf2onnx has made up and the weights in order.
+
+    tf2onnx numbers its names while it walks sets, so that they differ from process to process.
+    """
+    numbers = {}
+
+    def renamed(name: str) -> str:
+        in_order = re.sub(r"__(\d+)", lambda n: f"__{numbers.setdefault(n[1], len(numbers))}", name)
+        return names.get(name, in_order)
+
+    for node in graph.node:
+        node.input[:] = map(renamed, node.input)
+        node.output[:] = map(renamed, node.output)
+        node.name = renamed(node.name)
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = renamed(value.name)
+    weights = sorted(graph.initializer, key=lambda value: value.name)
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
 
 
 def write_saved_model(path: Path, graph: Path, crops) -> dict:

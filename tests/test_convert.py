@@ -119,6 +119,31 @@ def test_the_onnx_file_has_the_graphs_input_and_output(folder):
     assert shapes == [("image", [1, 128, 128, 3]), ("landmarks", [1, 136])]
 
 
+def test_numbers_that_tf2onnx_counts_differently_give_one_file():
+    onnx = pytest.importorskip("onnx")
+    from senet_kp.export.writers import _make_repeatable
+
+    def model(first, second):
+        info, vector = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+        names = (f"shape__{first}", f"add__{second}")
+        nodes = [
+            onnx.helper.make_node("Add", ["in:0", names[1]], [f"{names[1]}:0"], "a"),
+            onnx.helper.make_node("Add", [f"{names[1]}:0", names[0]], ["out:0"], "b"),
+        ]
+        ends = [[info(name, vector, [1])] for name in ("in:0", "out:0")]
+        weights = [
+            onnx.helper.make_tensor(name, vector, [1], [len(name)]) for name in sorted(names)
+        ]
+        graph = onnx.helper.make_graph(nodes, "g", *ends, weights)
+        _make_repeatable(graph, {"in:0": "in", "out:0": "out"})
+        return graph
+
+    graph = model(9, 10)
+    assert graph == model(40, 7)
+    assert [list(node.input) for node in graph.node] == [["in", "add__0"], ["add__0:0", "shape__1"]]
+    assert [weight.name for weight in graph.initializer] == ["add__0", "shape__1"]
+
+
 def test_a_file_is_run_by_the_first_engine_that_can(folder):
     first = {name: engine_of(folder / name) for name in RUNS}
     assert first == {
