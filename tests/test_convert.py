@@ -132,7 +132,8 @@ def test_numbers_that_tf2onnx_counts_differently_give_one_file():
         ]
         ends = [[info(name, vector, [1])] for name in ("in:0", "out:0")]
         weights = [
-            onnx.helper.make_tensor(name, vector, [1], [len(name)]) for name in sorted(names)
+            onnx.helper.make_tensor(name, vector, [1], [value])
+            for name, value in sorted(zip(names, (1.0, 2.0), strict=True))
         ]
         graph = onnx.helper.make_graph(nodes, "g", *ends, weights)
         _make_repeatable(graph, {"in:0": "in", "out:0": "out"})
