@@ -52,7 +52,7 @@ SHORT_vgg16 := --learning-rate 1e-4 --warmup-steps 200
 
 LENGTH = $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test lint lock wheel docker bench bench-prep bench-inference bench-training clean
+.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test fault-test lint lock wheel docker bench bench-prep bench-inference bench-training clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -164,6 +164,9 @@ compare: setup $(RECORDS)/manifest.json  ## train every network on the same pict
 
 test: setup  ## run the tests in two processes
 	$(PY) -m pytest -n 2 --dist loadfile
+
+fault-test: setup  ## kill, starve and mislead the commands for MINUTES=120, and print what they survive
+	$(PY) -m tests.faults $(if $(MINUTES),--minutes $(MINUTES)) $(OWN_FLAGS)
 
 lint: setup  ## check style and formatting with ruff
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -90,16 +90,23 @@ def _finished(out: str, plan: Plan) -> dict | None:
 
 def _run(pipeline, plan: Plan, output):
     """Run the pipeline to its end; return the result of every face, in order, and the shards."""
+    from apache_beam.options.pipeline_options import StandardOptions
+
     from senet_kp.data_prep.beam.pipeline import build, keep_listings, written
 
     listings, sharding = keep_listings(plan, output)
     build(pipeline, listings, plan.rule, sharding, output)
+    local = pipeline.options.view_as(StandardOptions).runner == DIRECT
+    # The local runner logs the traceback of an error that it also raises.
+    logging.disable(logging.CRITICAL if local else logging.NOTSET)
     try:
         with _interrupts_end(output):
             state = pipeline.run().wait_until_finish()
     except RuntimeError as error:  # its message ends with the worker's exception
         why = str(error).strip().splitlines()[-1]
         raise OutputError(f"the Beam job failed in a worker: {why}") from None
+    finally:
+        logging.disable(logging.NOTSET)
     if state != "DONE":
         raise CheckError(f"the Beam job ended in state {state}; see the log of its runner")
     return written(sharding, output)

@@ -100,7 +100,7 @@ def orphans_of(session: int) -> str | None:
 def half_written(operation: Operation, folder: Path, before: dict, final: dict) -> str | None:
     """Every result under its final name is the one of before or the undisturbed one."""
     for name, data in contents(operation, folder).items():
-        partial = matches(name, operation.grows)
+        partial = matches(name, operation.grows) or Path(name).name.startswith(".")
         if not partial and data not in (before.get(name), final.get(name)):
             return f"{name}: is neither the result of before nor the undisturbed one"
     return None

@@ -31,6 +31,7 @@ class Operation:
     needs: tuple[str, ...] = ()  # results of other operations that it reads or completes
     timed: tuple[str, ...] = ()  # patterns of files whose name or content holds a time
     grows: tuple[str, ...] = ()  # patterns of files that are complete only at the end
+    marked: tuple[str, ...] = ()  # patterns of files whose name says that they are incomplete
     older: str = ""  # stage and options that leave older results of the same names
 
     def is_result(self, path: str) -> bool:
@@ -96,6 +97,7 @@ OPERATIONS = (
         ("drawn", "drawn.jsonl"),
         ("clip.mp4", *GRAPH),
         grows=("drawn.jsonl",),
+        marked=("drawn/*-incomplete.mp4",),
     ),
 )
 
@@ -251,11 +253,11 @@ def snapshot(folder: Path) -> dict[str, tuple]:
 
 
 def contents(operation: Operation, folder: Path) -> dict[str, bytes]:
-    """Return {relative path: bytes} of the operation's results, less what holds a time."""
+    """Return {relative path: bytes} of the operation's results, less times and marked files."""
     return {
         name: _comparable(folder / name)
         for name in sorted(snapshot(folder))
-        if operation.is_result(name) and not matches(name, operation.timed)
+        if operation.is_result(name) and not matches(name, (*operation.timed, *operation.marked))
     }
 
 
