@@ -164,7 +164,7 @@ def _fold_scores(records: Path, manifest: dict, run: Path) -> dict:
     crops = load_crops(records, manifest, "val")
     prefix = checkpoint_prefix(run, "latest")
     with restored_session(read_settings(run), manifest, prefix) as session:
-        predicted = run_images(session, crops.images)
+        predicted = run_images(session, crops.images, prefix)
     result = scores(predicted, crops, scheme_of(manifest))
     return result | list_conditions(manifest, "val")
 
