@@ -1,4 +1,4 @@
-"""A network whose answers are not finite: nothing is saved, drawn or written, and one line says so."""
+"""A network whose answers are not finite: nothing is saved, drawn or written."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def nan_weights(session):
 
 
 def test_weights_that_are_not_finite_are_never_saved(records, tmp_path, monkeypatch):
-    """Without validation faces, only the weights tell. The checkpoint of step 4 stays the newest."""
+    """Without validation faces, only the weights tell. The checkpoint of step 4 stays."""
     run, options = tmp_path / "run", {"train_on_val": True, "average_decay": 0.0}
     assert train(config(records, run, steps=4, **options)) == 0
     before, validate = variables(run), loop.validate

@@ -5,8 +5,8 @@ to the run folder. The same command resumes a training from its newest checkpoin
 stopped (Ctrl-C and SIGTERM save a checkpoint first) or killed. `tensorboard --logdir out/run` shows
 its progress.
 Exit codes: 0 all steps are done, 2 invalid arguments, 3 the records cannot be read, 4 the run's
-checkpoint does not fit the network, 5 the loss or the network's answers are not finite, 6 the run folder
-cannot be written, 130 stopped by a signal.
+checkpoint does not fit the network, 5 the loss or the network's answers are not finite, 6 the run
+folder cannot be written, 130 stopped by a signal.
 """
 
 import sys
@@ -236,8 +236,11 @@ def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
 
 
 def _diverged(step: int, result: Validation, folder: RunFolder) -> str:
-    what = "weights" if result.finite else "answers to the validation faces"
-    return f"step {step}: the network's {what} are not finite; {_way_on(folder)}"
+    if not result.finite:
+        what = "the network's answers to the validation faces are not finite"
+    else:
+        what = "the network's weights are not finite"
+    return f"step {step}: {what}; {_way_on(folder)}"
 
 
 def _way_on(folder: RunFolder) -> str:
