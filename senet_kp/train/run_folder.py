@@ -15,7 +15,7 @@ from pathlib import Path
 
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import OutputError, UserError
-from senet_kp.tfrecords.files import json_of, read_csv, write_csv, write_json
+from senet_kp.tfrecords.files import json_of, make_folder, read_csv, write_csv, write_json
 from senet_kp.train.checkpoints import reason_of, restore
 
 # Settings that may be changed when a run is resumed, because they do not affect what it computes.
@@ -138,7 +138,7 @@ class RunFolder:
 
     def _save(self, saver, session, part: str, step: int):
         folder = self.folder / part
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         try:
             saver.save(session, str(folder / "ckpt"), step, write_meta_graph=False)
         except (tf.errors.OpError, ValueError) as error:  # ValueError: the folder was removed
