@@ -25,6 +25,7 @@ from senet_kp.train.checkpoints import initial_weights
 from senet_kp.train.config import TrainConfig, recipe_of_command_line, trains_trunk
 from senet_kp.train.feature_cache import stored_features
 from senet_kp.train.graph import weight_count
+from senet_kp.train.lock import locked
 from senet_kp.train.log import TrainingLog
 from senet_kp.train.measures import StepMeans, as_text, measures_of
 from senet_kp.train.progress import Progress
@@ -49,10 +50,17 @@ def train(config: TrainConfig, runtime=None) -> int:
     """Train until `config.steps` or a stop signal, and return the exit code.
 
     runtime: a LocalRuntime, which is the default, or an object with the same methods.
-    Raises UserError if the settings, the records or the run folder cannot be used.
+    Raises UserError if the settings, the records or the run folder cannot be used, or another
+    process trains in it.
     """
     runtime, config = runtime or LocalRuntime(), resolved(config)
     manifest, scheme = checked_records(config)
+    with locked(config.run):
+        return _train(config, runtime, manifest, scheme)
+
+
+def _train(config: TrainConfig, runtime, manifest: dict, scheme: LandmarkScheme) -> int:
+    """`train`, while no other process trains in the run folder."""
     folder = RunFolder(config.run)
     folder.open(run_settings(config, manifest))
     start = folder.step
