@@ -9,7 +9,9 @@ standard output has ended.
 import contextlib
 import errno
 import os
+import signal
 import sys
+import threading
 
 
 class UserError(Exception):
@@ -45,18 +47,16 @@ class OutputError(UserError):
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # what shells report for a program that SIGPIPE ended
 
-_FULL = "free some space or choose another output folder"
-_ELSEWHERE = "choose another output folder"
 # Errors of writing; with them, what was read does not matter.
 _UNWRITABLE = {
-    errno.ENOSPC: f"the disk is full: {_FULL}",
-    errno.EDQUOT: f"the disk quota is used up: {_FULL}",
+    errno.ENOSPC: "the disk is full: free some space or choose another output folder",
+    errno.EDQUOT: "the disk quota is used up: free some space or choose another output folder",
     errno.EFBIG: "the file is larger than the disk or the limit of the shell (ulimit -f) allows",
-    errno.ENOTDIR: f"a file exists where a folder is needed: {_ELSEWHERE}",
-    errno.EEXIST: f"a file exists where a folder is needed: {_ELSEWHERE}",
+    errno.ENOTDIR: "a file exists where a folder is needed: choose another output folder",
+    errno.EEXIST: "a file exists where a folder is needed: choose another output folder",
     errno.ENOTEMPTY: "another command has written there meanwhile: run the same command again",
-    errno.EROFS: f"the file system is read-only: {_ELSEWHERE}",
-    errno.ETXTBSY: f"a program that is running: {_ELSEWHERE}",
+    errno.EROFS: "the file system is read-only: choose another output folder",
+    errno.ETXTBSY: "a program that is running: choose another output folder",
 }
 # What the system as a whole lacks, whichever file it was that met it.
 _EXHAUSTED = {
@@ -65,10 +65,11 @@ _EXHAUSTED = {
     errno.ENOMEM: "the memory is used up: close other programs, or choose smaller settings",
     errno.EAGAIN: "the system starts no more for now: close other programs, or raise ulimit -u",
 }
+_NO_WRITING = "no permission to write there: choose another output folder"
 # Errors of reading and of writing.
 _EITHER = {
-    errno.EACCES: "no permission",
-    errno.EPERM: "no permission",
+    errno.EACCES: _NO_WRITING,
+    errno.EPERM: _NO_WRITING,
     errno.EIO: "the disk reports an error: check it, and the connection to a network disk",
     errno.ENAMETOOLONG: "the name is too long for this disk: choose a shorter one",
     errno.ELOOP: "symbolic links that lead in a circle: correct them",
@@ -89,7 +90,8 @@ def exit_code_of(command) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files may not be UTF-8
     try:
-        code = command() or 0
+        with _sigterm_as_interrupt():
+            code = command() or 0
         _flush()
         return code
     except UserError as error:
@@ -104,6 +106,22 @@ def exit_code_of(command) -> int:
         return _complain(found)
     finally:
         _drop_unwritable_output()
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt():
+    """Within the block, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def system_error(error: Exception) -> UserError | None:
@@ -140,10 +158,9 @@ def _of_file(number: int | None, name, error) -> UserError:
     where = f"{os.fsdecode(name)}: " if isinstance(name, (str, bytes, os.PathLike)) else ""
     if number in (errno.EACCES, errno.EPERM):
         readable = not where or not os.path.exists(name) or os.access(name, os.R_OK)
-        kind, text = (OutputError, f"no permission to write there: {_ELSEWHERE}")
         if not readable:
-            kind, text = (InputError, "no permission to read it")
-        return kind(where + text)
+            return InputError(f"{where}no permission to read it")
+        return OutputError(f"{where}{_NO_WRITING}")
     kind = OutputError if number in _UNWRITABLE | _EXHAUSTED else InputError
     return kind(where + (_HINTS.get(number) or getattr(error, "strerror", None) or str(error)))
 

@@ -31,7 +31,6 @@ from senet_kp.demo.results import (
     no_window_reason,
     open_in_viewer,
     show,
-    sigterm_as_interrupt,
     video_file,
     viewer,
 )
@@ -62,8 +61,7 @@ def main() -> int:
             f"--pose: needs a model with 68 landmarks; this one predicts {predictor.scheme.name}"
         )
     args.names = DrawnNames(args.out)
-    with sigterm_as_interrupt():
-        return process_sources(predictor, boxes, args)
+    return process_sources(predictor, boxes, args)
 
 
 def process_sources(predictor: LandmarkPredictor, boxes, args) -> int:

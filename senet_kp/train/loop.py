@@ -244,11 +244,10 @@ def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
 
 
 def _diverged(step: int, result: Validation, folder: RunFolder) -> str:
-    if not result.finite:
-        what = "the network's answers to the validation faces are not finite"
-    else:
-        what = "the network's weights are not finite"
-    return f"step {step}: {what}; {_way_on(folder)}"
+    way_on = _way_on(folder)
+    if result.finite:
+        return f"step {step}: the network's weights are not finite; {way_on}"
+    return f"step {step}: the network's answers to the validation faces are not finite; {way_on}"
 
 
 def _way_on(folder: RunFolder) -> str:
