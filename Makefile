@@ -156,6 +156,8 @@ demo: setup $(MODEL)  ## find the faces in IMAGE=photo and draw their landmarks
 cpp:  ## build the C++ program of examples/cpp: out/cpp/landmarks
 	@command -v cmake >/dev/null || \
 	  { echo "error: cmake is missing (Debian: cmake g++ libopencv-dev)" >&2; exit 2; }
+	@for compiler in $$CXX c++ g++ clang++; do command -v $$compiler >/dev/null && exit; done; \
+	  echo "error: a C++ compiler is missing (Debian: g++), or name yours with CXX=" >&2; exit 2
 	cmake -S examples/cpp -B $(OUT)/cpp
 	cmake --build $(OUT)/cpp
 

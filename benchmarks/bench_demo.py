@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import tyro
 
-from benchmarks.measure import conditions, interleaved_s, report, summary
+from benchmarks.measure import Record, conditions, interleaved_s, report, summary
 from senet_kp.face.draw import draw_landmarks
 from senet_kp.face.facebox import crop
 from senet_kp.face.pictures import read_picture
@@ -52,6 +52,7 @@ def main():
             {"demo": lambda: subprocess.run(command, check=True, capture_output=True)},
             config.repeats,
             warmup=2,
+            record=Record("demo"),
         )
         parts = interleaved_s(_parts(path, config.model, config.detector), config.repeats, warmup=3)
     report(

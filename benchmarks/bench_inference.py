@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import (
+    Record,
     conditions,
     footnote,
     interleaved_s,
@@ -84,12 +85,16 @@ def bench(config: Config) -> dict:
         (path, engine): {"file": path.name, "engine": engine} | facts[path]
         for path, engine in pairs
     }
+    record = Record("inference")
     for pair in pairs:
         points = points_on(runs[(*pair, 1)], crops)
         rows[pair]["nme"] = scores(points, crops, scheme_of(manifest))["nme"]
         rows[pair] |= _starts(*pair, size_px, config.starts)
+        found = {key: rows[pair][key] for key in ("nme", "start_ms", "peak_mb")}
+        record.add(f"{pair[0].name}, {pair[1]}", **found)
     for (path, engine, threads), ms in _latencies_ms(runs, crops.images, config.blocks).items():
         rows[path, engine][f"ms_{threads}"] = ms
+        record.add(f"{path.name}, {engine}, {threads} threads", **ms)
     peak = {n: _matmul_gflop_per_s(n) for n in THREADS}
     for row in rows.values():
         if "mflop" in row:

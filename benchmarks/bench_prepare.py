@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import tyro
 
-from benchmarks.measure import conditions, interleaved_s, report, summary
+from benchmarks.measure import Record, conditions, interleaved_s, report, summary
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.prepare import CHUNK, prepare
@@ -100,7 +100,7 @@ def measured_s(config: Config, folder: Path) -> tuple[int, dict[str, list[float]
     for processes in config.processes:
         functions[f"prepare_{processes}"] = partial(ours, processes)
         functions[f"bare_{processes}"] = partial(bare_loop, paths, processes)
-    return len(paths), interleaved_s(functions, config.repeats)
+    return len(paths), interleaved_s(functions, config.repeats, record=Record("prepare"))
 
 
 def speeds(rates: dict, processes: int) -> dict:

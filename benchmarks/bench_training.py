@@ -9,6 +9,7 @@ backward pass for weights and for inputs.
 
 import multiprocessing
 import os
+import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.measure import (
+    Record,
     conditions,
     footnote,
     interleaved_s,
@@ -71,13 +73,15 @@ def bench(config: Config) -> dict:
         for batch_size in sorted(config.batch_sizes)
         for real_input in (False, True)
     ]
-    found, peaks = {step: [] for step in steps}, []
+    found, peaks, record = {step: [] for step in steps}, [], Record("training")
     with tqdm(total=config.repeats * len(steps), unit="run", disable=None) as bar:
         for _ in range(config.repeats):
             peaks.append(matmul_gflop_per_s())
             for step in steps:
                 if not _too_long(step, found, config.longest_step_s):
                     found[step].append(alone(step, config.seconds))
+                    kind = "real" if step.real_input else "synthetic"
+                    record.add(f"{step.net}, {step.batch_size}, {kind}", **found[step][-1])
                 bar.update()
     sizes = {net: network_size(net, manifest) for net in config.nets}
     peak = float(np.median(peaks))
@@ -117,26 +121,39 @@ def measure(step: StepConfig, seconds: float) -> dict:
 
 
 def alone(step: StepConfig, seconds: float, environment: dict | None = None) -> dict:
-    """Call `measure` in a new process with additional environment variables."""
-    before = dict(os.environ)
+    """Call `measure` in a new process, which an interrupt ends, with more environment variables."""
+    before, context = dict(os.environ), multiprocessing.get_context("spawn")
     os.environ.update(environment or {})
     try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-            return process.submit(measure, step, seconds).result()
+        with ProcessPoolExecutor(1, context, _leave_interrupts_to_the_parent) as process:
+            try:
+                return process.submit(measure, step, seconds).result()
+            except KeyboardInterrupt:
+                for child in multiprocessing.active_children():
+                    child.kill()
+                raise
     finally:
         os.environ.clear()
         os.environ.update(before)
 
 
-def in_turn(steps: dict, repeats: int, seconds: float, environments: dict) -> dict[str, list]:
+def _leave_interrupts_to_the_parent():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def in_turn(
+    steps: dict, repeats: int, seconds: float, environments: dict, record: Record
+) -> dict[str, list]:
     """Measure several trainings in turn, each in a new process; return {name: measurements}.
 
-    steps: {name: StepConfig}. environments: {name: additional environment variables}.
+    steps: {name: StepConfig}. environments: {name: additional environment variables}. record: where
+    to keep each measurement.
     """
     found = {name: [] for name in steps}
     turns = [name for _ in range(repeats) for name in steps]
     for name in tqdm(turns, unit="run", disable=None):
         found[name].append(alone(steps[name], seconds, environments.get(name)))
+        record.add(name, **found[name][-1])
     return found
 
 

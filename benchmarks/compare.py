@@ -35,6 +35,7 @@ from benchmarks.compare_checks import (
 )
 from benchmarks.measure import (
     RESULTS,
+    Record,
     conditions,
     footnote,
     interleaved_s,
@@ -91,7 +92,7 @@ def compare(config: CompareConfig) -> dict:
     check(config, manifest)
     models = {name: _trained(name, config, manifest) for name in config.systems}
     crops = load_crops(config.records, manifest, "test")
-    rows = {}
+    rows, record = {}, Record("measurements", config.out)
     with ExitStack() as opened:
         ready = {
             name: opened.enter_context(open_model(path, config.records, manifest))
@@ -100,9 +101,11 @@ def compare(config: CompareConfig) -> dict:
         for name, model in ready.items():
             rows[name] = _scored(model, crops, manifest, config.seed)
             rows[name] |= _size(name, models[name], manifest)
+            record.add(name, nme=rows[name]["nme"]["value"])
         for name, ms in _latencies_ms(ready, crops.images, config.repeats).items():
             rows[name]["latency_ms"] = summary(ms)
-    for name, speeds in _training_speeds(config).items():
+            record.add(name, latency_ms=rows[name]["latency_ms"]["median"])
+    for name, speeds in _training_speeds(config, record).items():
         rows[name]["images_per_s"] = summary(speeds)
     return {"conditions": _conditions(config, manifest), "systems": rows}
 
@@ -196,14 +199,14 @@ def _size(name: str, model: Path, manifest: dict) -> dict:
     return sizes
 
 
-def _training_speeds(config: CompareConfig) -> dict[str, list[float]]:
+def _training_speeds(config: CompareConfig, record: Record) -> dict[str, list[float]]:
     """Measure the training throughput of every network with real input, in pictures per second."""
     networks = [name for name in config.systems if name != DLIB]
     steps = {
         name: StepConfig(config.records, name, config.batch_size, True, os.cpu_count() or 1)
         for name in networks
     }
-    found = in_turn(steps, SPEED_ROUNDS, config.speed_s, {})
+    found = in_turn(steps, SPEED_ROUNDS, config.speed_s, {}, record)
     return {name: [run["images_per_s"] for run in runs] for name, runs in found.items()}
 
 

@@ -7,6 +7,7 @@ written to dlib68.json, and the fingerprints of its training faces to dlib68.fin
 `senet-kp autolabel --model out/dlib68.dat` labels pictures with it.
 """
 
+import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -146,6 +147,7 @@ def dlib_options(config: BaselineConfig):
         setattr(options, name, value)
     options.random_seed = str(config.seed)
     options.num_threads = config.threads
+    options.be_verbose = True
     return options
 
 
@@ -154,6 +156,9 @@ def main():
         BaselineConfig, prog="python -m benchmarks.dlib_baseline", description=__doc__
     )
     print(config)
+    # dlib trains in one call of minutes to hours, in which Python's handlers would have to wait.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     for result in train_baseline(config)["scores"].values():
         print(score_table(result))
     print(f"written to {config.out}")

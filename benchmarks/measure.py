@@ -4,26 +4,56 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.tfrecords.files import write_bytes, write_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+KEPT = Path("out/benchmarks")
 EARLIER = "\n\\* measured in an earlier run; times from different runs are less comparable.\n"
 # <!-- file:key.of.a.value -->1,234.5 %
 NUMBER = re.compile(r"(<!-- ([a-z0-9_-]+):([A-Za-z0-9_.-]+) -->)([0-9](?:[0-9.,]*[0-9])?)( ?%)?")
 
 
-def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, list[float]]:
+class Record:
+    """The single measurements of a benchmark, printed and kept as they come.
+
+    They are in out/benchmarks/<name>.json, which is replaced after each of them. A benchmark that
+    is interrupted has lost none, and --write alone changes benchmarks/results/.
+    """
+
+    def __init__(self, name: str, folder: Path | None = None):
+        self.path = (folder or KEPT) / f"{name}.json"
+        self._rows = []
+        tqdm.write(f"every measurement is kept in {self.path}", file=sys.stderr)
+
+    def add(self, what: str, **values):
+        """Add the numbers of one measurement; `what` names what was measured."""
+        self._rows.append({"measured": what} | values)
+        write_json(self.path, {"conditions": conditions(), "measurements": self._rows})
+        shown = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
+        tqdm.write(f"{what}: {shown}", file=sys.stderr)
+
+
+def _short(value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def interleaved_s(
+    functions: dict, repeats: int, warmup: int = 1, record: Record | None = None
+) -> dict[str, list[float]]:
     """Time the functions in turn (A B A B ...); return the seconds of each call after the warm-up.
 
     Every function is called `warmup + repeats` times, of which the first `warmup` are not counted.
+    record: where to keep the seconds of each call, for functions that take long.
     """
     seconds = {name: [] for name in functions}
     for turn in range(warmup + repeats):
@@ -32,6 +62,8 @@ def interleaved_s(functions: dict, repeats: int, warmup: int = 1) -> dict[str, l
             function()
             if turn >= warmup:
                 seconds[name].append(time.perf_counter() - began)
+                if record:
+                    record.add(name, seconds=seconds[name][-1])
     return seconds
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import tyro
 
-from benchmarks.measure import report
+from benchmarks.measure import Record, report
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.export.parity import LIMIT_PX
 from senet_kp.face.facebox import crop, face_box
@@ -66,7 +66,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "faces.npz", pictures=pictures, boxes=boxes, crops=crops)
         ours = answer(sys.executable, config.model, Path(folder))
-        found = {v: tried(v, config, Path(folder), ours) for v in config.versions}
+        found, record = {}, Record("opencv_versions")
+        for version in config.versions:
+            found[version] = tried(version, config, Path(folder), ours)
+            record.add(version, **found[version])
     agree = [v for v, result in found.items() if result.get("same_crops_px", 1) <= LIMIT_PX]
     conditions = {"reference": cv2.__version__, "faces": FACES, "limit_px": LIMIT_PX}
     result = {"conditions": conditions, "oldest": agree[0] if agree else None, "wheels": found}

@@ -13,7 +13,14 @@ import numpy as np
 import tyro
 
 from benchmarks.bench_training import in_turn
-from benchmarks.measure import conditions, markdown_table, report_table, summary, with_spread
+from benchmarks.measure import (
+    Record,
+    conditions,
+    markdown_table,
+    report_table,
+    summary,
+    with_spread,
+)
 from benchmarks.training_step import StepConfig
 from senet_kp.nets import NetName
 from senet_kp.tfrecords.errors import exit_code_of
@@ -54,7 +61,7 @@ def bench(config: Config) -> dict:
     usual = StepConfig(config.records, config.net, 32, False, os.cpu_count() or 1)
     steps = {name: replace(usual, **changes) for name, (changes, _) in LEVERS.items()}
     environments = {name: environment for name, (_, environment) in LEVERS.items()}
-    found = in_turn(steps, config.repeats, config.seconds, environments)
+    found = in_turn(steps, config.repeats, config.seconds, environments, Record("levers"))
     speeds = {name: np.array([run["images_per_s"] for run in runs]) for name, runs in found.items()}
     return {
         name: {

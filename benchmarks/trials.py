@@ -107,9 +107,9 @@ def _latency_ms(engine, image) -> float:
 
 def main():
     config = tyro.cli(TrialsConfig, prog="python -m benchmarks.trials", description=__doc__)
-    rows = [trial_row(run, config.records, config.note) for run in config.runs]
-    add_rows(config.table, rows)
-    for row in rows:
+    for run in config.runs:
+        row = trial_row(run, config.records, config.note)
+        add_rows(config.table, [row])
         print("\n".join(f"{key:>16}: {value}" for key, value in row.items()), end="\n\n")
     print(config.table)
 

@@ -27,6 +27,7 @@ from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.tfrecords.errors import is_exhausted
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
 from senet_kp.tfrecords.schema import Encoding, Record, encode
 
@@ -220,6 +221,8 @@ def _read(path, offset: int = 0, length: int = -1) -> bytes:
     except FileNotFoundError:
         raise Rejected("missing", f"{path}: no such file") from None
     except OSError as error:
+        if is_exhausted(error):
+            raise
         raise Rejected("unreadable", f"{path}: {error.strerror}") from None
 
 

@@ -16,7 +16,13 @@ from typing import Literal
 import tyro
 
 from senet_kp.tfrecords.errors import CheckError, exit_code_of
-from senet_kp.tfrecords.files import atomic_folder, json_of, sha256_of_file, write_json
+from senet_kp.tfrecords.files import (
+    atomic_folder,
+    json_of,
+    make_folder,
+    sha256_of_file,
+    write_json,
+)
 
 Name = Literal["300w-lp", "aflw2000-3d", "p1", "vgg16"]
 MARK = "download.json"  # describes the unpacked archive; a folder with this file is complete
@@ -126,7 +132,7 @@ def _fetch(config: DownloadConfig, source: Source, archive: Path):
     from senet_kp.data_prep.fetch.transfer import TransferError, fetch
 
     url = config.url or source.url
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     try:
         fetch(url, archive, source.size, source.sha256)
     except TransferError as error:

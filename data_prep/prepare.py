@@ -31,6 +31,7 @@ from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,
     fraction,
+    restore_folder,
     sha256_of_file,
     sha256_of_lines,
     write_json,
@@ -77,6 +78,7 @@ def prepare(config: PrepareConfig) -> dict:
 
     Raises UserError, InputError, CheckError and OutputError.
     """
+    restore_folder(config.out, files_written)
     plan = plan_of(config)
     if done := finished(config.out, plan):
         return done

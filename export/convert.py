@@ -20,7 +20,7 @@ from senet_kp.export.gate_faces import GateFaces, calibration_faces, described, 
 from senet_kp.export.parity import LIMIT_PX, check_engines, points_on
 from senet_kp.export.writers import EXPORTS, FORMATS, Export, Format
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
-from senet_kp.inference.backends import NETWORK_BACKENDS, TensorFlowBackend, engine_of, open_backend
+from senet_kp.inference.backends import NETWORK_BACKENDS, engine_of, open_backend
 from senet_kp.inference.model_card import card_path, kind_of, read_card
 from senet_kp.input.crops import Crops, load_any_crops
 from senet_kp.scoring.scores import scores_or_note
@@ -99,7 +99,7 @@ def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
     gate = gate_faces(config.records, manifest)
     return Faces(
         gate=gate,
-        expected=points_on(TensorFlowBackend(config.model.read_bytes(), config.model), gate),
+        expected=points_on(open_backend(config.model, "tensorflow"), gate),
         test=load_any_crops(config.records, manifest, sides=("test",)),
         calibration=calibration_faces(config.records, manifest, config.calibration_faces),
         scheme=scheme_of(manifest),

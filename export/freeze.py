@@ -97,7 +97,7 @@ def frozen_graph(settings: dict, manifest: dict, prefix: str, images) -> tuple[b
     """
     with restored_session(settings, manifest, prefix) as session:
         _check_statistics(session, prefix)
-        trained = run_images(session, images)
+        trained = run_images(session, images, prefix)
         definition = tf.graph_util.convert_variables_to_constants(
             session, session.graph.as_graph_def(), [OUTPUT_NODE]
         )

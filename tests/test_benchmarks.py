@@ -1,8 +1,13 @@
 """The benchmarks' tables, and that those in the documentation are what the commands wrote."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 
 from benchmarks import (
     bench_inference,
@@ -228,3 +233,59 @@ def test_a_link_is_saturated_if_the_transfer_takes_as_long_as_the_step():
 def test_the_page_on_scale_is_what_the_command_wrote():
     known = json.loads((RESULTS / "scale.json").read_text())
     assert scale.PAGE.read_text() == scale.page(known)
+
+
+# A benchmark of two measurements of a second each, the first of which is quick.
+INTERRUPTED = """
+import sys, time
+from benchmarks.measure import Record, interleaved_s
+from senet_kp.tfrecords.errors import exit_code_of
+
+def slow():
+    print("slow", flush=True)
+    time.sleep(600)
+
+def main():
+    interleaved_s({"quick": lambda: None, "slow": slow}, 1, warmup=0, record=Record("some"))
+
+sys.exit(exit_code_of(main))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_benchmark_keeps_its_measurements(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout.readline() == "slow\n"
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "out/benchmarks/some.json" in stderr and "quick: seconds" in stderr
+    assert "Traceback" not in stderr and "error: interrupted" in stderr
+    kept = json.loads((tmp_path / "out/benchmarks/some.json").read_text())
+    assert [row["measured"] for row in kept["measurements"]] == ["quick"]
+    assert kept["measurements"][0]["seconds"] >= 0 and kept["conditions"]["cores"]
+
+
+def test_trainings_in_turn_are_recorded_one_by_one(tmp_path, monkeypatch, capsys):
+    speeds = iter([10.0, 20.0])
+
+    def alone(step, seconds, environment):
+        if (speed := next(speeds, None)) is None:
+            raise KeyboardInterrupt
+        return {"images_per_s": speed, "wait_share": 0.0, "peak_mb": 1.0}
+
+    monkeypatch.setattr(bench_training, "alone", alone)
+    record = measure.Record("levers", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        bench_training.in_turn({"a": None, "b": None}, 2, 1.0, {}, record)
+    kept = json.loads((tmp_path / "levers.json").read_text())["measurements"]
+    assert [(row["measured"], row["images_per_s"]) for row in kept] == [("a", 10.0), ("b", 20.0)]
+    assert "a: images_per_s 10, wait_share 0, peak_mb 1" in capsys.readouterr().err

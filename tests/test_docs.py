@@ -269,7 +269,8 @@ def test_every_reject_reason_has_a_remedy():
 def test_every_exit_code_has_a_meaning():
     documented = set(map(int, re.findall(r"^\| (\d+) \|", PAGES["docs/errors.md"], re.M)))
     kinds = (errors.UserError, *errors.UserError.__subclasses__())
-    assert documented == {0, errors.INTERRUPTED, *(kind.exit_code for kind in kinds)}
+    codes = {0, errors.INTERRUPTED, errors.PIPE_CLOSED}
+    assert documented == {*codes, *(kind.exit_code for kind in kinds)}
 
 
 # tests/test_api.py and tests/test_extending.py run those of the other two pages.

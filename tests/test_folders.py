@@ -3,11 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 
 from senet_kp.tfrecords.errors import UserError
-from senet_kp.tfrecords.files import atomic_folder
+from senet_kp.tfrecords.files import atomic_folder, restore_folder, write_bytes
+from senet_kp.tfrecords.leftovers import temporary_name
 from senet_kp.tfrecords.shards import files_written
 
 RECORDS = {
@@ -104,3 +108,88 @@ def test_an_interrupt_between_the_two_renames_leaves_the_old_folder(tmp_path, mo
         replaced(folder)
     assert json.loads((folder / "manifest.json").read_text()) == RECORDS
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+KILLED = """
+import os, signal, sys
+from senet_kp.tfrecords.files import atomic_folder, atomic_path
+from senet_kp.tfrecords.shards import files_written
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+rename, calls = os.replace, []
+def replace(*names):
+    calls.append(names)
+    kill() if len(calls) == int(sys.argv[2]) else rename(*names)
+
+os.replace = replace
+if sys.argv[3] == "file":
+    with atomic_path(sys.argv[1]) as temporary:
+        temporary.write_text("new")
+else:
+    with atomic_folder(sys.argv[1], files_written) as folder:
+        (folder / "new").write_text("new")
+"""
+
+
+def killed_while_replacing(path, rename: int, kind="folder"):
+    """Run a process that SIGKILL ends in place of its n-th rename."""
+    command = [sys.executable, "-c", KILLED, str(path), str(rename), kind]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+
+
+def test_a_kill_between_the_two_renames_is_undone_by_the_next_run(tmp_path):
+    folder = folder_with(tmp_path / "out", RECORDS)
+    killed_while_replacing(folder, 2)
+    assert not folder.exists() and len(list(tmp_path.iterdir())) == 2
+    restore_folder(folder, files_written)
+    assert json.loads((folder / "manifest.json").read_text()) == RECORDS
+    replaced(folder)  # which also removes the unfinished folder of the killed process
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_kill_before_the_first_rename_leaves_the_folder_and_nothing_else(tmp_path):
+    folder = folder_with(tmp_path / "out", RECORDS)
+    killed_while_replacing(folder, 1)
+    assert (folder / "manifest.json").exists() and len(list(tmp_path.iterdir())) == 2
+    replaced(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_was_set_aside_and_replaced_is_removed(tmp_path):
+    folder = folder_with(tmp_path / "out", RECORDS)
+    killed_while_replacing(folder, 2)
+    folder_with(folder, RECORDS)
+    restore_folder(folder, files_written)
+    assert not list(tmp_path.glob(".*.old"))
+
+
+def test_a_folder_set_aside_that_has_a_foreign_file_is_left_alone(tmp_path):
+    folder = folder_with(tmp_path / "out", RECORDS)
+    killed_while_replacing(folder, 2)
+    (aside,) = tmp_path.glob(".*.old")
+    (aside / "notes.txt").write_text("mine")
+    for _ in range(2):  # with and without a folder in its place
+        restore_folder(folder, files_written)
+        assert (aside / "notes.txt").read_text() == "mine"
+        folder.mkdir(exist_ok=True)
+
+
+def test_only_unfinished_files_of_ended_processes_of_this_project_are_removed(tmp_path):
+    path = tmp_path / "scores.json"
+    killed_while_replacing(path, 1, "file")
+    (left,) = tmp_path.iterdir()
+    kept = [
+        left.name.replace("json", "json.bak").removesuffix(".tmp"),
+        temporary_name("other.json").replace(str(os.getpid()), str(os.getppid())),  # still runs
+        ".scores.json.00000000-1.tmp",  # of another machine
+        ".scores.json.1.tmp",
+        "scores.json.tmp",
+        ".scores.json.tmp",
+    ]
+    for name in kept:
+        (tmp_path / name).write_text("kept")
+    write_bytes(path, b"{}")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([*kept, path.name])

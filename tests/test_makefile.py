@@ -1,6 +1,7 @@
 """Which run folder and which frozen graph the targets of the Makefile use."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -80,3 +81,38 @@ def test_clean_removes_no_other_folder(tmp_path, out):
     result = clean(tmp_path, f"OUT={out}")
     assert result.returncode == 2 and "clean removes only out/" in result.stderr
     assert (tmp_path / "home" / "run" / "latest" / "checkpoint").exists()
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """A PATH of its own with the tools that the Makefile needs anywhere; more can be added."""
+    for name in ("ls", "head"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    return tmp_path
+
+
+def make_cpp(tools, out):
+    command = [shutil.which("make"), "cpp", f"OUT={out}"]
+    env = ENV | {"PATH": str(tools)}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_cpp_names_the_missing_package(tools, tmp_path):
+    result = make_cpp(tools, tmp_path / "out")
+    assert result.returncode == 2 and "error: cmake is missing (Debian: cmake" in result.stderr
+    (tools / "cmake").symlink_to("/bin/true")
+    result = make_cpp(tools, tmp_path / "out")
+    assert result.returncode == 2 and "a C++ compiler is missing (Debian: g++)" in result.stderr
+    (tools / "g++").symlink_to("/bin/true")
+    assert make_cpp(tools, tmp_path / "out").returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
+def test_cpp_names_the_package_of_opencv(tmp_path):
+    command = ["cmake", "-S", "examples/cpp", "-B", tmp_path]
+    command.append("-DCMAKE_DISABLE_FIND_PACKAGE_OpenCV=ON")
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "CMAKE_CXX_COMPILER" in result.stderr:
+        pytest.skip("no C++ compiler is installed")
+    assert result.returncode != 0
+    assert "error: OpenCV's files for C++ are missing (Debian: libopencv-dev)" in result.stderr

@@ -144,7 +144,7 @@ def test_a_run_has_the_values_of_its_checkpoint(uninterrupted, records):
     val = load_crops(records, manifest, "val")
     prefix = checkpoint_prefix(uninterrupted, "latest")
     with restored_session(read_settings(uninterrupted), manifest, prefix) as session:
-        difference = run_images(session, val.images) - val.landmarks
+        difference = run_images(session, val.images, prefix) - val.landmarks
     assert val.mask.all()
     *_, row = rows(uninterrupted)
     assert float(row["val_mae"]) == pytest.approx(np.abs(difference).mean(), rel=1e-3)

@@ -107,7 +107,10 @@ def test_senet_killed_and_resumed_equals_uninterrupted_with_its_average(records,
 def test_a_schedule_that_fits_the_steps_cannot_be_extended_on_resume():
     for schedule in ("cosine", "exponential"):
         one, two = ({"schedule": schedule, "steps": n, "decay_steps": 0} for n in (1, 2))
-        assert differences(one, two) == "steps is 1, not 2"
+        assert differences(one, two) == (
+            f"steps is 1, not 2, and the {one['schedule']} schedule is fitted to the number of"
+            " steps"
+        )
     one, two = ({"schedule": "exponential", "steps": n, "decay_steps": 10} for n in (1, 2))
     assert differences(one, two) == ""
 
@@ -154,7 +157,7 @@ def test_training_from_a_frozen_graph_starts_with_its_predictions(model, records
     assert settings["before"]["net"] == "senet" and len(settings["before"]["graph_sha256"]) == 64
     prefix = checkpoint_prefix(tmp_path / "run")
     with restored_session(settings, manifest, prefix) as session:
-        points = run_images(session, images[:8])
+        points = run_images(session, images[:8], prefix)
     frozen = TensorFlowBackend(model.read_bytes())
     expected = np.array([frozen(image) for image in images[:8]])
     np.testing.assert_allclose(points, expected, atol=2e-5)
@@ -186,6 +189,33 @@ def test_the_plateau_schedule_keeps_its_state_on_resume(records, tmp_path):
         for i, b in enumerate(rows(run)[1:])
     )
     assert kept["plateau/learning_rate"] == pytest.approx(1e-9 * 0.5**falls, rel=1e-5)
+
+
+def test_the_plateau_schedule_cannot_be_resumed_with_other_validations(records, tmp_path):
+    """It counts validations: with twice as many, it would wait half as long."""
+    run, options = tmp_path / "run", {"schedule": "plateau", "steps": 4}
+    assert train(config(records, run, **options)) == 0
+    with pytest.raises(UserError, match="validate_every_steps is 4, not 2, and the plateau"):
+        train(config(records, run, validate_every_steps=2, **options | {"steps": 8}))
+    one, two = ({"schedule": "constant", "validate_every_steps": n} for n in (1, 2))
+    assert differences(one, two) == ""
+
+
+def test_a_finished_run_names_how_to_train_on(records, tmp_path):
+    run = tmp_path / "run"
+    assert train(config(records, run, steps=4, decay_steps=0)) == 0
+    with pytest.raises(UserError, match="exponential schedule is fitted .*--init-from"):
+        train(config(records, run, steps=8, decay_steps=0))
+    further = config(records, tmp_path / "on", steps=4, decay_steps=0, init_from=str(run))
+    assert train(further) == 0
+
+
+def test_a_run_whose_settings_are_lost_is_not_resumed(records, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted, tmp_path / "run")
+    for damage in (lambda path: path.write_text('{"net"'), lambda path: path.unlink()):
+        damage(run / "config.json")
+        with pytest.raises(UserError, match=r"config\.json: missing or damaged"):
+            train(config(records, run, steps=20))
 
 
 def test_other_settings_in_the_same_folder_are_refused(records, uninterrupted, tmp_path):

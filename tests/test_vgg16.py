@@ -291,7 +291,7 @@ def test_the_checkpoint_holds_the_whole_network(cached_run, own_records, checkpo
     val = load_crops(own_records, manifest, "val")
     prefix = checkpoint_prefix(cached_run, "latest")
     with restored_session(settings, manifest, prefix) as session:
-        predicted = run_images(session, val.images)
+        predicted = run_images(session, val.images, prefix)
     errors = normalised_errors(
         predicted, val.landmarks, val.mask, scheme_of(manifest), "inter-ocular"
     )

@@ -7,26 +7,47 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.errors import OutputError, UserError, explained
+from senet_kp.tfrecords.leftovers import (
+    OLD,
+    remove_leftovers,
+    replaced_folders,
+    temporary_name,
+)
 
 NAMES = "surrogateescape"  # file names are bytes: what is not UTF-8 in them is written unchanged
 
 
 @contextlib.contextmanager
-def naming(path):
-    """Add this path to any OSError that names no file, such as the one for a full disk."""
+def naming(path, *own):
+    """Raise OutputError, which names this path, for an error of the system that belongs to it.
+
+    It does if it names no file, as that of a full disk, or one at or below `path` or `own`. Errors
+    with a file that is only read inside the block pass.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
+        named = error.filename is not None
+        ours = not named or str(error.filename).startswith((str(path), *map(str, own)))
+        if error.errno is None or not ours:
+            raise
+        raise OutputError(f"{path}: {explained(error)}") from None
+
+
+def make_folder(path):
+    """Make a folder and those above it that are missing; raises OutputError if it cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # below /proc, for example
+        raise OutputError(f"{path}: no folder can be made there: choose another") from None
+    except OSError as error:
+        raise OutputError(f"{path}: {explained(error)}") from None
 
 
 @contextlib.contextmanager
@@ -35,18 +56,30 @@ def atomic_path(path, suffix: str = ""):
 
     If the block raises an exception or the process is killed, no file appears under the final
     name. `suffix` is appended to the temporary name, for writers that choose a format by suffix.
+    Raises OutputError for an error of writing, and for a folder or a device of that name, such as
+    /dev/null, which would be replaced.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
+    path = _writable(Path(path))
+    make_folder(path.parent)
+    remove_leftovers(path.parent.resolve())
+    temporary = path.with_name(temporary_name(path.name) + suffix)
     try:
-        with naming(path):
+        with naming(path, temporary):
             yield temporary
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _writable(path: Path) -> Path:
+    """The same path, or where it leads if it is a link; raises OutputError if it is no file."""
+    with naming(path):
+        path = path.resolve() if path.is_symlink() else path
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path}: a folder or a device, not a file: choose another name")
+    return path
 
 
 def write_bytes(path, data: bytes):
@@ -61,7 +94,7 @@ def link_or_copy(source, target):
     The file appears under its name only when it is complete.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     try:
         os.link(Path(source).resolve(), target)
     except OSError:  # another disk, or one that has no links
@@ -100,16 +133,20 @@ def atomic_folder(path, ours: Callable[[Path], set[str] | None] = lambda folder:
     `ours(folder)` returns the paths below `folder` that this project has written there, or None if
     it has written none; without it, only a missing or empty folder is replaced. Raises UserError,
     and leaves the folder unchanged, if it holds any other file, before and after the block. After
-    an interrupt at any moment the old or the new folder is there, complete.
+    an interrupt at any moment the old or the new folder is there, complete; after a kill at the
+    wrong moment `restore_folder` brings the old one back, which this function begins with.
     """
     named, path = path, Path(path).resolve()  # of a link, the folder that it leads to
+    restore_folder(path, ours)
     refuse_strangers(named, path, ours)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    temporary.chmod(0o755)  # mkdtemp's 0700 would hide the result from everyone else
-    old = temporary.with_suffix(".old")
+    make_folder(path.parent)
+    remove_leftovers(path.parent)
+    temporary = path.with_name(temporary_name(path.name))
+    old = temporary.with_suffix(OLD)
     try:
-        with naming(path):
+        with naming(path, temporary, old):
+            shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
+            temporary.mkdir()
             yield temporary
             refuse_strangers(named, path, ours)
             if path.exists():
@@ -122,20 +159,40 @@ def atomic_folder(path, ours: Callable[[Path], set[str] | None] = lambda folder:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def restore_folder(path, ours: Callable[[Path], set[str] | None]):
+    """Bring back the folder that a killed command had set aside to replace it; see `atomic_folder`.
+
+    What others have set aside before it, and what has been replaced, is removed. A folder with any
+    file that is not of this project is neither brought back nor removed.
+    """
+    path = Path(path).resolve()
+    for old in reversed(replaced_folders(path)):
+        if _stranger(old, ours):
+            continue
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            with naming(path, old):
+                os.replace(old, path)
+
+
 def refuse_strangers(named, path: Path, ours: Callable[[Path], set[str] | None]):
     """Raise UserError, calling the folder `named`, unless all files in it are of this project."""
-    if path.is_dir():
-        written = ours(path) or set()
-        found = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
-        names = sorted(file.relative_to(path).as_posix() for file in found)
-        stranger = next((name for name in names if name not in written), None)
-    else:
-        stranger = "a file of that name" if path.exists() else None
-    if stranger:
+    if stranger := _stranger(path, ours):
         raise UserError(
             f"{named}: the folder holds something else than this command writes ({stranger});"
             " choose another"
         )
+
+
+def _stranger(path: Path, ours: Callable[[Path], set[str] | None]) -> str | None:
+    """A file at or below `path` that is not of this project, or None."""
+    if not path.is_dir():
+        return "a file of that name" if path.exists() else None
+    written = ours(path) or set()
+    found = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+    names = sorted(file.relative_to(path).as_posix() for file in found)
+    return next((name for name in names if name not in written), None)
 
 
 def json_of(path) -> dict:

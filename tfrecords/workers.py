@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from signal import SIG_IGN, SIGINT, SIGTERM, signal
@@ -10,24 +9,17 @@ from threading import Thread
 
 import cv2
 
-from senet_kp.tfrecords.errors import OutputError
-
 
 @contextmanager
 def worker_pool(processes: int):
     """Yield a ProcessPoolExecutor whose processes end at once on Ctrl-C, SIGTERM or an error.
 
     They are spawned, because forks of a process with TensorFlow's threads would hang. Every worker
-    uses one core. Raises OutputError if the system ends a worker.
+    uses one core.
     """
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker)
     try:
         yield pool
-    except BrokenProcessPool:
-        raise OutputError(
-            "the system ended a worker process, most likely because memory ran out: use fewer"
-            " --processes"
-        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -30,6 +30,7 @@ from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,
     json_of,
+    restore_folder,
     sha256_of_file,
     sha256_of_lines,
     write_json,
@@ -91,6 +92,7 @@ def write_samples(config: Config):
 
     Raises UserError, and leaves the folder unchanged, if it holds something else.
     """
+    restore_folder(config.out, _files_written)
     if _already_there(config):
         print(f"nothing to do: {config.out} already holds these {config.count} pictures")
         return

@@ -168,6 +168,10 @@ public:
         }
         std::vector<cv::Point2d> points;
         for (const cv::Point2f& point : cv::Mat_<cv::Point2f>(relative)) {
+            if (!std::isfinite(point.x) || !std::isfinite(point.y)) {
+                throw Failure(Exit::model, path_ + ": its landmarks are not finite (NaN or"
+                                           " infinite); train the network again");
+            }
             points.emplace_back(point.x * box.width + box.x, point.y * box.height + box.y);
         }
         return points;

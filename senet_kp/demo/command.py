@@ -84,6 +84,8 @@ def process_sources(predictor: LandmarkPredictor, boxes, args) -> int:
                     print(f"error: {error}", file=sys.stderr)
                     failures += 1
                 done += 1
+    except BrokenPipeError:  # whoever reads the JSON lines has seen enough
+        raise
     except BaseException:
         results = ", ".join(str(place) for place in (args.out, args.json) if place)
         print(f"{done} of {len(sources)} sources are done: {results}", file=sys.stderr)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from senet_kp.face.jpeg import corrupt, damage_in_segments, decode, decode_silently, is_jpeg
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, UserError, is_exhausted
 from senet_kp.tfrecords.files import write_bytes
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
@@ -34,6 +34,8 @@ def read_picture(path) -> np.ndarray:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
+        if is_exhausted(error):
+            raise
         raise BadPicture(path, "unreadable", error.strerror or str(error)) from None
     return decode_picture(data, path)
 
@@ -134,13 +136,23 @@ def damage(data: bytes) -> tuple[str, str] | None:
 
 
 def encode_picture(picture, suffix: str) -> bytes:
-    """Encode [H, W, 3] uint8 RGB as the bytes of a file of that suffix (".png", ".jpg")."""
+    """Encode [H, W, 3] uint8 RGB as the bytes of a file of that suffix (".png", ".jpg").
+
+    Raises UserError for a suffix of no picture that OpenCV writes, and for a picture that is too
+    large for the format.
+    """
+    if not cv2.haveImageWriter(f"picture{suffix}"):
+        raise UserError(f"OpenCV writes no pictures named {suffix or 'without a suffix'}: use .png")
     ok, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
-        raise ValueError(f"OpenCV does not write {suffix} files")
+        raise UserError(f"a picture of {picture.shape[1]}x{picture.shape[0]} px is no {suffix}")
     return data.tobytes()
 
 
 def write_picture(path, picture):
     """Write [H, W, 3] uint8 RGB atomically, in the format given by the suffix of the path."""
-    write_bytes(path, encode_picture(picture, Path(path).suffix))
+    try:
+        data = encode_picture(picture, Path(path).suffix)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    write_bytes(path, data)

@@ -197,11 +197,23 @@ def open_backend(model, backend: Backend = AUTO, threads: int = 0):
 
     threads: how many threads the engine may use, 0 for its own default. OpenCV's number of threads
     is a setting of the whole process; dlib uses one. Raises the errors of `engine_of`, and
-    ModelError if the engine is not installed or cannot read the file.
+    ModelError if the engine is not installed or cannot read the file. The callable raises
+    ModelError for landmarks that are not finite.
     """
     engine, kind = BACKENDS[engine_of(model, backend)], kind_of(model)
     by_path = kind in (SAVED_MODEL, DLIB_PREDICTOR)
-    return engine(Path(model) if by_path else Path(model).read_bytes(), model, kind, threads)
+    run = engine(Path(model) if by_path else Path(model).read_bytes(), model, kind, threads)
+    return lambda crop: finite(run(crop), model)
+
+
+def finite(landmarks: np.ndarray, name) -> np.ndarray:
+    """The same landmarks; raises ModelError, which names the model, if not all are finite."""
+    if not np.isfinite(landmarks).all():
+        raise ModelError(
+            f"{name}: its landmarks are not finite (NaN or infinite); train the network again, with"
+            " a lower --learning-rate if its loss grew, or export it again"
+        )
+    return landmarks
 
 
 def engine_version(backend: str) -> dict[str, str]:

@@ -166,7 +166,8 @@ class LandmarkPredictor:
         TypeError
             If the picture is neither a path nor an array.
         ModelError
-            If the model cannot be run, or the detector cannot be used with this model.
+            If the model cannot be run or its landmarks are not finite, or the detector cannot be
+            used with this model.
         UserError
             If dlib is needed and not installed.
 

@@ -235,10 +235,13 @@ def _conditions(config, faces: Faces) -> dict:
 
 
 def _mean_face(faces: Faces, kind: Normaliser) -> dict:
-    """The mean shape of the records, box-relative, and its normaliser length in the same unit."""
+    """The mean shape of the records, box-relative, and its normaliser length in the same unit.
+
+    The length is 0 if no training face has the landmarks that it needs.
+    """
     shape = np.array(faces.manifest["mean_shape"])
     length = normaliser(shape[None], np.ones((1, len(shape))), faces.scheme, kind)
-    return {"points": shape, "length": float(length[0]), "lines": faces.scheme.lines}
+    return {"points": shape, "length": float(np.nan_to_num(length[0])), "lines": faces.scheme.lines}
 
 
 def _ced_errors(measured: list[dict], threshold: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from senet_kp.report.markup import (
     with_interval,
 )
 from senet_kp.report.predictions import PREDICTIONS
-from senet_kp.scoring.scores import METRICS
+from senet_kp.scoring.scores import METRICS, NO_LABELLED_FACES
 
 signed = partial(percent, sign=True)
 MISSING = "*"  # after the name of a model, or the number of its faces, if some were not found
@@ -112,7 +112,7 @@ def landmarks(numbers: dict) -> Html:
         for index, name in enumerate(names)
     )
     rows = [
-        [region, *(with_interval(model["regions"][region], percent) for model in models)]
+        [region, *(_region_cell(model, region) for model in models)]
         for region in models[0]["regions"]
     ]
     return joined(
@@ -120,6 +120,14 @@ def landmarks(numbers: dict) -> Html:
         tag("div", joined(*charts), class_="charts"),
         table("NME by region", ["NME, %", *names], rows),
     )
+
+
+def _region_cell(model: dict, region: str) -> Html:
+    """The NME of a region. Found faces without one have none of its landmarks labelled."""
+    estimate, found = model["regions"][region], model["scores"]["all"]["nme"]["value"]
+    if estimate["value"] is None and found is not None:
+        return text(NO_LABELLED_FACES)
+    return with_interval(estimate, percent)
 
 
 def yaw(numbers: dict) -> Html:

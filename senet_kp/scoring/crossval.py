@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from senet_kp.face.metrics import normaliser
 from senet_kp.face.scheme import scheme_of
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.input.crops import load_crops
 from senet_kp.scoring.scores import list_conditions, scores
-from senet_kp.tfrecords.errors import UserError, exit_code_of
+from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_folder, fraction, write_csv, write_json
 from senet_kp.tfrecords.schema import Record, encode
 from senet_kp.tfrecords.shards import (
@@ -63,16 +64,19 @@ def crossval(config: CrossvalConfig) -> int:
     """Train and score every fold; write the table when all are complete. Return an exit code.
 
     Folds that an earlier call completed are not trained again. Raises UserError for flags that
-    make no valid cross-validation.
+    make no valid cross-validation, and InputError for a fold that cannot be scored.
     """
     if config.folds < 2:
         raise UserError("--folds must be at least 2")
     if config.train_on_val:
         raise UserError("--train-on-val cannot be used: it would train on the validation fold")
+    folders = [config.out / f"fold-{fold}" for fold in range(config.folds)]
+    manifests = [fold_records(config, f, path / "records") for f, path in enumerate(folders)]
+    for path, manifest in zip(folders, manifests, strict=True):
+        _require_scorable(path / "records", manifest)
     rows = []
-    for fold in range(config.folds):
-        records, run = (config.out / f"fold-{fold}" / part for part in ("records", "run"))
-        manifest = fold_records(config, fold, records)
+    for fold, (path, manifest) in enumerate(zip(folders, manifests, strict=True)):
+        records, run = path / "records", path / "run"
         print(f"fold {fold}: {manifest['sides']['val']['records']:,} faces to validate")
         training = _fold_training(config, records, run)
         code = train(training)
@@ -154,6 +158,18 @@ def _side_entry(shards: list[dict], complete: int, groups: int) -> dict:
     return {"records": records, "complete": complete, "groups": groups, "shards": shards}
 
 
+def _require_scorable(records: Path, manifest: dict):
+    """Raise InputError if no val face has both outer eye corners labelled, as the NME needs."""
+    val = load_crops(records, manifest, "val")
+    lengths = normaliser(val.landmarks, val.mask, scheme_of(manifest), "inter-ocular")
+    if not np.isfinite(lengths).any():
+        raise InputError(
+            f"{records}: none of the {len(val):,} faces to validate has both outer eye corners"
+            " labelled, which the NME needs; use fewer --folds, another --fold-seed, or records of"
+            " other labels"
+        )
+
+
 def _fold_training(config: CrossvalConfig, records: Path, run: Path) -> TrainConfig:
     """The settings of a fold's training; --epochs may be another number of steps in each fold."""
     return resolved(replace(training_settings(config), records=records, run=run))
@@ -164,7 +180,7 @@ def _fold_scores(records: Path, manifest: dict, run: Path) -> dict:
     crops = load_crops(records, manifest, "val")
     prefix = checkpoint_prefix(run, "latest")
     with restored_session(read_settings(run), manifest, prefix) as session:
-        predicted = run_images(session, crops.images)
+        predicted = run_images(session, crops.images, prefix)
     result = scores(predicted, crops, scheme_of(manifest))
     return result | list_conditions(manifest, "val")
 

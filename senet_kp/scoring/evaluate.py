@@ -26,7 +26,13 @@ from senet_kp.input.prediction_sheet import prediction_sheet
 from senet_kp.scoring.config import ScoringConfig, check
 from senet_kp.scoring.contamination import check_overlap
 from senet_kp.scoring.models import open_model
-from senet_kp.scoring.scores import METRICS, face_errors, list_conditions, scores
+from senet_kp.scoring.scores import (
+    METRICS,
+    NO_LABELLED_FACES,
+    face_errors,
+    list_conditions,
+    scores,
+)
 from senet_kp.tfrecords.errors import InputError, exit_code_of
 from senet_kp.tfrecords.files import atomic_path, write_json
 from senet_kp.tfrecords.shards import read_manifest
@@ -82,7 +88,7 @@ def score_table(result: dict) -> str:
         *((metric.label, _shown(result[metric.key], metric)) for metric in METRICS),
         *((f"NME, {kind}", _shown(nme)) for kind, nme in result["nme_by_normaliser"].items()),
         ("RMSE", f"{result['rmse_px']:.3f} px"),
-        *((name, _shown(value)) for name, value in result["regions"].items()),
+        *((name, _region_shown(value)) for name, value in result["regions"].items()),
         *((name, _part_shown(part)) for name, part in result["subsets"].items()),
         *((name, _part_shown(part)) for name, part in result["tags"].items()),
         *((f"yaw {name}", _part_shown(part)) for name, part in result["yaw_bins"].items()),
@@ -93,7 +99,7 @@ def score_table(result: dict) -> str:
             if count
         ),
     ]
-    return "\n".join([conditions, *(f"  {name:<18}{value:>12}" for name, value in rows)])
+    return "\n".join([conditions, *(f"  {name:<18}{value:>17}" for name, value in rows)])
 
 
 def plot_ced(path, curves: dict, threshold: float, normaliser: str):
@@ -133,6 +139,10 @@ def results_base(model: Path) -> Path:
 
 def _shown(value: float | None, metric=METRICS[0]) -> str:
     return "-" if value is None else metric.format(value)
+
+
+def _region_shown(value: float | None) -> str:
+    return NO_LABELLED_FACES if value is None else _shown(value)
 
 
 def _part_shown(part: dict) -> str:

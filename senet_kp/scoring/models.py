@@ -23,7 +23,8 @@ from senet_kp.tfrecords.files import sha256_of_file
 class Model:
     """A model that is ready to run.
 
-    run:          function of a crop [S, S, 3] uint8 RGB; returns box-relative landmarks [N, 2]
+    run:          function of a crop [S, S, 3] uint8 RGB; returns box-relative landmarks [N, 2] and
+                  raises ModelError if they are not finite
     conditions:   what is stated with each of its scores: engine, model file, package versions, ...
     card:         how the model was made; None if unknown
     detector_box: the fields of the BoxTransform from dlib's box to its face box; None if unknown
@@ -40,15 +41,9 @@ class Model:
     learned: dict[str, LearnedFaces]
 
     def predict(self, images) -> np.ndarray:
-        """Landmarks [n, N, 2] of crops [n, S, S, 3]; raises ModelError if not all are finite."""
+        """Landmarks [n, N, 2] of crops [n, S, S, 3]."""
         bar = tqdm(images, unit="face", desc=self.path.name, disable=None)
-        points = np.array([self.run(image) for image in bar])
-        if not np.isfinite(points).all():
-            raise ModelError(
-                f"{self.path}: its landmarks are not finite (NaN or infinite); train or export the"
-                " model again"
-            )
-        return points
+        return np.array([self.run(image) for image in bar])
 
 
 def short_names(paths: tuple[Path, ...]) -> list[str]:
@@ -122,7 +117,7 @@ def _training_run(path: Path, records: Path, manifest: dict):
     with checkpoints.restored_session(settings, manifest, prefix) as session:
 
         def run(image):
-            return checkpoints.run_images(session, image[None])[0]
+            return checkpoints.run_images(session, image[None], prefix)[0]
 
         lineage = trained_records(settings), learned_faces(settings, {})
         yield Model(path, run, conditions, settings, manifest["detector_box"], *lineage)

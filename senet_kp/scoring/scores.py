@@ -59,6 +59,8 @@ METRICS = (
     Metric("auc", "AUC", auc, 3, percent=False),
 )
 
+NO_LABELLED_FACES = "no labelled faces"  # in place of the NME of a region
+
 
 @dataclass(frozen=True)
 class FaceErrors:

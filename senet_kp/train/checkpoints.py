@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from senet_kp.inference.backends import finite
 from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, read_card
 from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS, build_network, trunk_of
@@ -196,14 +197,15 @@ def restored_session(settings: dict, manifest: dict, prefix: str):
             yield session
 
 
-def run_images(session, images) -> np.ndarray:
+def run_images(session, images, prefix: str) -> np.ndarray:
     """Box-relative landmarks [n, N, 2] of uint8 images [n, S, S, 3], predicted one by one.
 
-    session: one on an inference graph, as `restored_session` returns it.
+    session: one on an inference graph, as `restored_session` returns it. Raises ModelError, which
+    names the checkpoint by its prefix, if not all landmarks are finite.
     """
     feed, fetch = f"{INPUT_NODE}:0", f"{OUTPUT_NODE}:0"
     points = [session.run(fetch, {feed: image[None]}) for image in images]
-    return np.concatenate(points).reshape(len(images), -1, 2)
+    return finite(np.concatenate(points), prefix).reshape(len(images), -1, 2)
 
 
 def reason_of(error) -> str:

@@ -63,6 +63,8 @@ class TrainingGraph:
     """scalar, mean absolute error of the valid coordinates of the batch"""
     gradient_norm: object
     weight_norm: object
+    finite: object
+    """scalar bool, whether all that a checkpoint holds is finite"""
     val: ValidationTower
 
 
@@ -107,6 +109,7 @@ def build_training_graph(
     average = weight_average(config.average_decay, step)
     statistics = tf.get_collection(BATCH_NORM_UPDATES)
     train_op = update(optimiser, gradients, statistics, step, average)
+    val = _validation_tower(config, batch, average, build, losses_of)
     return TrainingGraph(
         train_op=train_op,
         step=step,
@@ -117,8 +120,18 @@ def build_training_graph(
         mae=mean_absolute_error(outputs.landmarks, truth, batch.mask),
         gradient_norm=tf.global_norm([gradient for gradient, _ in gradients]),
         weight_norm=tf.global_norm(tf.trainable_variables()),
-        val=_validation_tower(config, batch, average, build, losses_of),
+        finite=_all_finite(),
+        val=val,
     )
+
+
+def _all_finite():
+    """Whether weights, statistics, averages and the optimiser's slots are finite, as a scalar.
+
+    Single numbers do not count: the plateau schedule's best NME is infinite at first.
+    """
+    values = [v for v in tf.global_variables() if v.dtype.is_floating and v.shape.rank]
+    return tf.reduce_all(tf.stack([tf.reduce_all(tf.is_finite(value)) for value in values]))
 
 
 def net_options(config, manifest: dict, step) -> NetOptions:

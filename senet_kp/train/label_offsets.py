@@ -31,6 +31,8 @@ class OffsetsConfig:
 def learned_offsets(config: OffsetsConfig) -> dict[str, np.ndarray]:
     """The annotation bias of each subset: {subset: [N, 2]}, in widths of the face box.
 
+    NaN for a landmark that no training face of the subset has labelled.
+
     It is how far the labels are to the right of, and below, labels that are symmetric under
     mirroring: half of the mirror offset, since the bias counts once in a picture and once, in the
     opposite direction, in its mirror image. Raises ModelError for a run that has learned none.
@@ -43,11 +45,17 @@ def learned_offsets(config: OffsetsConfig) -> dict[str, np.ndarray]:
             f"{config.run}: trained without mirrored pictures or without --mirror-offsets, so it"
             " has learned no offsets"
         )
-    subsets = sorted({r.subset for r in read_records(config.records, manifest, "train")})
+    labelled = {}
+    for record in read_records(config.records, manifest, "train"):
+        labelled[record.subset] = labelled.get(record.subset, False) | record.mask.astype(bool)
+    subsets = sorted(labelled)
     with tf.Graph().as_default(), tf.Session() as session:
         rows = session.run(bucket_of(subsets))
-    learned = reader.get_tensor(NAME).reshape(BUCKETS, -1, 2) / 2
-    return dict(zip(subsets, learned[rows], strict=True))
+    learned = reader.get_tensor(NAME).reshape(BUCKETS, -1, 2)[rows] / 2
+    return {
+        subset: np.where(labelled[subset][:, None], offsets, np.nan)
+        for subset, offsets in zip(subsets, learned, strict=True)
+    }
 
 
 def main():
@@ -55,7 +63,8 @@ def main():
     learned = learned_offsets(config)
     print("mean shift of the labels to the right (annotation bias), in percent of the face box:")
     for subset, offsets in learned.items():
-        print(f"  {subset:10} {100 * offsets[:, 0].mean():+.2f}")
+        known = offsets[np.isfinite(offsets[:, 0]), 0]
+        print(f"  {subset:10} " + (f"{100 * known.mean():+.2f}" if len(known) else "no landmarks"))
 
 
 if __name__ == "__main__":

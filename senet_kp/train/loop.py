@@ -5,8 +5,8 @@ to the run folder. The same command resumes a training from its newest checkpoin
 stopped (Ctrl-C and SIGTERM save a checkpoint first) or killed. `tensorboard --logdir out/run` shows
 its progress.
 Exit codes: 0 all steps are done, 2 invalid arguments, 3 the records cannot be read, 4 the run's
-checkpoint does not fit the network, 5 the loss is not finite, 6 the run folder cannot be written,
-130 stopped by a signal.
+checkpoint does not fit the network, 5 the loss or the network's answers are not finite, 6 the run
+folder cannot be written, 130 stopped by a signal.
 """
 
 import sys
@@ -25,6 +25,7 @@ from senet_kp.train.checkpoints import initial_weights
 from senet_kp.train.config import TrainConfig, recipe_of_command_line, trains_trunk
 from senet_kp.train.feature_cache import stored_features
 from senet_kp.train.graph import weight_count
+from senet_kp.train.lock import locked
 from senet_kp.train.log import TrainingLog
 from senet_kp.train.measures import StepMeans, as_text, measures_of
 from senet_kp.train.progress import Progress
@@ -40,7 +41,7 @@ from senet_kp.train.setup import (
     run_settings,
 )
 from senet_kp.train.steps import StopSignals, run_step
-from senet_kp.train.validation import Validation, validate
+from senet_kp.train.validation import Validation, require_observable, validate
 
 VAL_FACES = 1000  # more faces would not change which checkpoint is best, but cost time
 
@@ -49,10 +50,17 @@ def train(config: TrainConfig, runtime=None) -> int:
     """Train until `config.steps` or a stop signal, and return the exit code.
 
     runtime: a LocalRuntime, which is the default, or an object with the same methods.
-    Raises UserError if the settings, the records or the run folder cannot be used.
+    Raises UserError if the settings, the records or the run folder cannot be used, or another
+    process trains in it.
     """
     runtime, config = runtime or LocalRuntime(), resolved(config)
     manifest, scheme = checked_records(config)
+    with locked(config.run):
+        return _train(config, runtime, manifest, scheme)
+
+
+def _train(config: TrainConfig, runtime, manifest: dict, scheme: LandmarkScheme) -> int:
+    """`train`, while no other process trains in the run folder."""
     folder = RunFolder(config.run)
     folder.open(run_settings(config, manifest))
     start = folder.step
@@ -69,6 +77,7 @@ def train(config: TrainConfig, runtime=None) -> int:
     tf.get_default_graph().finalize()  # from now on, making an op raises an error
     val = load_crops(config.records, manifest, "val", 0 if config.train_on_val else VAL_FACES)
     pictures = epoch_size(config)
+    require_observable(config.schedule, val, scheme)
     print(_summary(config, pictures, val, start))
     with runtime.session(config.threads) as session, StopSignals() as stop:
         session.run([initialise, ops.start_input])
@@ -130,7 +139,8 @@ class Training:
     def run(self, start: int, stop: StopSignals) -> int:
         """Train from step `start` to the last step, a stop signal or the time limit.
 
-        Returns the number of steps done. Raises CheckError if the loss is not finite.
+        Returns the number of steps done. Raises CheckError if the loss, the weights or the
+        network's answers are not finite.
         """
         config, fetches = self.config, self.ops.step_fetches()
         for step in range(start + 1, config.steps + 1):
@@ -168,9 +178,14 @@ class Training:
         self.log.restart_meter()
 
     def _validate(self, step: int) -> Validation:
-        """Measure the errors on the val split, then show them."""
+        """Measure the errors on the val split, then show them.
+
+        Raises CheckError for a network that has diverged, before anything is drawn or saved.
+        """
         tower = self.ops.graph.val
         result = validate(self.session, tower, self.val, self.scheme, self.val_inputs)
+        if not (result.finite and self.session.run(self.ops.graph.finite)):
+            raise CheckError(_diverged(step, result, self.folder))
         self.log.validation(step, result)
         if result.predicted is not None:
             png = write_predictions(self.config.run, self.val, result.predicted, self.scheme)
@@ -222,10 +237,26 @@ def _not_finite(step: int, out: dict, folder: RunFolder) -> str:
         if not np.isfinite(loss)
     ] or list(out["names"])
     samples = ", ".join(name.decode() for name in bad[:5]) + (", ..." if len(bad) > 5 else "")
-    kept = f"the newest checkpoint, {folder.latest}, is kept" if folder.latest else "no checkpoint"
     return (
-        f"step {step}: the loss is {out['loss']}, caused by the samples {samples}; {kept}; lower"
-        " --learning-rate, or check these samples"
+        f"step {step}: the loss is {out['loss']}, caused by the samples {samples};"
+        f" {_way_on(folder)}, or check these samples"
+    )
+
+
+def _diverged(step: int, result: Validation, folder: RunFolder) -> str:
+    way_on = _way_on(folder)
+    if result.finite:
+        return f"step {step}: the network's weights are not finite; {way_on}"
+    return f"step {step}: the network's answers to the validation faces are not finite; {way_on}"
+
+
+def _way_on(folder: RunFolder) -> str:
+    """What a training that has diverged leaves, and how to go on from there."""
+    if not folder.latest:
+        return "there is no checkpoint; lower --learning-rate"
+    return (
+        f"the newest checkpoint, {folder.latest}, is kept; lower --learning-rate, in another --run"
+        f" that starts with --init-from {folder.folder}"
     )
 
 

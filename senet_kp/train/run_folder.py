@@ -15,7 +15,7 @@ from pathlib import Path
 
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import OutputError, UserError
-from senet_kp.tfrecords.files import read_csv, write_csv, write_json
+from senet_kp.tfrecords.files import json_of, make_folder, read_csv, write_csv, write_json
 from senet_kp.train.checkpoints import reason_of, restore
 
 # Settings that may be changed when a run is resumed, because they do not affect what it computes.
@@ -35,18 +35,25 @@ FREE = frozenset(
 
 def differences(old: dict, new: dict) -> str:
     """Describe the settings in which two runs compute different things; empty if there are none."""
-    # These schedules depend on the number of steps.
-    fitted = new["schedule"] == "cosine"
-    fitted |= new["schedule"] == "exponential" and not new.get("decay_steps")
-    free = FREE - {"steps"} if fitted else FREE
+    bound = _bound_by_schedule(new)
     if "labels" in new:  # all labels were relative before there was a choice
         old = {"labels": "relative"} | old
     return "; ".join(
-        f"{key} is {old.get(key)}, not {new.get(key)}"
-        for key in sorted({*old, *new} - free)
+        f"{key} is {old.get(key)}, not {new.get(key)}{bound.get(key, '')}"
+        for key in sorted({*old, *new} - (FREE - bound.keys()))
         # A setting that did not exist yet in the old run was off there.
         if old.get(key) != new.get(key) and (key in old or new[key])
     )
+
+
+def _bound_by_schedule(settings: dict) -> dict[str, str]:
+    """The settings in FREE that the learning rate depends on, and what to say of each."""
+    schedule = settings["schedule"]
+    if schedule == "plateau":
+        return {"validate_every_steps": ", and the plateau schedule counts validations"}
+    if schedule == "cosine" or (schedule == "exponential" and not settings.get("decay_steps")):
+        return {"steps": f", and the {schedule} schedule is fitted to the number of steps"}
+    return {}
 
 
 class RunFolder:
@@ -61,15 +68,27 @@ class RunFolder:
     def open(self, config: dict):
         """Create the folder, or check that an existing one belongs to a run with these settings.
 
+        A run that has no checkpoint yet has nothing to go on from and may get other settings.
         Raises UserError that names every setting that differs.
         """
-        old = json.loads(self._config.read_text()) if self._config.exists() else config
+        old = self._settings() if self.latest else config
         if different := differences(old, config):
             raise UserError(
                 f"{self.folder}: the folder holds a run with other settings ({different});"
-                " use the same settings, or choose another folder with --run (make: OUT=)"
+                " use the same settings, or choose another folder with --run (make: OUT=), where"
+                f" --init-from {self.folder} starts from the weights of this run"
             )
         write_json(self._config, config)
+
+    def _settings(self) -> dict:
+        """The settings in config.json; raises UserError if it is missing or damaged."""
+        settings = json_of(self._config)
+        if "schedule" not in settings:
+            raise UserError(
+                f"{self._config}: missing or damaged, so that the settings of the run's checkpoints"
+                " are not known; restore it, or choose another folder with --run (make: OUT=)"
+            )
+        return settings
 
     @property
     def latest(self) -> str | None:
@@ -119,7 +138,7 @@ class RunFolder:
 
     def _save(self, saver, session, part: str, step: int):
         folder = self.folder / part
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         try:
             saver.save(session, str(folder / "ckpt"), step, write_meta_graph=False)
         except (tf.errors.OpError, ValueError) as error:  # ValueError: the folder was removed

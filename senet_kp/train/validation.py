@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from senet_kp.face.metrics import nme, spread_ratio
+from senet_kp.face.metrics import nme, normaliser, spread_ratio
 from senet_kp.face.pose import angle_between_deg, true_rotation
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
+from senet_kp.tfrecords.errors import UserError
 from senet_kp.train.graph import ValidationTower, loss_and_mae, predict
 
 COLLAPSED = 0.1  # below this spread, the network predicts nearly the same mean face for all
@@ -18,6 +19,7 @@ class Validation:
     """The result of one validation; None where a value could not be measured."""
 
     faces: int = 0  # faces of the val split
+    finite: bool = True  # whether all predictions are; nothing is measured where they are not
     scored_faces: int = 0  # those with both outer eye corners labelled, which the NME needs
     loss: float | None = None  # mean landmark loss, as in training but without L2 and augmentation
     mae: float | None = None  # mean absolute error of the labelled coordinates, in box widths
@@ -42,6 +44,8 @@ def validate(
     if not len(val):
         return Validation()
     predicted, rotations = predict(session, tower, val.images if inputs is None else inputs)
+    if not np.isfinite(predicted).all():
+        return Validation(faces=len(val), finite=False)
     if not val.mask.any():
         return Validation(faces=len(val), predicted=predicted)
     loss, mae = loss_and_mae(session, tower, predicted, val.landmarks, val.mask)
@@ -57,6 +61,16 @@ def validate(
         pose_deg=None if rotations is None else _pose_error_deg(rotations, val, scheme),
         predicted=predicted,
     )
+
+
+def require_observable(schedule: str, val: Crops, scheme: LandmarkScheme):
+    """Raise UserError for a plateau schedule without any val face that has an NME."""
+    lengths = normaliser(val.landmarks, val.mask, scheme, "inter-ocular")
+    if schedule == "plateau" and not np.isfinite(lengths).any():
+        raise UserError(
+            "--schedule plateau needs the val NME, and none of the"
+            f" {len(val)} val faces has both outer eye corners labelled; choose another schedule"
+        )
 
 
 def _pose_error_deg(rotations, val: Crops, scheme: LandmarkScheme) -> float | None:
