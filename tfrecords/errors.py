@@ -53,6 +53,12 @@ _UNWRITABLE = {
 }
 
 
+def brief(text, length: int = 200) -> str:
+    """Return a text, or the message of an error, on one line of at most `length` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
 def exit_code_of(command) -> int:
     """Run `command()`; report errors that users can correct as one line on stderr.
 

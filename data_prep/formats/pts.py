@@ -33,6 +33,7 @@ from senet_kp.data_prep.formats.photos import (
 )
 from senet_kp.face.pictures import SUFFIXES, damage
 from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.tfrecords.errors import brief
 from senet_kp.tfrecords.files import write_bytes
 
 SUFFIX, VERSION = ".pts", 1
@@ -76,7 +77,7 @@ class Pts(Format):
         try:
             landmarks = parse_pts(data.decode("utf-8-sig", errors="replace"))
         except ValueError as error:
-            raise Rejected("bad-pts", f"{source.label}: {error}") from None
+            raise Rejected("bad-pts", f"{source.label}: {brief(error)}") from None
         known = np.ones(len(landmarks), bool)
         return checked_label(str(source.label), landmarks, known, scheme, first_pixel=FIRST_PIXEL)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.face.pictures import damage
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
 
 
 def found_in(root: Path, folders: tuple[str, ...], name: str) -> Path | None:
@@ -84,4 +84,4 @@ def numbers(where: str, cells: list[str]) -> np.ndarray:
     try:
         return np.array(cells, np.float64)
     except ValueError as error:
-        raise Rejected("not-numbers", f"{where}: {error}") from None
+        raise Rejected("not-numbers", f"{where}: {brief(error)}") from None

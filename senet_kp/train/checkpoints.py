@@ -1,18 +1,18 @@
 """Reading checkpoints: a run's settings, its weights, and the inference graph that takes them."""
 
-import json
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, read_card
+from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, SETTINGS, read_card
 from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS, build_network, trunk_of
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import InputError, ModelError
-from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.errors import InputError, ModelError, brief
+from senet_kp.tfrecords.files import read_json, sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.forms import fault_in
 from senet_kp.train.frozen_weights import unfolded_weights
 from senet_kp.train.graph import AVERAGE
 from senet_kp.train.keras_weights import SUFFIXES, vgg16_trunk
@@ -22,12 +22,17 @@ UNFOLD_FACES = 256  # from which batch norm's statistics are estimated
 
 def read_settings(run: Path) -> dict:
     """The settings in a run folder's config.json; raises ModelError if it is no run folder."""
+    path = run / "config.json"
     try:
-        settings = json.loads((run / "config.json").read_text())
-    except (OSError, ValueError):
+        settings = read_json(path)
+        fault = fault_in(settings, SETTINGS)
+    except (OSError, ValueError) as error:
+        fault = brief(error)
+    if fault:
         raise ModelError(
-            f"{run}: not a training run: config.json is missing or damaged; 'make train' makes one"
-        ) from None
+            f"{run}: not a training run: config.json is missing or damaged ({fault}); 'make train'"
+            " makes one"
+        )
     if settings.get("net") not in NETWORKS:
         raise ModelError(
             f"{run}: the run trained a network {settings.get('net')!r}, which this version does not"
@@ -40,7 +45,7 @@ def read_settings(run: Path) -> dict:
 
 def require_same_records(run: Path, settings: dict, records: Path, manifest: dict):
     """Raise InputError if the run was trained on records other than these."""
-    if settings["records_sha256"] != manifest["records_sha256"]:
+    if settings.get("records_sha256") != manifest["records_sha256"]:
         raise InputError(
             f"{run} was trained on other records than {records} holds, and their train/test splits"
             " may differ; give the record folder of that training with --records"
@@ -55,11 +60,29 @@ def checkpoint_prefix(run: Path, which: str = "best") -> str:
     """
     if which not in ("best", "latest"):
         return which.removesuffix(".index").partition(".data-")[0]
-    found = tf.train.latest_checkpoint(str(run / which)) or tf.train.latest_checkpoint(
-        str(run / "latest")
-    )
+    found = newest_checkpoint(run / which) or newest_checkpoint(run / "latest")
     if not found:
         raise ModelError(f"{run}: contains no checkpoint; 'make train' writes them")
+    return found
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The prefix of the newest checkpoint in a folder, or None if there is none.
+
+    Raises ModelError if there are checkpoints and TensorFlow's list of them, the file checkpoint,
+    is missing or damaged: a training must not begin again from the start then.
+    """
+    try:
+        found = tf.train.latest_checkpoint(str(folder))
+        step = found and int(found.rpartition("-")[2])
+    except (ValueError, tf.errors.OpError):
+        found = step = None
+    names = sorted(path.stem for path in folder.glob("ckpt-*.index"))
+    if step is None and names:
+        raise ModelError(
+            f"{folder / 'checkpoint'}: missing or damaged, but there are checkpoints; write the"
+            f' line model_checkpoint_path: "{names[-1]}" into it'
+        )
     return found
 
 

@@ -203,6 +203,10 @@ def _small_dat(path: Path):
 _SMALL = {".onnx": _small_onnx, ".tflite": _small_tflite, ".dat": _small_dat}
 
 
+def is_number(value) -> bool:
+    return isinstance(value, (int, float)) and np.isfinite(value)
+
+
 class RunTexts(Target):
     """The settings, tables and states of a training run, as training and evaluation read them."""
 
@@ -268,7 +272,7 @@ class RunTexts(Target):
 
     def problem(self, result, file, old, new, how) -> str | None:
         best = result["best"]
-        if best is not None and not np.isfinite(best["val_nme"]):
+        if best is not None and not (is_number(best["val_nme"]) and is_number(best["step"])):
             return f"a best score of {best}"
         minutes = result["resumed"]
         if minutes is not None and not np.isfinite(minutes):
@@ -298,7 +302,6 @@ class Checkpoint(Target):
         self.damaged.append(self.damaged[0].with_name("checkpoint"))
 
     def use(self) -> list[np.ndarray] | None:
-        assert self._folder.step in (0, 12) or self._folder.latest
         checkpoint_prefix(self.root, "latest")
         with self._session.graph.as_default():
             self._folder.make_savers()
@@ -308,7 +311,9 @@ class Checkpoint(Target):
         return self._session.run(self._values)
 
     def problem(self, result, file, old, new, how) -> str | None:
-        same = result is None or all(map(np.array_equal, result, self.whole))
+        if result is None:
+            return "a training would begin again at step 0"
+        same = all(map(np.array_equal, result, self.whole))
         return None if same else "other weights are read"
 
 

@@ -296,7 +296,7 @@ def _on_json(change) -> Mutator:
     def mutator(data, random):
         try:
             value = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):  # an earlier mutator has broken it
             return data
         if not isinstance(value, (dict, list)) or not value:
             return data
@@ -360,6 +360,8 @@ def png_chunk(data, random):
     position, chunks = 8, []
     while position + 12 <= len(data):
         (length,) = struct.unpack(">I", data[position : position + 4])
+        if position + 12 + length > len(data):
+            break
         chunks.append((position, length))
         position += 12 + length
     filled = [(start, length) for start, length in chunks if length]

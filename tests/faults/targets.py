@@ -26,6 +26,7 @@ from senet_kp.tfrecords.sides import SIDES
 from senet_kp.tfrecords.verify import verify
 from tests.faults import sets
 
+LONGEST_MESSAGE = 2000  # characters; that of an unknown format lists all formats
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -128,6 +129,10 @@ class DataSet(Target):
 
     def problem(self, result, file, old, new, how) -> str | None:
         found, problems = result
+        messages = [face.message for face in found.values() if isinstance(face, Reject)]
+        longest = max(map(len, messages), default=0)
+        if longest > LONGEST_MESSAGE:
+            return f"a reject with a message of {longest:,} characters"
         if problems:
             return f"prepared records fail verify: {problems[0]}"
         whole = Counter(map(_identity, self.whole[0].values()))
@@ -138,7 +143,7 @@ class DataSet(Target):
         if self._by_line:
             lines = old.splitlines()
             header = len(lines) > sets.FACES and lines[0] not in new.splitlines()
-            touched = len({*new.splitlines()} - {*lines})
+            touched = (Counter(new.splitlines()) - Counter(lines)).total()
             if len(changed) > touched and not header:
                 return f"{len(changed)} faces changed with {touched} lines: {min(changed)}"
         elif self._text and len(changed) > 1:

@@ -20,12 +20,11 @@ import numpy as np
 
 from senet_kp.tfrecords.errors import UserError
 from tests.faults.mutators import Mutator, damaged
-from tests.faults.targets import Target
+from tests.faults.targets import LONGEST_MESSAGE, Target
 
 HANG_S, BUILD_S = 10, 600
 MEMORY_MB = 1024  # more than before the input
 ADDRESS_SPACE = 6 << 30  # bytes more than before the first input; a hog ends in a MemoryError
-LONGEST_MESSAGE = 1000  # characters
 
 
 @dataclass(frozen=True)
