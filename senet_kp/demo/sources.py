@@ -4,11 +4,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
-import numpy as np
 
 from senet_kp.face.pictures import SUFFIXES, pictures_in
 from senet_kp.tfrecords.errors import InputError, UserError, brief
 from senet_kp.tfrecords.files import read_json
+from senet_kp.tfrecords.forms import NUMBER, listed
 
 _VIDEOS = ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .3gp .ts .mts .m2ts .ogv .mjpeg"
 VIDEO_SUFFIXES = frozenset(_VIDEOS.split())
@@ -112,7 +112,4 @@ def _stem(source: str) -> str:
 
 def _is_square(box) -> bool:
     """Whether this is [x, y, w, h] with w > 0 and w == h up to rounding."""
-    if not (isinstance(box, list) and len(box) == 4):
-        return False
-    numbers = all(isinstance(value, (int, float)) and np.isfinite(value) for value in box)
-    return numbers and box[2] > 0 and abs(box[2] - box[3]) <= 1e-3 * box[2]
+    return not listed(NUMBER, 4)(box) and box[2] > 0 and abs(box[2] - box[3]) <= 1e-3 * box[2]

@@ -109,7 +109,7 @@ def _parsed(line: str, where: str, count: int) -> tuple[str, list[FoundFace]]:
             )
             for face in faces
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(
             f'{where}: not {{"source": ..., "faces": [{{"landmarks": [[x, y], ...]}}]}}'
             f" ({type(error).__name__}: {brief(error)})"

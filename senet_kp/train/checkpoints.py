@@ -1,6 +1,6 @@
 """Reading checkpoints: a run's settings, its weights, and the inference graph that takes them."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -69,21 +69,24 @@ def checkpoint_prefix(run: Path, which: str = "best") -> str:
 def newest_checkpoint(folder: Path) -> str | None:
     """The prefix of the newest checkpoint in a folder, or None if there is none.
 
-    Raises ModelError if there are checkpoints and TensorFlow's list of them, the file checkpoint,
-    is missing or damaged: a training must not begin again from the start then.
+    TensorFlow's list of them, the file `checkpoint`, says which it is. If that is missing or
+    damaged, it is the one with the most steps.
     """
-    try:
+    with suppress(ValueError, tf.errors.OpError):  # ValueError: a list that is not UTF-8
         found = tf.train.latest_checkpoint(str(folder))
-        step = found and int(found.rpartition("-")[2])
-    except (ValueError, tf.errors.OpError):
-        found = step = None
-    names = sorted(path.stem for path in folder.glob("ckpt-*.index"))
-    if step is None and names:
-        raise ModelError(
-            f"{folder / 'checkpoint'}: missing or damaged, but there are checkpoints; write the"
-            f' line model_checkpoint_path: "{names[-1]}" into it'
-        )
-    return found
+        if found and found.rpartition("-")[2].isdecimal():
+            return found
+    steps = [path.stem.removeprefix("ckpt-") for path in folder.glob("ckpt-*.index")]
+    newest = max(map(int, filter(str.isdecimal, steps)), default=None)
+    return None if newest is None else str(folder / f"ckpt-{newest}")
+
+
+def listed_checkpoints(folder: Path) -> list[str]:
+    """The prefixes of the checkpoints that TensorFlow's list names; none if it is damaged."""
+    with suppress(ValueError, tf.errors.OpError):
+        state = tf.train.get_checkpoint_state(str(folder))
+        return list(state.all_model_checkpoint_paths) if state else []
+    return []
 
 
 def restore(saver, session, prefix: str):

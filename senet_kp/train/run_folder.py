@@ -17,7 +17,7 @@ from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import InputError, ModelError, OutputError, UserError, brief
 from senet_kp.tfrecords.files import read_csv, read_json, write_csv, write_json
 from senet_kp.tfrecords.forms import COUNT, NUMBER, OBJECT, Form, fault_in, fields
-from senet_kp.train.checkpoints import newest_checkpoint, reason_of, restore
+from senet_kp.train.checkpoints import listed_checkpoints, newest_checkpoint, reason_of, restore
 
 # Settings that may be changed when a run is resumed, because they do not affect what it computes.
 FREE = frozenset(
@@ -97,9 +97,7 @@ class RunFolder:
 
     @property
     def latest(self) -> str | None:
-        """The prefix of the newest checkpoint, or None; raises ModelError as
-        `newest_checkpoint` does.
-        """
+        """The prefix of the newest checkpoint, or None."""
         return newest_checkpoint(self.folder / "latest")
 
     @property
@@ -138,8 +136,7 @@ class RunFolder:
         self._latest_saver = tf.train.Saver(max_to_keep=2, save_relative_paths=True)
         self._best_saver = tf.train.Saver(max_to_keep=1, save_relative_paths=True)
         for saver, part in ((self._latest_saver, "latest"), (self._best_saver, "best")):
-            state = tf.train.get_checkpoint_state(str(self.folder / part))
-            saver.recover_last_checkpoints(state.all_model_checkpoint_paths if state else [])
+            saver.recover_last_checkpoints(listed_checkpoints(self.folder / part))
 
     def restore(self, session):
         """Load the newest checkpoint into the session; raises ModelError if it does not fit."""

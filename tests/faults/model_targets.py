@@ -299,12 +299,13 @@ class Checkpoint(Target):
             self._folder.save_best(self._session, 12, 0.05)
         prefix = checkpoint_prefix(root, "latest")
         self.damaged = [Path(f"{prefix}.data-00000-of-00001"), Path(f"{prefix}.index")]
-        self.damaged.append(self.damaged[0].with_name("checkpoint"))
+        self.damaged += [root / part / "checkpoint" for part in ("latest", "best")]
 
     def use(self) -> list[np.ndarray] | None:
         checkpoint_prefix(self.root, "latest")
-        with self._session.graph.as_default():
-            self._folder.make_savers()
+        with tf.Graph().as_default():
+            tf.get_variable("any", ())
+            RunFolder(self.root).make_savers()
         if self._folder.latest is None:
             return None
         self._folder.restore(self._session)

@@ -10,6 +10,7 @@ import re
 import resource
 import shutil
 import sys
+import time
 import traceback
 import zlib
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from senet_kp.tfrecords.errors import UserError
 from tests.faults.mutators import Mutator, damaged
 from tests.faults.targets import LONGEST_MESSAGE, Target
 
-HANG_S, BUILD_S = 10, 600
+# Of the processor's time, so that a busy machine is no failure; a process that does nothing is
+# given IDLE times as long.
+HANG_S, BUILD_S, IDLE = 10, 300, 6
 MEMORY_MB = 1024  # more than before the input
 ADDRESS_SPACE = 6 << 30  # bytes more than before the first input; a hog ends in a MemoryError
 
@@ -81,14 +84,28 @@ class Worker:
     def _ask(self, task, limit_s: float) -> str | None:
         try:
             self._channel.send(task)
-            if self._channel.poll(limit_s):
+            start_s, process = time.monotonic(), self._process.pid
+            busy_s = _cpu_s(process)
+            while not self._channel.poll(0.2):
+                waited_s = time.monotonic() - start_s
+                if _cpu_s(process) - busy_s > limit_s or waited_s > IDLE * limit_s:
+                    failure = f": took more than {limit_s} s"
+                    break
+            else:
                 return self._channel.recv()
-            failure = f": took more than {limit_s} s"
         except (EOFError, ConnectionError):
             self._process.join(10)
             failure = f": the process ended with code {self._process.exitcode}"
         self.close()
         return failure
+
+
+def _cpu_s(process: int) -> float:
+    """The processor's time that a process has used; a process that ended has used none."""
+    with contextlib.suppress(OSError):
+        times = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _work(channel, folder: Path):
