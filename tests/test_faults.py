@@ -87,13 +87,13 @@ class Hoards(Planted):
         (Raises, "ValueError: no number"),
         (IsWrong, "the sum is 7"),
         (NamesNoFile, "a message that names no file: no number"),
-        (Hangs, "took more than 1 s"),
+        (Hangs, "took more than 3 s"),
         (Crashes, "the process ended with code -11"),
         (Hoards, "MB of memory"),
     ],
 )
 def test_a_planted_fault_is_noticed_and_can_be_repeated(make, said, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "HANG_S", 1)
+    monkeypatch.setattr(worker, "HANG_S", 3)
     kind = Kind("planted", make, TEXT)
     (row,) = mutations.run(3, 2, tmp_path, [kind])
     assert (row.tried, row.survived) == (2, 0)
@@ -128,7 +128,8 @@ def test_every_mutator_can_change_a_file_and_survives_an_empty_one(group):
 
 def test_what_was_mended_is_told_of_rows_that_exist():
     assert mutations.MENDED.keys() <= {kind.name for kind in mutations.KINDS}
-    assert mutators.damaged(b"same", [lambda data, random: data], np.random.default_rng(0)) == (
-        b"same",
-        "<lambda>",
-    )
+
+
+def test_bytes_that_no_mutator_changes_stay_equal():
+    unchanged, _ = mutators.damaged(b"same", [lambda data, _: data], np.random.default_rng(0))
+    assert unchanged == b"same"

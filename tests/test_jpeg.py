@@ -139,8 +139,7 @@ def test_a_header_that_states_a_billion_pixels_is_refused_before_decoding(suffix
     length = 2 if suffix in (".jpg", ".gif") else 4
     small = [side.to_bytes(length, order) for side in (width, height)]
     small = small[::-1] if suffix == ".jpg" else small
-    assert data.count(b"".join(small)) == 1
-    large = data.replace(b"".join(small), (30_000).to_bytes(length, order) * 2)
+    large = data.replace(b"".join(small), (30_000).to_bytes(length, order) * 2, 1)
     with pytest.raises(BadPicture, match="a size of 30,000x30,000 px") as caught:
         decode_picture(large, "a.jpg")
     assert caught.value.reason == "too-large"

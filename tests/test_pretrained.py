@@ -123,7 +123,7 @@ def copied(folder, change) -> str:
     ("change", "said"),
     [
         ({"box": [1]}, "box is no object"),
-        ({"box": {"size_px": 128, "more": 1}}, "box has the unknown key more"),
+        ({"box": {"size_px": 128}}, "box has no source, scale"),
         ({"scheme": {"landmarks": 68}}, "scheme has no name, flip_pairs"),
         ({"detector_box": [1]}, "detector_box is no object"),
         ({"mean_shape": [[0, "x"]]}, "mean_shape[0][1] is 'x', not a number"),
@@ -136,7 +136,7 @@ def copied(folder, change) -> str:
     ],
 )
 def test_a_damaged_card_is_named_with_the_place(tmp_path, change, said):
-    with pytest.raises(ModelError, match="senet68.json: not a model card, or a dam") as caught:
+    with pytest.raises(ModelError, match="senet68.json: not a model card: it is dam") as caught:
         LandmarkPredictor(copied(tmp_path, change))
     assert said in str(caught.value)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from senet_kp.input.crops import load_crops
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
 from senet_kp.tfrecords.schema import (
@@ -273,3 +274,11 @@ def test_verify_names_a_manifest_whose_hashes_contradict_each_other(copy):
     assert verify(copy)[0] == [
         "manifest.json: altered: its records_sha256 is not that of its shards"
     ]
+
+
+def test_a_manifest_of_another_size_of_pictures_is_not_believed(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"stored_px": manifest["stored_px"] + 2}))
+    with pytest.raises(InputError, match="by the manifest it is 194 px wide"):
+        load_crops(copy, read_manifest(copy), "test")

@@ -88,19 +88,16 @@ def write_csv(path, header, rows):
 def read_csv(path) -> list[dict]:
     """Return the rows of a CSV file as {column: text}, or no rows if there is no such file.
 
-    Raises InputError if it is not a CSV file or a row has more or fewer cells than the header.
+    In a row with fewer cells than the header, the others are None. Raises InputError if the file
+    cannot be read as CSV.
     """
     if not Path(path).exists():
         return []
     try:
         with open(path, newline="", encoding="utf-8", errors=NAMES) as file:
-            rows = list(csv.DictReader(file))
+            return list(csv.DictReader(file))
     except (OSError, csv.Error) as error:
         raise InputError(f"{path}: not a readable csv file ({brief(error)})") from None
-    for number, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            raise InputError(f"{path}: row {number} has another number of cells than the header")
-    return rows
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.formats.format import Format
+from senet_kp.data_prep.formats.tables import floats
 from senet_kp.face.known_schemes import KAGGLE15
 from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
@@ -89,7 +90,7 @@ class Kaggle(Format):
         if len(cells) != 2 * scheme.count:
             raise Rejected("point-count", f"its row has {len(cells)} cells, not {2 * scheme.count}")
         try:
-            values = np.array([float(cell) if cell.strip() else np.nan for cell in cells])
+            values = floats([cell.strip() or "nan" for cell in cells])
         except ValueError as error:
             raise Rejected("not-numbers", f"its row: {brief(error)}") from None
         if np.isinf(values).any():

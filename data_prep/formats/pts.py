@@ -31,6 +31,7 @@ from senet_kp.data_prep.formats.photos import (
     left_out,
     terms_of,
 )
+from senet_kp.data_prep.formats.tables import floats
 from senet_kp.face.pictures import SUFFIXES, damage
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import brief
@@ -115,7 +116,7 @@ def parse_pts(text: str) -> np.ndarray:
     for row in rows:
         if len(row) != 2:
             raise ValueError(f"a line contains {' '.join(row)[:40]!r}, not x and y")
-    points = np.array(rows, np.float64).reshape(-1, 2)
+    points = floats(rows).reshape(-1, 2)
     if header.get("n_points", str(len(points))) != str(len(points)):
         raise ValueError(
             f"its header states n_points: {header['n_points']}, but it has {len(points)} points"

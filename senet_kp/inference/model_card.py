@@ -231,7 +231,7 @@ def _parsed(path: Path, model: Path, form: Form) -> dict:
     except (ValueError, OSError) as error:
         raise ModelError(f"{path}: not a model card ({brief(error)})") from None
     if fault := fault_in(card, form):
-        raise ModelError(f"{path}: not a model card, or a damaged one ({fault})")
+        raise ModelError(f"{path}: not a model card: it is damaged or of another kind ({fault})")
     return card
 
 

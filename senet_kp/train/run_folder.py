@@ -117,16 +117,17 @@ class RunFolder:
         return float(rows[-1]["minutes"]) if rows else 0.0
 
     def _rows(self) -> list[dict]:
-        """The rows of metrics.csv; raises InputError if a step or a time in it is no number."""
+        """The rows of metrics.csv; raises InputError if it is damaged."""
         rows = read_csv(self.metrics)
         try:
             fine = all(int(row["step"]) >= 0 and isfinite(float(row["minutes"])) for row in rows)
-        except (KeyError, ValueError):
+            fine &= not any(None in row or None in row.values() for row in rows)
+        except (KeyError, TypeError, ValueError):
             fine = False
         if not fine:
             raise InputError(
-                f"{self.metrics}: a damaged table of metrics: a step or a time is no number;"
-                " correct it, or delete it to go on without it"
+                f"{self.metrics}: a damaged table of metrics: a step or a time is no number,"
+                " or a row has more or fewer cells than the header; correct it, or delete it to go on without it"
             )
         return rows
 
