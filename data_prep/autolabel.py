@@ -13,6 +13,7 @@ picture can be read, 4 the model cannot be used, 6 the labels cannot be written.
 
 import csv
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,12 +155,19 @@ class Review:
         rows = {
             row["label"]: row
             for row in read_csv(self.out / REVIEW)
-            if all(row.get(column) for column in COLUMNS) and (self.out / row["label"]).exists()
+            if _is_whole(row) and (self.out / row["label"]).is_file()
         }
         return sorted(rows.values(), key=lambda row: (-float(row["spread_percent"]), row["label"]))
 
     def _write(self, rows: list[dict]):
         write_csv(self.out / REVIEW, COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
+
+
+def _is_whole(row: dict) -> bool:
+    """Whether a row of the table has all its cells; a killed run may have written half of one."""
+    with suppress(ValueError):
+        return all(row.get(column) for column in COLUMNS) and float(row["spread_percent"]) >= 0
+    return False
 
 
 def _surroundings(picture, landmarks, scheme) -> np.ndarray:

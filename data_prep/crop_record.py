@@ -218,7 +218,7 @@ def _read(path, offset: int = 0, length: int = -1) -> bytes:
         with open(path, "rb") as file:
             file.seek(offset)
             return file.read(length)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # ValueError: a zero byte in a damaged table
         raise Rejected("missing", f"{path}: no such file") from None
     except OSError as error:
         if is_exhausted(error):

@@ -184,7 +184,7 @@ def _listing(data_sets: list[DataSet]) -> str:
     def line(path: Path):
         try:
             state = path.stat()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a zero byte in a damaged table
             return f"{path.name} missing"
         return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 

@@ -276,3 +276,33 @@ def test_on_the_real_crops_noses_point_where_the_yaw_says():
     known &= np.isfinite(points[:, 6:12, 0]).any(axis=1)
     to_right = points[known, 14, 0] - np.nanmean(points[known, 6:12, 0], axis=1)
     assert known.sum() > 11_000 and np.corrcoef(to_right, yaw[known])[0, 1] < -0.9
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE FaceImages SET filepath = x'00ff'", "is not a path"),
+        ("UPDATE FeatureCoordTypes SET descr = CAST(x'ff' AS TEXT)", "damaged"),
+    ],
+)
+def test_a_damaged_database_is_named(tmp_path, change, said):
+    root = make_database(tmp_path / "aflw")
+    (path,) = root.rglob("aflw.sqlite")
+    with sqlite3.connect(path) as base:
+        base.execute(change)
+    base.close()
+    with pytest.raises(InputError, match=f"aflw.sqlite: .*{said}"):
+        aflw.FORMAT.scan(root)
+
+
+def test_values_of_other_types_in_the_database_are_unknown(tmp_path):
+    root = make_database(tmp_path / "aflw")
+    (path,) = root.rglob("aflw.sqlite")
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE FacePose SET yaw = 'left'")
+        base.execute("UPDATE FaceRect SET w = x'00'")
+    base.close()
+    source = aflw.FORMAT.scan(root)[0]
+    label = aflw.FORMAT.read_label(source, source.row, AFLW21)
+    assert np.isnan(label.pose_deg[1]) and np.isfinite(label.pose_deg[[0, 2]]).all()
+    assert label.box is None

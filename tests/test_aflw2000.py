@@ -228,3 +228,13 @@ def test_the_report_shows_the_balanced_mean_and_attributes(faces, data, tmp_path
     model["tags"] = {"blur": model["scores"]["all"]}
     html = page(numbers, dict.fromkeys(range(8), ""))
     assert "Scores by attribute" in html and "blur" in html
+
+
+def test_a_damaged_header_of_the_corrected_points_is_named(tmp_path):
+    root = make_aflw2000(tmp_path / "data")
+    path = root / aflw2000.REANNOTATED
+    whole = path.read_bytes()
+    for start in range(0, 128, 4):
+        path.write_bytes(whole[:start] + b"\0\0((" + whole[start + 4 :])
+        with pytest.raises(InputError, match=path.name):
+            aflw2000.FORMAT.scan(root, points="reannotated")

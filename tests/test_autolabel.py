@@ -356,7 +356,7 @@ def test_unsuitable_predictors_are_refused(dat, views, tmp_path):
         open_labeller(seven)
     own = shutil.copy(dat, tmp_path / "dlib68.dat")
     (tmp_path / "dlib68.json").write_text('{"records_sha256": "0"}')
-    with pytest.raises(ModelError, match="dlib68.json: not a model card: it has no box, scheme"):
+    with pytest.raises(ModelError, match="dlib68.json: not a model card: .*has no box, scheme"):
         open_labeller(own)
     (tmp_path / "broken.dat").write_bytes(b"no predictor")
     for name, words in (

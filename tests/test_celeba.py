@@ -184,3 +184,12 @@ def test_what_is_no_list_is_refused(tmp_path, content, words):
     with pytest.raises(InputError, match=words) as caught:
         celeba.FORMAT.scan(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_zero_byte_in_a_name_costs_only_that_picture(tmp_path):
+    root = make_official(tmp_path / "celeba")
+    path = root / "Anno" / "list_landmarks_align_celeba.txt"
+    path.write_bytes(path.read_bytes().replace(b"000003.jpg", b"00\x0003.jpg"))
+    _, records = prepared(root, tmp_path / "records")
+    assert len(records) == COUNT - 1
+    assert "missing" in (tmp_path / "records" / "rejects.csv").read_text()

@@ -179,3 +179,19 @@ def test_imglab_says_that_the_pictures_are_not_files(data, tmp_path):
     result = run_module("-m", "data_prep.imglab", data, "--out", tmp_path / "faces.xml")
     assert "the picture is inside another file" in result.stdout
     assert_one_line_error(result, 5)
+
+
+@pytest.mark.parametrize("part", ["COFW_test_color.mat"])
+def test_damage_anywhere_in_the_file_is_named(data, tmp_path, part):
+    """h5py raises KeyError and RuntimeError besides OSError."""
+    whole, path = (data / part).read_bytes(), tmp_path / part
+    for start in range(0, 4000, 40):
+        path.write_bytes(whole[:start] + bytes(40) + whole[start + 40 :])
+        try:
+            sources = cofw.FORMAT.scan(tmp_path)
+        except InputError as error:
+            assert part in str(error)
+            continue
+        for source in sources:
+            result = crop_record(source, RULE)
+            assert isinstance(result, Cropped) or part in result.message

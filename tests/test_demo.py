@@ -329,6 +329,8 @@ def test_camera_that_is_not_there(model, tmp_path):
         ('{"a": [[1, 2, 3]]}', "squares"),
         ('{"a": [[1, 2, 30, 40]]}', "squares"),
         ('{"a": [[1, 2, "x", 3]]}', "squares"),
+        ('{"a": [[%s, 2, 3, 3]]}' % ("9" * 400), "squares"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_unusable_boxes_exit_with_2(model, picture, tmp_path, content, word):

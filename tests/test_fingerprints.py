@@ -261,3 +261,13 @@ def test_fingerprints_are_only_for_graphs(tmp_path):
     (tmp_path / "senet.onnx").touch()
     with pytest.raises(Exception, match="not a frozen graph"):
         add_fingerprints(FingerprintsConfig(model=tmp_path / "senet.onnx"))
+
+
+def test_an_altered_split_is_refused(records, tmp_path):
+    folder = shutil.copytree(records, tmp_path / "records")
+    path = folder / "split.csv"
+    assert len(read_fingerprints(folder, ("test",)))
+    text = path.read_text()
+    path.write_text(text.replace("AFW_10", "AFW_20", 1))
+    with pytest.raises(InputError, match="split.csv: altered since the records were made"):
+        read_fingerprints(folder, ("test",))

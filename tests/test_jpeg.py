@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senet_kp.face.jpeg import damage_in_segments
+from senet_kp.face.picture_size import size_in_header
 from senet_kp.face.pictures import BadPicture, decode_picture
 
 NOISE = np.random.default_rng(0)
@@ -126,3 +127,33 @@ def test_cpp_finds_the_same_damage(in_cpp, data):
     found = in_cpp(b"\xff\xd8" + data)
     word = words[expected and expected[0]]
     assert found.startswith(word) if word else found == ""
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif"])
+def test_a_header_that_states_a_billion_pixels_is_refused_before_decoding(suffix):
+    """Two damaged bytes made a file of 9 KB take 5 GB."""
+    data = cv2.imencode(suffix, PICTURE)[1].tobytes()
+    height, width = PICTURE.shape[:2]
+    assert size_in_header(data) == (width, height)
+    order = "little" if suffix in (".bmp", ".gif") else "big"
+    length = 2 if suffix in (".jpg", ".gif") else 4
+    small = [side.to_bytes(length, order) for side in (width, height)]
+    small = small[::-1] if suffix == ".jpg" else small
+    large = data.replace(b"".join(small), (30_000).to_bytes(length, order) * 2, 1)
+    with pytest.raises(BadPicture, match="a size of 30,000x30,000 px") as caught:
+        decode_picture(large, "a.jpg")
+    assert caught.value.reason == "too-large"
+
+
+def test_a_file_without_a_header_states_no_size():
+    data = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+    for start in (
+        b"",
+        data[:20],
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"BM",
+        b"II*\0",
+        b"\xff\xd8\xff",
+    ):
+        assert size_in_header(start) is None

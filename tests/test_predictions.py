@@ -229,3 +229,11 @@ def test_a_file_that_is_not_there(model, records, tmp_path):
     flags = ["--models", model, "--records", records, "--predictions", tmp_path / "gone.jsonl"]
     result = run_module("-m", "senet_kp.report", *flags, "--out", tmp_path / "report.html")
     assert_one_line_error(result, 3, "gone.jsonl", "cannot be read")
+
+
+def test_a_number_that_no_float_holds_is_named(tmp_path):
+    (tmp_path / "p.jsonl").write_text(
+        '{"source": "face1.jpg", "faces": [{"landmarks": [[1, %s]]}]}' % ("9" * 400)
+    )
+    with pytest.raises(InputError, match="line 1: .*OverflowError"):
+        read_predictions(tmp_path / "p.jsonl", make_crops(2))

@@ -1,6 +1,7 @@
 """The graph that comes with the project: its card, its size, its terms, and that it is good."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.tfrecords.errors import ModelError
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +108,43 @@ def test_its_card_tells_the_truth_about_helens_test_side():
     assert len(errors) == stated["faces"]
     # The records' pictures went through one more JPEG.
     assert np.mean(errors) == pytest.approx(stated["nme"], rel=0.02)
+
+
+def copied(folder, change) -> str:
+    """The path of a copy of the graph whose card is changed."""
+    for path in PRETRAINED.parent.glob("senet68.*"):
+        shutil.copy(path, folder)
+    card = json.loads((folder / "senet68.json").read_text())
+    (folder / "senet68.json").write_text(json.dumps(card | change))
+    return str(folder / "senet68.pb")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"box": [1]}, "box is no object"),
+        ({"box": {"size_px": 128}}, "box has no source, scale"),
+        ({"scheme": {"landmarks": 68}}, "scheme has no name, flip_pairs"),
+        ({"detector_box": [1]}, "detector_box is no object"),
+        ({"mean_shape": [[0, "x"]]}, "mean_shape[0][1] is 'x', not a number"),
+        ({"mean_shape": [[0, 0]]}, "mean_shape does not have 68 points"),
+        ({"training": 3}, "training is no object"),
+        ({"training": {"settings": {"before": 1}}}, "training.settings.before is no object"),
+        ({"fingerprints": {"sha256": 1}}, "fingerprints has no bytes, records"),
+        ({"input": {"shape": [1, 64, 64, 3]}}, "input.shape is not that of pictures of 128 px"),
+        ({"output": {"shape": [1, 10]}}, "output.shape is not that of 68 landmarks"),
+    ],
+)
+def test_a_damaged_card_is_named_with_the_place(tmp_path, change, said):
+    with pytest.raises(ModelError, match="senet68.json: not a model card: it is dam") as caught:
+        LandmarkPredictor(copied(tmp_path, change))
+    assert said in str(caught.value)
+
+
+def test_a_card_of_another_number_of_landmarks_is_not_used(tmp_path):
+    """Its parts agree with each other, but not with the graph."""
+    scheme = {"name": "a", "landmarks": 5, "flip_pairs": [], "outer_eye_corners": [0, 1]}
+    change = {"scheme": scheme, "output": {"shape": [1, 10]}, "mean_shape": [[0, 0]] * 5}
+    predictor = LandmarkPredictor(copied(tmp_path, change))
+    with pytest.raises(ModelError, match="senet68.pb: predicts 68 landmarks, but .* describes 5"):
+        predictor.predict(np.zeros((90, 90, 3), np.uint8), [[0, 0, 90, 90]])

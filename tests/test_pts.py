@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from senet_kp.data_prep.formats import lp300w, pts
+from senet_kp.data_prep.formats import lp300w, pts, tables
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.formats.photos import group_of
 from senet_kp.face.known_schemes import IBUG68, WFLW98
@@ -298,3 +298,12 @@ def _scale_and_shift(points, target):
     shift = target.mean(axis=0) - scale * points.mean(axis=0)
     off = np.abs(points * scale + shift - target).max()
     return np.column_stack([np.eye(2) * scale, shift]), off
+
+
+@pytest.mark.parametrize("number", ["1_0", "\u0661\u0660", "1,0", ""])
+def test_what_only_python_reads_as_a_number_is_none(number):
+    for read in (lambda: pts.parse_pts(f"{number} 5\n"), lambda: tables.floats([number, "5"])):
+        with pytest.raises(ValueError, match="could not convert|not x and y"):
+            read()
+    with pytest.raises(Rejected, match="here: could not convert"):
+        tables.numbers("here", [number])

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from senet_kp.input.crops import load_crops
+from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
 from senet_kp.tfrecords.schema import (
     LANDMARKS,
@@ -23,6 +25,7 @@ from senet_kp.tfrecords.schema import (
     parse_op,
     picture_of,
 )
+from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.tfrecords.verify import verify
 
 floats = st.floats(-1e6, 1e6, width=32)
@@ -223,3 +226,59 @@ def test_names_that_are_not_utf_8_come_back(tmp_path):
     assert b"M\xfcller.jpg" in (tmp_path / "a.csv").read_bytes()
     assert read_csv(tmp_path / "a.csv") == [{"picture": name}]
     assert 0 <= fraction(name, 0, "test") < 1 and len(sha256_of_lines([name])) == 64
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("scheme", None, "scheme is no object"),
+        ("box", {"size_px": 128}, "box has no source"),
+        ("sides", {"train": {"records": 3}}, "sides.train has no complete, groups, shards"),
+        ("sides", {"more": {}}, "sides has the unknown key more"),
+        ("detector_box", {}, "detector_box has no shift_x"),
+        ("mean_shape", [[0, 0]], "mean_shape does not have"),
+        ("stored_px", 64, "stored_px is smaller than"),
+        ("encoding", "png", "encoding is 'png', not 'jpeg' or 'raw'"),
+    ],
+)
+def test_a_damaged_manifest_is_named_with_the_place(copy, key, value, said):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {key: value}))
+    with pytest.raises(InputError, match=r"manifest.json: a damaged manifest \(") as caught:
+        read_manifest(copy)
+    assert said in str(caught.value)
+    path.write_text(json.dumps({k: v for k, v in manifest.items() if k != key}))
+    if key != "encoding":  # which older manifests do not have
+        with pytest.raises(InputError, match=f"has no {key}"):
+            read_manifest(copy)
+
+
+def test_a_shard_outside_the_folder_is_not_read(copy):
+    text = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(text.replace('"train-', '"../train-', 1))
+    with pytest.raises(InputError, match="not the name of a file"):
+        read_manifest(copy)
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_named(copy):
+    (copy / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="manifest.json: not readable .*nested too deeply"):
+        read_manifest(copy)
+
+
+def test_verify_names_a_manifest_whose_hashes_contradict_each_other(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"records_sha256": "0" * 64}))
+    assert verify(copy)[0] == [
+        "manifest.json: altered: its records_sha256 is not that of its shards"
+    ]
+
+
+def test_a_manifest_of_another_size_of_pictures_is_not_believed(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"stored_px": manifest["stored_px"] + 2}))
+    with pytest.raises(InputError, match="by the manifest it is 194 px wide"):
+        load_crops(copy, read_manifest(copy), "test")

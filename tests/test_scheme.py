@@ -167,3 +167,10 @@ def test_invalid_schemes_are_refused_in_one_line(wrong):
     facts = {"name": "three", "landmarks": 3, "flip_pairs": [[0, 1]], "outer_eye_corners": [0, 1]}
     with pytest.raises(UserError, match="^my.json: not a landmark scheme"):
         scheme_from(facts | wrong, "my.json")
+
+
+def test_a_scheme_file_with_a_billion_landmarks_is_refused(tmp_path):
+    facts = {"name": "a", "landmarks": 10**9, "flip_pairs": [], "outer_eye_corners": [0, 1]}
+    (tmp_path / "a.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="a.json: not a landmark scheme .*from 2 to 10000"):
+        read_scheme(str(tmp_path / "a.json"))

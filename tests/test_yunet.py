@@ -13,6 +13,7 @@ from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.known_schemes import CELEBA5, DLIB5, IBUG68, KAGGLE15, WFLW98
 from senet_kp.face.pictures import write_picture
+from senet_kp.inference import yunet
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.inference.yunet import YuNetDetector, anchors_in, mean_face_box
@@ -241,3 +242,10 @@ def test_a_card_without_a_mean_face_says_what_to_do(photo, tmp_path):
     (tmp_path / "senet68.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match="freeze the model again"):
         LandmarkPredictor(tmp_path / "senet68.pb", detector=photo[1]).predict(photo[0])
+
+
+def test_a_file_on_which_opencv_crashes_is_named(monkeypatch):
+    """Some damaged files end the process: it must be another one."""
+    monkeypatch.setattr(yunet, "_TRIAL", "import os; os.kill(os.getpid(), 11)")
+    with pytest.raises(ModelError, match="senet68.json: OpenCV .* crashes on this file"):
+        YuNetDetector(PRETRAINED.with_suffix(".json"), IBUG68, MEAN, BoxRule())

@@ -80,6 +80,12 @@ _HINTS = _UNWRITABLE | _EXHAUSTED | _EITHER
 _NO_MEMORY = _EXHAUSTED[errno.ENOMEM]
 
 
+def brief(text, length: int = 200) -> str:
+    """Return a text, or the message of an error, on one line of at most `length` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
 def exit_code_of(command) -> int:
     """Run `command()`; report errors that users can correct as one line on stderr.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.tfrecords.errors import OutputError, UserError, explained
+from senet_kp.tfrecords.errors import InputError, OutputError, UserError, brief, explained
 from senet_kp.tfrecords.leftovers import (
     OLD,
     remove_leftovers,
@@ -119,11 +119,18 @@ def write_csv(path, header, rows):
 
 
 def read_csv(path) -> list[dict]:
-    """Return the rows of a CSV file as {column: text}, or no rows if there is no such file."""
+    """Return the rows of a CSV file as {column: text}, or no rows if there is no such file.
+
+    In a row with fewer cells than the header, the others are None. Raises InputError if the file
+    cannot be read as CSV.
+    """
     if not Path(path).exists():
         return []
-    with open(path, newline="", encoding="utf-8", errors=NAMES) as file:
-        return list(csv.DictReader(file))
+    try:
+        with open(path, newline="", encoding="utf-8", errors=NAMES) as file:
+            return list(csv.DictReader(file))
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable csv file ({brief(error)})") from None
 
 
 @contextlib.contextmanager
@@ -195,10 +202,36 @@ def _stranger(path: Path, ours: Callable[[Path], set[str] | None]) -> str | None
     return next((name for name in names if name not in written), None)
 
 
+def read_json(path):
+    """Return the value that a JSON file holds. Raises OSError, and ValueError for any damage."""
+    return parse_json(Path(path).read_bytes())
+
+
+def parse_json(data: bytes | str):
+    """Return the value of a JSON text; raises ValueError for any damage."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def load_array(file) -> np.ndarray:
+    """Return the array in a .npy file, a path or an open file; a file is mapped, not copied.
+
+    Raises OSError, and ValueError for any damage.
+    """
+    try:
+        return np.load(file, "r" if isinstance(file, (str, Path)) else None, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises exceptions of many types for a damaged header
+        raise ValueError(f"not an array in NumPy's format: {brief(error)}") from None
+
+
 def json_of(path) -> dict:
     """Return the object that a JSON file holds; {} if there is no such file or no object in it."""
     try:
-        value = json.loads(Path(path).read_bytes())
+        value = read_json(path)
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.tfrecords.errors import InputError
-from senet_kp.tfrecords.files import read_csv
+from senet_kp.tfrecords.files import load_array, read_csv, sha256_of_file
 from senet_kp.tfrecords.shards import SPLIT, read_manifest
 
 COLUMNS = ("picture", "group", "side", "sha256", "phash")
@@ -99,10 +99,7 @@ def pack(fingerprints: Fingerprints) -> bytes:
 
 def unpack(data: bytes) -> Fingerprints:
     """Return the fingerprints of `pack`, without names; raises ValueError for other bytes."""
-    try:
-        rows = np.load(io.BytesIO(data), allow_pickle=False)
-    except EOFError as error:
-        raise ValueError(error) from None
+    rows = load_array(io.BytesIO(data))
     if rows.dtype != ROW or rows.ndim != 1:
         raise ValueError(f"rows of {rows.dtype}")
     return Fingerprints([""] * len(rows), rows["keys"], np.unpackbits(rows["hash"], axis=1))
@@ -111,9 +108,13 @@ def unpack(data: bytes) -> Fingerprints:
 def read_fingerprints(folder, sides) -> Fingerprints:
     """Read the fingerprints of the given sides of a record folder.
 
-    Raises InputError if split.csv holds no fingerprints, or not as many records as the manifest.
+    Raises InputError if split.csv was altered, or holds no fingerprints, or not as many records as
+    the manifest.
     """
     manifest, path = read_manifest(folder), Path(folder) / SPLIT
+    digest = manifest.get("split_sha256")
+    if digest and path.exists() and sha256_of_file(path) != digest:
+        raise InputError(f"{path}: altered since the records were made; make the records again")
     rows = [row for row in read_csv(path) if row.get("side") in sides]
     expected = sum(manifest["sides"].get(side, {"records": 0})["records"] for side in sides)
     if len(rows) != expected:

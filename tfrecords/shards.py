@@ -6,14 +6,31 @@ scheme, the box rule, sizes, counts and the SHA-256 of every shard. A folder wit
 manifest is not a record folder.
 """
 
-import json
 import os
 import re
 from pathlib import Path
+from typing import get_args
 
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
-from senet_kp.tfrecords.files import json_of, sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.files import json_of, read_json, sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.forms import (
+    BOX,
+    COUNT,
+    DETECTOR_BOX,
+    FILE_NAME,
+    NUMBER,
+    OBJECT,
+    POINTS,
+    SCHEME,
+    SIDE_PX,
+    TEXT,
+    fault_in,
+    fields,
+    listed,
+    maybe,
+    one_of,
+)
 from senet_kp.tfrecords.schema import SCHEMA_VERSION, Encoding, Record, decode
 from senet_kp.tfrecords.sides import SIDES
 
@@ -22,6 +39,37 @@ MANIFEST = "manifest.json"
 SPLIT, REJECTS, CONTACT_SHEET = "split.csv", "rejects.csv", "contact_sheet.png"
 # Outputs of a trunk that training keeps in features/, also those of a training that was killed.
 _FEATURES = re.compile(r"\.?\w+-(train|val|test)-[0-9a-f]{16}\.npy(\.\d+\.tmp)?$")
+
+
+_SHARD = fields({"name": FILE_NAME, "records": COUNT, "bytes": COUNT, "sha256": TEXT})
+_SIDE = fields(
+    {"records": COUNT, "complete": COUNT, "groups": COUNT, "shards": listed(_SHARD)}, closed=True
+)
+_SOURCE = fields({"folder": TEXT, "labels": TEXT}, {"terms": maybe(TEXT)})
+_FIELDS = fields(
+    {
+        "scheme": SCHEME,
+        "box": BOX,
+        "stored_px": SIDE_PX,
+        "sides": fields({}, dict.fromkeys(SIDES, _SIDE), closed=True),
+        "records_sha256": TEXT,
+        "mean_shape": POINTS,
+        "detector_box": maybe(DETECTOR_BOX),
+        "sources": listed(_SOURCE),
+        "colour": TEXT,
+        "value_range": listed(NUMBER, 2),
+    },
+    {
+        "encoding": one_of(*get_args(Encoding)),
+        "shape_spread": POINTS,
+        "settings": OBJECT,
+        "listing": TEXT,
+        "split_sha256": TEXT,
+        "rejects": COUNT,
+        "groups_on_two_sides": COUNT,
+        "fold": OBJECT,
+    },
+)
 
 
 class ShardWriter:
@@ -107,18 +155,32 @@ def read_manifest(folder) -> dict:
     """
     path = Path(folder) / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
+        manifest = read_json(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file; 'senet-kp prepare' or 'make tfrecords' makes the records"
         ) from None
     except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not readable ({error}); make the records again") from None
+        raise InputError(f"{path}: not readable ({brief(error)}); make the records again") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA_VERSION:
         raise InputError(
             f"{path}: not a manifest of schema version {SCHEMA_VERSION}; make the records again"
         )
+    if fault := fault_in(manifest, _manifest):
+        raise InputError(f"{path}: a damaged manifest ({fault}); make the records again")
     return manifest
+
+
+def _manifest(value) -> str | None:
+    """The form of a manifest, with the sizes that depend on each other."""
+    if fault := _FIELDS(value):
+        return fault
+    if value["stored_px"] < value["box"]["size_px"]:
+        return ".stored_px is smaller than .box.size_px"
+    for key in ("mean_shape", "shape_spread"):
+        if len(value.get(key, value["mean_shape"])) != value["scheme"]["landmarks"]:
+            return f".{key} does not have .scheme.landmarks points"
+    return None
 
 
 def shard_paths(folder, manifest: dict, side: str) -> list[Path]:

@@ -21,7 +21,7 @@ from senet_kp.tfrecords.errors import CheckError, exit_code_of
 from senet_kp.tfrecords.example import BadRecord, read_frames
 from senet_kp.tfrecords.files import sha256_of_file
 from senet_kp.tfrecords.schema import decode
-from senet_kp.tfrecords.shards import SPLIT, encoding_of, read_manifest
+from senet_kp.tfrecords.shards import MANIFEST, SPLIT, encoding_of, read_manifest, records_hash
 
 # In box sizes from the centre. Boxes are drawn around the landmarks, so correct landmarks lie
 # inside unless the box rule shifts the box; a landmark this far away means a wrong box or label.
@@ -116,6 +116,8 @@ def _count_problems(manifest, counts, groups):
             yield f"{side}: {counted['complete']} with all landmarks, not {stated['complete']}"
         if len(groups.get(side, ())) != stated["groups"]:
             yield f"{side}: {len(groups.get(side, ()))} groups, not {stated['groups']}"
+    if records_hash(manifest) != manifest["records_sha256"]:
+        yield f"{MANIFEST}: altered: its records_sha256 is not that of its shards"
     sides = sorted(groups)
     for i, first in enumerate(sides):
         for second in sides[i + 1 :]:

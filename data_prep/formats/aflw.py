@@ -37,7 +37,7 @@ from senet_kp.data_prep.formats.format import Format
 from senet_kp.data_prep.formats.tables import found_in, numbers, points_with_gaps, read_rows
 from senet_kp.face.known_schemes import AFLW21
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
 from senet_kp.tfrecords.schema import face_name
 
 DATABASE, FOLDERS, PHOTOS = "aflw.sqlite", (".", "data", "aflw/data"), "flickr"
@@ -134,12 +134,16 @@ def _of_database(database: Path) -> Iterator[tuple[str, str, bytes]]:
             faces = opened.execute(_FACES).fetchall()
             for face, name, x, y in opened.execute(_COORDINATES):
                 points[face][name] = (str(x), str(y))
-    except sqlite3.Error as error:
-        raise InputError(f"{database}: not AFLW's database ({error})") from None
-    for face, picture, *pose, x, y, w, h in faces:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{database}: not AFLW's database, or damaged ({brief(error)})") from None
+    for face, picture, *values in faces:
+        if not isinstance(picture, str):
+            raise InputError(f"{database}: damaged: the file of face {brief(face)} is not a path")
         cells = [cell for name in POINTS for cell in points[face].get(name, ("", ""))]
-        pose_deg = np.degrees(np.array(pose, np.float64)) * (1, 1, -1)
-        yield picture, Path(picture).stem, _row(cells, pose_deg.tolist(), [x, y, w, h])
+        # SQLite's columns hold values of any type.
+        known = [value if isinstance(value, (int, float)) else np.nan for value in values]
+        pose_deg = np.degrees(np.array(known[:3], np.float64)) * (1, 1, -1)
+        yield picture, Path(picture).stem, _row(cells, pose_deg.tolist(), known[3:])
 
 
 def _of_table(table: Path) -> Iterator[tuple[str, str, bytes]]:

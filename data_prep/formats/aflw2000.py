@@ -31,6 +31,7 @@ from senet_kp.data_prep.formats.matlab import FIRST_PIXEL, pose_deg, read_variab
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.files import load_array
 
 PICTURES = "image[0-9]*.jpg"
 FOLDERS = (".", "AFLW2000", "AFLW2000-3D")  # the folder in the archive, or an unpacked archive
@@ -108,8 +109,8 @@ def _pictures(root: Path) -> list[Path]:
 def _reannotated(table: Path, pictures: int) -> list[bytes]:
     """Return the corrected x and y of every picture, 2 x 68 float64 each. Raises InputError."""
     try:
-        points = np.load(table, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        points = load_array(table)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{table}: not a readable array of corrected points ({error}); name another file with"
             " --points reannotated=FILE.npy"

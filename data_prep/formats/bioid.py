@@ -24,6 +24,7 @@ from senet_kp.data_prep.formats.pts import FIRST_PIXEL, parse_pts
 from senet_kp.face.known_schemes import BIOID20
 from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.tfrecords.errors import brief
 
 PICTURES, LABELS = "BioID_[0-9][0-9][0-9][0-9].pgm", "bioid_[0-9][0-9][0-9][0-9].pts"
 PICTURE_FOLDERS = ("BioID-FaceDatabase-V1.2", ".")
@@ -66,7 +67,7 @@ class BioId(Format):
         try:
             landmarks = parse_pts(data.decode("utf-8-sig", errors="replace")) + FIRST_PIXEL
         except ValueError as error:
-            raise Rejected("bad-pts", f"{source.label}: {error}") from None
+            raise Rejected("bad-pts", f"{source.label}: {brief(error)}") from None
         return checked_label(str(source.label), landmarks, np.ones(len(landmarks), bool), scheme)
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:

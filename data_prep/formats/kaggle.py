@@ -18,10 +18,11 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.formats.format import Format
+from senet_kp.data_prep.formats.tables import floats
 from senet_kp.face.known_schemes import KAGGLE15
 from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
 
 TABLE = "training.csv"
 POINTS = (
@@ -89,9 +90,9 @@ class Kaggle(Format):
         if len(cells) != 2 * scheme.count:
             raise Rejected("point-count", f"its row has {len(cells)} cells, not {2 * scheme.count}")
         try:
-            values = np.array([float(cell) if cell.strip() else np.nan for cell in cells])
+            values = floats([cell.strip() or "nan" for cell in cells])
         except ValueError as error:
-            raise Rejected("not-numbers", f"its row: {error}") from None
+            raise Rejected("not-numbers", f"its row: {brief(error)}") from None
         if np.isinf(values).any():
             raise Rejected("not-finite", "its row contains values that are not finite")
         points = values.reshape(-1, 2)

@@ -7,6 +7,7 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.face.pictures import damage
+from senet_kp.tfrecords.errors import brief
 
 FIRST_PIXEL = 1  # MATLAB's coordinate of the centre of the first pixel; here it is 0
 
@@ -20,7 +21,9 @@ def read_variable(path: Path, data: bytes, name: str):
     try:
         values = scipy.io.loadmat(io.BytesIO(data), variable_names=[name])
     except Exception as error:  # SciPy raises exceptions of many types for a damaged file
-        raise Rejected("bad-mat", f"{path}: SciPy cannot read this MATLAB file ({error})") from None
+        raise Rejected(
+            "bad-mat", f"{path}: SciPy cannot read this MATLAB file ({brief(error)})"
+        ) from None
     if name not in values:
         raise Rejected("no-points", f"{path}: has no variable {name}")
     return values[name]

@@ -11,18 +11,20 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import Element, Rejected
 from senet_kp.face.pictures import encode_picture
-from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.errors import InputError, UserError, brief
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     """Return arrays of numbers as MATLAB has them, axes in MATLAB's order. Raises InputError."""
     with _open(path) as file:
-        if missing := [name for name in names if name not in file]:
-            raise InputError(f"{path}: has no variable {missing[0]}")
         try:
-            return [np.asarray(file[name], np.float64).T for name in names]
-        except (TypeError, ValueError, OSError) as error:
-            raise InputError(f"{path}: its arrays cannot be read ({error})") from None
+            missing = [name for name in names if name not in file]
+            arrays = [np.asarray(file[name], np.float64).T for name in names if name in file]
+        except Exception as error:  # h5py raises exceptions of many types for a damaged file
+            raise InputError(f"{path}: its arrays cannot be read ({brief(error)})") from None
+    if missing:
+        raise InputError(f"{path}: has no variable {missing[0]}")
+    return arrays
 
 
 def picture_of(path: Path, element: Element) -> bytes:
@@ -32,8 +34,8 @@ def picture_of(path: Path, element: Element) -> bytes:
         with _open(path) as file:
             references = np.ravel(file[element.variable])
             picture = np.asarray(file[references[element.index]]).T
-    except (InputError, OSError, KeyError, IndexError, ValueError, TypeError) as error:
-        raise Rejected("unreadable", f"{what} cannot be read ({error})") from None
+    except Exception as error:  # as in read_arrays
+        raise Rejected("unreadable", f"{what} cannot be read ({brief(error)})") from None
     plausible = picture.ndim >= 2 and picture.shape[2:] in ((), (3,)) and picture.size
     if picture.dtype != np.uint8 or not plausible:
         shape = "x".join(map(str, picture.shape))
@@ -54,8 +56,7 @@ def _open(path: Path):
         ) from None
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable MATLAB 7.3 file ({reason})") from None
+    except Exception as error:
+        raise InputError(f"{path}: not a readable MATLAB 7.3 file ({brief(error)})") from None
     with file:
         yield file

@@ -31,8 +31,10 @@ from senet_kp.data_prep.formats.photos import (
     left_out,
     terms_of,
 )
+from senet_kp.data_prep.formats.tables import floats
 from senet_kp.face.pictures import SUFFIXES, damage
 from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.tfrecords.errors import brief
 from senet_kp.tfrecords.files import write_bytes
 
 SUFFIX, VERSION = ".pts", 1
@@ -76,7 +78,7 @@ class Pts(Format):
         try:
             landmarks = parse_pts(data.decode("utf-8-sig", errors="replace"))
         except ValueError as error:
-            raise Rejected("bad-pts", f"{source.label}: {error}") from None
+            raise Rejected("bad-pts", f"{source.label}: {brief(error)}") from None
         known = np.ones(len(landmarks), bool)
         return checked_label(str(source.label), landmarks, known, scheme, first_pixel=FIRST_PIXEL)
 
@@ -114,7 +116,7 @@ def parse_pts(text: str) -> np.ndarray:
     for row in rows:
         if len(row) != 2:
             raise ValueError(f"a line contains {' '.join(row)[:40]!r}, not x and y")
-    points = np.array(rows, np.float64).reshape(-1, 2)
+    points = floats(rows).reshape(-1, 2)
     if header.get("n_points", str(len(points))) != str(len(points)):
         raise ValueError(
             f"its header states n_points: {header['n_points']}, but it has {len(points)} points"

@@ -7,7 +7,7 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.face.pictures import damage
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
 
 
 def found_in(root: Path, folders: tuple[str, ...], name: str) -> Path | None:
@@ -82,6 +82,18 @@ def points_with_gaps(where: str, cells: list[str]) -> tuple[np.ndarray, np.ndarr
 def numbers(where: str, cells: list[str]) -> np.ndarray:
     """Convert text cells to float64 [n]. Raises Rejected, naming `where`, if one is no number."""
     try:
-        return np.array(cells, np.float64)
+        return floats(cells)
     except ValueError as error:
-        raise Rejected("not-numbers", f"{where}: {error}") from None
+        raise Rejected("not-numbers", f"{where}: {brief(error)}") from None
+
+
+def floats(cells) -> np.ndarray:
+    """Convert text cells to float64, in the same shape. Raises ValueError if one is no number.
+
+    Python also reads 1_0 as 10, and the digits of all scripts; no program writes labels with them.
+    """
+    cells = np.array(cells, object)
+    for cell in cells.flat:
+        if "_" in cell or not cell.isascii():
+            raise ValueError(f"could not convert string to float: {cell!r}")
+    return np.array([float(cell) for cell in cells.flat]).reshape(cells.shape)

@@ -1,14 +1,14 @@
 """What the demo reads: pictures, folders of pictures, videos, cameras, and a file of face boxes."""
 
-import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
-import numpy as np
 
 from senet_kp.face.pictures import SUFFIXES, pictures_in
-from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.errors import InputError, UserError, brief
+from senet_kp.tfrecords.files import read_json
+from senet_kp.tfrecords.forms import NUMBER, listed
 
 _VIDEOS = ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .3gp .ts .mts .m2ts .ogv .mjpeg"
 VIDEO_SUFFIXES = frozenset(_VIDEOS.split())
@@ -83,16 +83,16 @@ def read_boxes(path: str) -> dict[str, list]:
     Raises UserError if the file cannot be read or has another form, or a box is not a square.
     """
     try:
-        boxes = json.loads(Path(path).read_text())
+        boxes = read_json(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"--boxes {path}: not readable ({error})") from None
+        raise UserError(f"--boxes {path}: not readable ({brief(error)})") from None
     if not isinstance(boxes, dict):
         raise UserError(f'--boxes {path}: not of the form {{"name.jpg": [[x, y, w, h], ...]}}')
     for name, given in boxes.items():
         if not (isinstance(given, list) and all(map(_is_square, given))):
             raise UserError(
-                f"--boxes {path}: the value of {name} has to be a list of squares [x, y, w, h]"
-                " with w = h > 0"
+                f"--boxes {path}: the value of {brief(name)} has to be a list of squares"
+                " [x, y, w, h] with w = h > 0"
             )
     return boxes
 
@@ -112,7 +112,4 @@ def _stem(source: str) -> str:
 
 def _is_square(box) -> bool:
     """Whether this is [x, y, w, h] with w > 0 and w == h up to rounding."""
-    if not (isinstance(box, list) and len(box) == 4):
-        return False
-    numbers = all(isinstance(value, (int, float)) and np.isfinite(value) for value in box)
-    return numbers and box[2] > 0 and abs(box[2] - box[3]) <= 1e-3 * box[2]
+    return not listed(NUMBER, 4)(box) and box[2] > 0 and abs(box[2] - box[3]) <= 1e-3 * box[2]

@@ -9,6 +9,7 @@ part of the picture. examples/cpp/jpeg.hpp computes the same as `damage_in_segme
 import contextlib
 import os
 import re
+import struct
 import tempfile
 import threading
 
@@ -47,6 +48,20 @@ def damage_in_segments(data: bytes) -> tuple[str, str] | None:
             return corrupt(f"marker 0x{marker:02x} at byte {found.start():,}")
         position += length
     return _TRUNCATED
+
+
+def size_in_frame(data: bytes) -> tuple[int, int] | None:
+    """Return width and height in the frame header of a JPEG file, or None if it has none."""
+    position = 2
+    while found := _MARKER.search(data, position):
+        marker, position = found[1][0], found.end()
+        if marker in _FRAMES and len(data) >= position + 7:
+            height, width = struct.unpack(">HH", data[position + 3 : position + 7])
+            return width, height
+        if marker in (_END, _SCAN) or marker not in _SEGMENTS:
+            return None
+        position += max(int.from_bytes(data[position : position + 2], "big"), 2)
+    return None
 
 
 def corrupt(what: str) -> tuple[str, str]:

@@ -16,11 +16,9 @@ lapa106:  106 points of LaPa (Liu et al., "A New Dataset and Boundary-Attention 
           Segmentation for Face Parsing", 2020).
 """
 
-import json
-from pathlib import Path
-
 from senet_kp.face.scheme import LandmarkScheme, flip_of, scheme_from
-from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.errors import InputError, UserError, brief
+from senet_kp.tfrecords.files import read_json
 
 
 def _run(first: int, last: int, closed: bool = False) -> tuple[int, ...]:
@@ -228,7 +226,7 @@ def read_scheme(name: str) -> LandmarkScheme:
             f"{name}: no landmark scheme of this name, only {', '.join(SCHEMES)} or a .json file"
         )
     try:
-        facts = json.loads(Path(name).read_text())
+        facts = read_json(name)
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: not a readable landmark scheme ({error})") from None
+        raise InputError(f"{name}: not a readable landmark scheme ({brief(error)})") from None
     return scheme_from(facts, name)

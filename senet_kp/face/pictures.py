@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 
 from senet_kp.face.jpeg import corrupt, damage_in_segments, decode, decode_silently, is_jpeg
+from senet_kp.face.picture_size import size_in_header
 from senet_kp.tfrecords.errors import InputError, UserError, is_exhausted
 from senet_kp.tfrecords.files import write_bytes
 
+MOST_PIXELS = 250_000_000  # more than the largest cameras have; decoding takes 3 bytes for each
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
 
 
@@ -132,6 +134,13 @@ def damage(data: bytes) -> tuple[str, str] | None:
         return "empty", "the file is empty"
     if data.startswith(b"version https://git-lfs"):
         return "git-lfs-pointer", "a Git LFS pointer, not the file itself; run 'git lfs pull'"
+    width_px, height_px = size_in_header(data) or (0, 0)
+    if width_px * height_px > MOST_PIXELS:
+        return (
+            "too-large",
+            f"states a size of {width_px:,}x{height_px:,} px, and at most {MOST_PIXELS:,} pixels"
+            " are read; reduce the picture, or fetch the file again if it is damaged",
+        )
     return damage_in_segments(data) if is_jpeg(data) else None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.forms import SCHEME, fault_in
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,19 @@ def scheme_from(facts, where) -> LandmarkScheme:
 
     Raises UserError, naming `where`, if they do not describe a valid scheme.
     """
-    try:
-        count, corners = int(facts["landmarks"]), facts["outer_eye_corners"]
-        regions = facts.get("regions") or {"all": range(count)}
-        scheme = LandmarkScheme(
-            name=str(facts["name"]),
-            flip=flip_of(count, *facts["flip_pairs"]),
-            outer_eye_corners=tuple(map(int, corners)),
-            eyes=_points(facts.get("eyes") or [[corner] for corner in corners]),
-            contour=tuple(map(int, facts.get("contour", ()))),
-            regions={name: tuple(map(int, points)) for name, points in regions.items()},
-            lines=_points(facts.get("lines", ())),
-        )
-        problem = _fault(scheme)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        problem = f"{type(error).__name__} {error}"
-    if problem:
-        raise UserError(f"{where}: not a landmark scheme ({problem})")
-    return scheme
+    if fault := fault_in(facts, SCHEME):
+        raise UserError(f"{where}: not a landmark scheme ({fault})")
+    count, corners = facts["landmarks"], facts["outer_eye_corners"]
+    regions = facts.get("regions") or {"all": range(count)}
+    return LandmarkScheme(
+        name=facts["name"],
+        flip=flip_of(count, *facts["flip_pairs"]),
+        outer_eye_corners=tuple(corners),
+        eyes=_points(facts.get("eyes") or [[corner] for corner in corners]),
+        contour=tuple(facts.get("contour", ())),
+        regions={name: tuple(points) for name, points in regions.items()},
+        lines=_points(facts.get("lines", ())),
+    )
 
 
 def scheme_of(described: dict) -> LandmarkScheme:
@@ -98,19 +94,7 @@ def flip_of(count: int, *pairs) -> tuple[int, ...]:
 
 
 def _points(groups) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(map(int, group)) for group in groups)
-
-
-def _fault(scheme: LandmarkScheme) -> str | None:
-    """Return what is wrong with the scheme, or None."""
-    named = [*scheme.outer_eye_corners, *scheme.contour]
-    for group in (*scheme.eyes, *scheme.regions.values(), *scheme.lines):
-        named += group
-    if scheme.count < 2 or not all(0 <= point < scheme.count for point in named):
-        return f"it names points outside 0 to {scheme.count - 1}"
-    if len(scheme.outer_eye_corners) != 2 or len(scheme.eyes) != 2:
-        return "outer_eye_corners and eyes need two entries each, the one left in the picture first"
-    return flip_table_error(scheme)
+    return tuple(map(tuple, groups))
 
 
 def flip_table_error(scheme: LandmarkScheme, mean_shape=None) -> str | None:

@@ -24,7 +24,7 @@ from senet_kp.inference.model_card import (
 )
 from senet_kp.nets.quiet import quiet
 from senet_kp.nets.tf1 import session_config, tf
-from senet_kp.tfrecords.errors import ModelError, UserError
+from senet_kp.tfrecords.errors import ModelError, UserError, brief
 
 TENSORFLOW = "senet_kp.nets._tensorflow"  # the module that `tf` loads at its first use
 AUTO = "auto"
@@ -234,11 +234,8 @@ def require_package(module: str, package: str, name):
 
 
 def reason_of(error) -> str:
-    """An engine's error message on one line of at most 200 characters.
-
-    Of OpenCV's errors, without the source file and the error code.
-    """
-    return " ".join(str(getattr(error, "err", "") or error).split())[:200]
+    """An engine's error message, brief; of OpenCV's errors, without source file and error code."""
+    return brief(getattr(error, "err", "") or error)
 
 
 def _unreadable(name, engine: str, kind: str, error) -> ModelError:

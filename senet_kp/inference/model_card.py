@@ -7,12 +7,29 @@ its card, which lists them under "exports". A dlib shape predictor `x.dat` has i
 """
 
 import contextlib
-import json
 from pathlib import Path
 
 from senet_kp.face.facebox import BoxRule
-from senet_kp.tfrecords.errors import ModelError
-from senet_kp.tfrecords.files import sha256_of
+from senet_kp.tfrecords.errors import ModelError, brief
+from senet_kp.tfrecords.files import read_json, sha256_of
+from senet_kp.tfrecords.forms import (
+    ANY,
+    BOX,
+    COUNT,
+    DETECTOR_BOX,
+    FILE_NAME,
+    FLAG,
+    OBJECT,
+    POINTS,
+    SCHEME,
+    TEXT,
+    Form,
+    fault_in,
+    fields,
+    listed,
+    mapped,
+    maybe,
+)
 
 INPUT_NODE = "image"  # float32 [1, S, S, 3], RGB, 0..255
 OUTPUT_NODE = "landmarks"  # float32 [1, 2N], x0, y0, x1, ..., relative to the face box
@@ -25,9 +42,61 @@ KINDS = {
     SAVED_MODEL: "a SavedModel",
     DLIB_PREDICTOR: "a dlib shape predictor",
 }
-# The keys without which a card is refused, of networks and of dlib shape predictors.
-NETWORK_KEYS = ("card", "input", "output", "box", "scheme", "sha256")
-DLIB_KEYS = ("box", "scheme", "records_sha256")
+
+
+def SETTINGS(value) -> str | None:
+    """The form of the settings of a training, with those of the trainings before it."""
+    return _SETTINGS(value)
+
+
+_SETTINGS = fields(
+    {},
+    {
+        "records_sha256": TEXT,
+        "train_on_val": FLAG,
+        "records": TEXT,
+        "init_from": TEXT,
+        "net": maybe(TEXT),
+        "graph_sha256": TEXT,
+        "trunk_sha256": TEXT,
+        "before": maybe(SETTINGS),
+    },
+)
+_RECORDS = fields(
+    {},
+    {
+        "sha256": TEXT,
+        "sides": mapped(fields({"records": COUNT})),
+        "sources": listed(fields({"folder": TEXT})),
+    },
+)
+_FACES = fields({"sha256": TEXT, "sides": listed(TEXT), "faces": COUNT, "crop": TEXT})
+_TENSOR = fields({"shape": listed(COUNT)})
+# The forms of cards, of networks and of dlib shape predictors.
+_OPTIONAL = {
+    "network": TEXT,
+    "detector_box": maybe(DETECTOR_BOX),
+    "mean_shape": POINTS,
+    "exports": listed(fields({"file": FILE_NAME, "bytes": COUNT, "sha256": TEXT})),
+    "training": fields({}, {"settings": SETTINGS, "records": _RECORDS}),
+    "fingerprints": fields({"bytes": COUNT, "sha256": TEXT, "records": listed(_FACES)}),
+    "terms": TEXT,
+    "scores": OBJECT,
+}
+_NETWORK = fields(
+    {
+        "card": ANY,
+        "input": _TENSOR,
+        "output": _TENSOR,
+        "box": BOX,
+        "scheme": SCHEME,
+        "sha256": TEXT,
+    },
+    _OPTIONAL,
+)
+_DLIB = fields(
+    {"box": BOX, "scheme": SCHEME, "records_sha256": TEXT}, {**_OPTIONAL, "sha256": TEXT}
+)
 
 
 def kind_of(model) -> str:
@@ -109,7 +178,7 @@ def _require_model(model: Path):
 
 
 def _network_card(path: Path, model: Path) -> dict:
-    card = _parsed(path, model, NETWORK_KEYS)
+    card = _parsed(path, model, _network)
     if card["card"] != CARD_VERSION:
         raise ModelError(
             f"{path}: the model card has version {card['card']}, this release reads version"
@@ -123,31 +192,46 @@ def _dlib_card(model: Path) -> dict:
 
     Cards of earlier releases have no hash; they get the file's own.
     """
-    card = _parsed(card_path(model), model, DLIB_KEYS)
+    card = _parsed(card_path(model), model, _DLIB)
     settings = {key: card[key] for key in ("records_sha256", "train_on_val") if key in card}
     return {"sha256": sha256_of(model), "training": {"settings": settings}} | card
 
 
 def _has_training(path: Path) -> bool:
     try:
-        return "records_sha256" in json.loads(path.read_text())
+        return "records_sha256" in read_json(path)
     except (OSError, ValueError, TypeError):  # no file, not JSON, a JSON number
         return False
 
 
-def _parsed(path: Path, model: Path, keys) -> dict:
-    """The card in a file; raises ModelError if the file is missing or lacks one of the keys."""
+def _network(value) -> str | None:
+    """The form of the card of a network, with the shapes that follow from box and scheme."""
+    if fault := _NETWORK(value):
+        return fault
+    if value["card"] != CARD_VERSION:
+        return None
+    size_px, count = value["box"]["size_px"], value["scheme"]["landmarks"]
+    if value["input"]["shape"] != [1, size_px, size_px, 3]:
+        return f".input.shape is not that of pictures of {size_px} px"
+    if value["output"]["shape"] != [1, 2 * count]:
+        return f".output.shape is not that of {count} landmarks"
+    if len(value.get("mean_shape", range(count))) != count:
+        return f".mean_shape does not have {count} points"
+    return None
+
+
+def _parsed(path: Path, model: Path, form: Form) -> dict:
+    """The card in a file; raises ModelError if the file is missing or has not this form."""
     try:
-        card = json.loads(path.read_text())
-        missing = set(keys) - card.keys()
+        card = read_json(path)
     except FileNotFoundError:
         raise ModelError(
             f"{path}: the model card is missing; it has to be in the same folder as {model}"
         ) from None
-    except (ValueError, AttributeError, OSError) as error:
-        raise ModelError(f"{path}: not a model card ({error})") from None
-    if missing:
-        raise ModelError(f"{path}: not a model card: it has no {', '.join(sorted(missing))}")
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path}: not a model card ({brief(error)})") from None
+    if fault := fault_in(card, form):
+        raise ModelError(f"{path}: not a model card: it is damaged or of another kind ({fault})")
     return card
 
 

@@ -135,7 +135,7 @@ class LandmarkPredictor:
                 f"{model}: takes whole pictures as face boxes and uses no face detector; leave out"
                 " the detector (--detector)"
             )
-        self._run = open_backend(model, backend)
+        self._model, self._engine = model, open_backend(model, backend)
 
     def predict(self, picture, boxes=None) -> list[Face]:
         """The faces in a picture.
@@ -236,6 +236,15 @@ class LandmarkPredictor:
             )
         shape = self.card["mean_shape"]
         return YuNetDetector(self._detector_file, self.scheme, shape, self.rule)
+
+    def _run(self, crop) -> np.ndarray:
+        landmarks = self._engine(crop)
+        if len(landmarks) != self.scheme.count:
+            raise ModelError(
+                f"{self._model}: predicts {len(landmarks)} landmarks, but its model card describes"
+                f" {self.scheme.count}"
+            )
+        return landmarks
 
     def _in_detected_box(self, picture, box, score) -> Face:
         box, landmarks = landmarks_near(picture, box, self._run, self.rule, self.passes)

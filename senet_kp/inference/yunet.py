@@ -5,6 +5,8 @@ with every face: the eyes, the nose and the corners of the mouth. The mean face 
 is aligned to them, and its face box is used, so that no transform has to be measured.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -20,6 +22,13 @@ from senet_kp.tfrecords.errors import ModelError
 # 300 px: a face that fills a copy of 640 px is found in the copy of 320.
 SEARCH_SIDES_PX = (640, 320, 1280)
 MIN_SCORE = 0.7
+_TRIAL = """
+import cv2, numpy, sys
+detector = cv2.FaceDetectorYN.create(sys.argv[1], "", (32, 32))
+for size_px in (32, 320):
+    detector.setInputSize((size_px, size_px))
+    detector.detect(numpy.zeros((size_px, size_px, 3), numpy.uint8))
+"""
 # Columns of a detection: x and y of the eyes and of the corners of the mouth, and the score.
 ANCHOR_COLUMNS = [[4, 5], [6, 7], [10, 11], [12, 13]]
 SCORE_COLUMN = 14
@@ -39,6 +48,7 @@ class YuNetDetector:
                 f"{model}: no such detector file; it should be YuNet's .onnx"
                 " (face_detection_yunet of OpenCV's model zoo)"
             )
+        _require_survivor(model)
         try:
             self._net = cv2.FaceDetectorYN.create(str(model), "", (32, 32), MIN_SCORE)
         except cv2.error as error:
@@ -101,6 +111,19 @@ def mean_face_box(mean_shape, anchors, detected, rule: BoxRule) -> np.ndarray:
         return face_box(np.column_stack([points.real, points.imag]), rule)
     centre, side = turn * (0.5 + 0.5j) + move, abs(turn)
     return np.array([centre.real - side / 2, centre.imag - side / 2, side, side])
+
+
+def _require_survivor(model):
+    """Raise ModelError if OpenCV crashes on a model, which it does on some damaged ONNX files.
+
+    The file has no card with a hash, so a process of its own tries it, which takes half a second.
+    """
+    trial = subprocess.run([sys.executable, "-c", _TRIAL, str(model)], capture_output=True)
+    if trial.returncode < 0:  # by a signal; errors of Python are reported by the caller
+        raise ModelError(
+            f"{model}: OpenCV {cv2.__version__} crashes on this file; it is damaged, so fetch it"
+            " again"
+        )
 
 
 def _not_yunet(model, error: cv2.error) -> ModelError:

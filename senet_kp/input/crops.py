@@ -1,5 +1,6 @@
 """Loads records as NumPy arrays for validation, evaluation and the check of exported models."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -8,6 +9,7 @@ import numpy as np
 from senet_kp.face.metrics import Normaliser, normalised_errors
 from senet_kp.face.pictures import stored_picture
 from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.schema import Record
 from senet_kp.tfrecords.shards import read_records
 
@@ -77,7 +79,7 @@ def load_crops(folder, manifest: dict, side: str, limit: int | None = None) -> C
     The faces are stored in random order. Raises InputError for a shard that is missing or damaged,
     as the other functions here do.
     """
-    return _crops(list(read_records(folder, manifest, side, limit)), manifest)
+    return _crops(folder, manifest, read_records(folder, manifest, side, limit))
 
 
 def load_labels(folder, manifest: dict, side: str) -> np.ndarray:
@@ -95,7 +97,7 @@ def load_any_crops(folder, manifest: dict, limit: int | None = None, sides=ANY_S
     """The first `limit` faces of some sides in this order, or all; a side may not exist."""
     found = [side for side in sides if side in manifest["sides"]]
     records = (read_records(folder, manifest, side) for side in found)
-    return _crops(list(islice(chain.from_iterable(records), limit)), manifest)
+    return _crops(folder, manifest, islice(chain.from_iterable(records), limit))
 
 
 def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
@@ -107,10 +109,17 @@ def load_stored(folder, manifest: dict, side: str, indices) -> np.ndarray:
     return np.array([pictures[int(index)] for index in indices], np.uint8)
 
 
-def _crops(records: list[Record], manifest: dict) -> Crops:
+def _crops(folder, manifest: dict, found: Iterable[Record]) -> Crops:
     size_px, count = manifest["box"]["size_px"], manifest["scheme"]["landmarks"]
-    stored = (stored_picture(r.picture, r.name, r.encoding) for r in records)
-    images = [central_crop(picture, size_px) for picture in stored]
+    stored_px, records, images = manifest["stored_px"], list(found), []
+    for record in records:
+        picture = stored_picture(record.picture, record.name, record.encoding)
+        if picture.shape != (stored_px, stored_px, 3):
+            raise InputError(
+                f"{folder}: the picture of {record.name} has the shape {list(picture.shape)}, but"
+                f" by the manifest it is {stored_px} px wide; make the records again"
+            )
+        images.append(central_crop(picture, size_px))
     return Crops(
         images=np.array(images, np.uint8).reshape(-1, size_px, size_px, 3),
         landmarks=np.array([r.landmarks for r in records], np.float32).reshape(-1, count, 2),

@@ -8,7 +8,6 @@ Coordinates are in pixels of the original picture; the centre of the first pixel
 be missing, and other keys are ignored. docs/peers.md describes the file and the rules of matching.
 """
 
-import json
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import numpy as np
 
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.input.crops import Crops
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
+from senet_kp.tfrecords.files import parse_json
 from senet_kp.tfrecords.schema import picture_of
 
 PREDICTIONS = "predictions of another program"  # in place of the engine of a model
@@ -100,7 +100,7 @@ def _faces_by_source(path: Path, count: int) -> dict[str, list[FoundFace]]:
 
 def _parsed(line: str, where: str, count: int) -> tuple[str, list[FoundFace]]:
     try:
-        picture = json.loads(line)
+        picture = parse_json(line)
         source, faces = str(picture["source"]), picture["faces"]
         found = [
             FoundFace(
@@ -109,10 +109,10 @@ def _parsed(line: str, where: str, count: int) -> tuple[str, list[FoundFace]]:
             )
             for face in faces
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(
             f'{where}: not {{"source": ..., "faces": [{{"landmarks": [[x, y], ...]}}]}}'
-            f" ({type(error).__name__}: {error})"
+            f" ({type(error).__name__}: {brief(error)})"
         ) from None
     for face in found:
         if face.landmarks.shape != (count, 2):

@@ -1,19 +1,19 @@
 """Reading checkpoints: a run's settings, its weights, and the inference graph that takes them."""
 
-import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from senet_kp.inference.backends import finite
-from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, read_card
+from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, SETTINGS, read_card
 from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS, build_network, trunk_of
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import InputError, ModelError
-from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.errors import InputError, ModelError, brief
+from senet_kp.tfrecords.files import read_json, sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.forms import fault_in
 from senet_kp.train.frozen_weights import unfolded_weights
 from senet_kp.train.graph import AVERAGE
 from senet_kp.train.keras_weights import SUFFIXES, vgg16_trunk
@@ -23,12 +23,17 @@ UNFOLD_FACES = 256  # from which batch norm's statistics are estimated
 
 def read_settings(run: Path) -> dict:
     """The settings in a run folder's config.json; raises ModelError if it is no run folder."""
+    path = run / "config.json"
     try:
-        settings = json.loads((run / "config.json").read_text())
-    except (OSError, ValueError):
+        settings = read_json(path)
+        fault = fault_in(settings, SETTINGS)
+    except (OSError, ValueError) as error:
+        fault = brief(error)
+    if fault:
         raise ModelError(
-            f"{run}: not a training run: config.json is missing or damaged; 'make train' makes one"
-        ) from None
+            f"{run}: not a training run: config.json is missing or damaged ({fault}); 'make train'"
+            " makes one"
+        )
     if settings.get("net") not in NETWORKS:
         raise ModelError(
             f"{run}: the run trained a network {settings.get('net')!r}, which this version does not"
@@ -41,7 +46,7 @@ def read_settings(run: Path) -> dict:
 
 def require_same_records(run: Path, settings: dict, records: Path, manifest: dict):
     """Raise InputError if the run was trained on records other than these."""
-    if settings["records_sha256"] != manifest["records_sha256"]:
+    if settings.get("records_sha256") != manifest["records_sha256"]:
         raise InputError(
             f"{run} was trained on other records than {records} holds, and their train/test splits"
             " may differ; give the record folder of that training with --records"
@@ -56,12 +61,33 @@ def checkpoint_prefix(run: Path, which: str = "best") -> str:
     """
     if which not in ("best", "latest"):
         return which.removesuffix(".index").partition(".data-")[0]
-    found = tf.train.latest_checkpoint(str(run / which)) or tf.train.latest_checkpoint(
-        str(run / "latest")
-    )
+    found = newest_checkpoint(run / which) or newest_checkpoint(run / "latest")
     if not found:
         raise ModelError(f"{run}: contains no checkpoint; 'make train' writes them")
     return found
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The prefix of the newest checkpoint in a folder, or None if there is none.
+
+    TensorFlow's list of them, the file `checkpoint`, says which it is. If that is missing or
+    damaged, it is the one with the most steps.
+    """
+    with suppress(ValueError, tf.errors.OpError):  # ValueError: a list that is not UTF-8
+        found = tf.train.latest_checkpoint(str(folder))
+        if found and found.rpartition("-")[2].isdecimal():
+            return found
+    steps = [path.stem.removeprefix("ckpt-") for path in folder.glob("ckpt-*.index")]
+    newest = max(map(int, filter(str.isdecimal, steps)), default=None)
+    return None if newest is None else str(folder / f"ckpt-{newest}")
+
+
+def listed_checkpoints(folder: Path) -> list[str]:
+    """The prefixes of the checkpoints that TensorFlow's list names; none if it is damaged."""
+    with suppress(ValueError, tf.errors.OpError):
+        state = tf.train.get_checkpoint_state(str(folder))
+        return list(state.all_model_checkpoint_paths) if state else []
+    return []
 
 
 def restore(saver, session, prefix: str):

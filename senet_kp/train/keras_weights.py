@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.tfrecords.errors import ModelError
+from senet_kp.tfrecords.errors import ModelError, brief
 
 SUFFIXES = (".h5", ".hdf5")
 _LAYER = re.compile(r"(?:^|/)block([1-5])_conv([1-3])/")
@@ -45,8 +45,8 @@ def vgg16_trunk(path: Path) -> dict[str, np.ndarray]:
     try:
         with h5py.File(path) as file:
             file.visititems(collect)
-    except OSError as error:
-        raise ModelError(f"{path}: not a complete HDF5 file ({error})") from None
+    except Exception as error:  # h5py raises exceptions of many types for a damaged file
+        raise ModelError(f"{path}: not a complete HDF5 file ({brief(error)})") from None
     if not found:
         raise ModelError(
             f"{path}: names no layer of VGG16 such as block1_conv1; give Keras's file of VGG16's"

@@ -4,7 +4,6 @@ progress.json holds the landmarks instead of pictures, so that it stays small, a
 was killed and resumed draws the same picture as an uninterrupted one.
 """
 
-import json
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,8 @@ from senet_kp.face.draw import GREEN, RED, contact_sheet, drawn_face
 from senet_kp.face.pictures import encode_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
-from senet_kp.tfrecords.files import write_bytes, write_json
+from senet_kp.tfrecords.files import json_of, write_bytes, write_json
+from senet_kp.tfrecords.forms import COUNT, NUMBER, fields, listed
 
 PICTURE, STATE = "progress.png", "progress.json"
 SHOWN_FACES, SHOWN_COLUMNS = 5, 10
@@ -76,12 +76,12 @@ class Progress:
         return f"step {step:,}", f"epoch {step * self._epochs_per_step:.3g}"
 
     def _read(self) -> list[dict]:
-        """The snapshots in progress.json; none if the file is missing or of other faces."""
-        try:
-            state = json.loads((self._run / STATE).read_text())
-        except (OSError, ValueError):
-            return []
-        return state["snapshots"] if state.get("faces") == self._val.names else []
+        """The snapshots in progress.json; none if it is missing, damaged or of other faces."""
+        state, faces = json_of(self._run / STATE), len(self._val.names)
+        shape = listed(NUMBER, 2 * self._scheme.count)
+        form = listed(fields({"step": COUNT, "landmarks": listed(shape, faces)}))
+        usable = state.get("faces") == self._val.names
+        return state["snapshots"] if usable and not form(state.get("snapshots")) else []
 
 
 def _of_different_groups(groups: list[str], count: int) -> list[int]:

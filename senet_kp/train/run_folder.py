@@ -10,13 +10,14 @@ progress.png    a few of these faces with predictions over time, drawn from prog
 events.*        for TensorBoard
 """
 
-import json
+from math import isfinite
 from pathlib import Path
 
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import OutputError, UserError
-from senet_kp.tfrecords.files import json_of, make_folder, read_csv, write_csv, write_json
-from senet_kp.train.checkpoints import reason_of, restore
+from senet_kp.tfrecords.errors import InputError, ModelError, OutputError, UserError, brief
+from senet_kp.tfrecords.files import make_folder, read_csv, read_json, write_csv, write_json
+from senet_kp.tfrecords.forms import COUNT, NUMBER, OBJECT, Form, fault_in, fields
+from senet_kp.train.checkpoints import listed_checkpoints, newest_checkpoint, reason_of, restore
 
 # Settings that may be changed when a run is resumed, because they do not affect what it computes.
 FREE = frozenset(
@@ -56,6 +57,28 @@ def _bound_by_schedule(settings: dict) -> dict[str, str]:
     return {}
 
 
+_BEST = fields({"step": COUNT, "val_nme": NUMBER})
+
+
+def _object_in(path: Path, form: Form) -> dict | None:
+    """The object in a JSON file of a run, or None if there is no such file.
+
+    Raises ModelError if it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        value = read_json(path)
+        fault = fault_in(value, form)
+    except (OSError, ValueError) as error:
+        fault = brief(error)
+    if fault:
+        raise ModelError(
+            f"{path}: damaged ({fault}); restore it, or train again into another --run"
+        )
+    return value
+
+
 class RunFolder:
     """The files of one run. A checkpoint holds all variables, including the optimiser's slots."""
 
@@ -69,7 +92,8 @@ class RunFolder:
         """Create the folder, or check that an existing one belongs to a run with these settings.
 
         A run that has no checkpoint yet has nothing to go on from and may get other settings.
-        Raises UserError that names every setting that differs.
+        Raises UserError that names every setting that differs, and ModelError if config.json is
+        damaged.
         """
         old = self._settings() if self.latest else config
         if different := differences(old, config):
@@ -81,10 +105,10 @@ class RunFolder:
         write_json(self._config, config)
 
     def _settings(self) -> dict:
-        """The settings in config.json; raises UserError if it is missing or damaged."""
-        settings = json_of(self._config)
+        """The settings in config.json; raises ModelError if it is missing or damaged."""
+        settings = _object_in(self._config, OBJECT) or {}
         if "schedule" not in settings:
-            raise UserError(
+            raise ModelError(
                 f"{self._config}: missing or damaged, so that the settings of the run's checkpoints"
                 " are not known; restore it, or choose another folder with --run (make: OUT=)"
             )
@@ -93,7 +117,7 @@ class RunFolder:
     @property
     def latest(self) -> str | None:
         """The prefix of the newest checkpoint, or None."""
-        return tf.train.latest_checkpoint(str(self.folder / "latest"))
+        return newest_checkpoint(self.folder / "latest")
 
     @property
     def step(self) -> int:
@@ -103,13 +127,29 @@ class RunFolder:
     @property
     def best(self) -> dict | None:
         """{"step", "val_nme"} of the best checkpoint, or None if there is none."""
-        return json.loads(self._best.read_text()) if self._best.exists() else None
+        return _object_in(self._best, _BEST)
 
     @property
     def minutes(self) -> float:
         """The training time of the run in minutes, without the time between stop and resume."""
-        rows = read_csv(self.metrics)
+        rows = self._rows()
         return float(rows[-1]["minutes"]) if rows else 0.0
+
+    def _rows(self) -> list[dict]:
+        """The rows of metrics.csv; raises InputError if it is damaged."""
+        rows = read_csv(self.metrics)
+        try:
+            fine = all(int(row["step"]) >= 0 and isfinite(float(row["minutes"])) for row in rows)
+            fine &= not any(None in row or None in row.values() for row in rows)
+        except (KeyError, TypeError, ValueError):
+            fine = False
+        if not fine:
+            raise InputError(
+                f"{self.metrics}: a damaged table of metrics: a step or a time is no number, or a row"
+                " has more or fewer cells than the header; correct it, or delete it to go on"
+                " without it"
+            )
+        return rows
 
     def make_savers(self):
         """Create the savers. Call this before the graph is finalised."""
@@ -117,8 +157,7 @@ class RunFolder:
         self._latest_saver = tf.train.Saver(max_to_keep=2, save_relative_paths=True)
         self._best_saver = tf.train.Saver(max_to_keep=1, save_relative_paths=True)
         for saver, part in ((self._latest_saver, "latest"), (self._best_saver, "best")):
-            state = tf.train.get_checkpoint_state(str(self.folder / part))
-            saver.recover_last_checkpoints(state.all_model_checkpoint_paths if state else [])
+            saver.recover_last_checkpoints(listed_checkpoints(self.folder / part))
 
     def restore(self, session):
         """Load the newest checkpoint into the session; raises ModelError if it does not fit."""
@@ -155,7 +194,7 @@ class RunFolder:
 
         The resumed training computes them again.
         """
-        rows = read_csv(self.metrics)
+        rows = self._rows()
         if kept := [row for row in rows if int(row["step"]) <= step]:
             write_csv(self.metrics, kept[0], (row.values() for row in kept))
         else:
@@ -169,6 +208,6 @@ class RunFolder:
         Columns that only one of the row and the rows before has are empty in the others: earlier
         versions of this project wrote fewer columns.
         """
-        rows = [*read_csv(self.metrics), row]
+        rows = [*self._rows(), row]
         columns = list(dict.fromkeys([*row, *rows[0]]))
         write_csv(self.metrics, columns, ([old.get(name, "") for name in columns] for old in rows))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import InputError, brief
 from senet_kp.tfrecords.files import read_csv
 
 SHOWN_ROWS = 400  # one row per validation; a figure cannot show more points than this
@@ -36,7 +36,7 @@ def training_curve(run: Path) -> dict:
     try:
         columns = {name: [_number(row.get(name)) for row in rows] for name in COLUMNS}
     except ValueError as error:
-        raise InputError(f"{path}: not a table of training metrics ({error})") from None
+        raise InputError(f"{path}: not a table of training metrics ({brief(error)})") from None
     return {"run": str(run), **columns}
 
 
