@@ -66,7 +66,8 @@ class OwnCsv(Format):
         name = slashed(cells.get(PICTURE, "")) or f"row {number} of {table.name} names no picture"
         picture = Path(os.path.normpath(table.parent / name))
         faces[picture] += 1
-        values = [cells.get(name, "") for name in _point_columns(header)]
+        points = _point_columns(header)
+        values = [cells.get(name, "") for name in points]
         box = [cells.get(name, "") for name in BOX]
         return face_source(
             self.name,
@@ -78,6 +79,7 @@ class OwnCsv(Format):
             default_subset=table.stem,
             group=cells.get("group", "").strip(),
             row=json.dumps([values, box]).encode() if len(row) == len(header) else b"",
+            columns={name: cells.get(name, "").strip() for name in {*header} - {*points, *BOX}},
         )
 
     def read_label(self, source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
