@@ -53,9 +53,9 @@ class PrepareConfig:
     """how groups are divided into train, val and test: by a hash of the group's name, or with the
     official test part of the data set as test"""
     group_by: str = ""
-    """which pictures are one group, and so on one side: name (each for itself), folder, or a
-    regular expression whose first group in the picture's path is the name, as in '^(p[0-9]+)_';
-    by default the format decides, which for csv uses the column group"""
+    """which pictures are one group, and so on one side: name (each for itself), folder, column:NAME
+    (a column of a csv file), or a regular expression whose first group in the picture's path is the
+    name, as in '^(p[0-9]+)_'; by default the format decides, which for csv uses the column group"""
     test_share: float = 0.2
     """share of the groups used for testing, if the split is by hash; 1 for a set that is only for
     evaluation"""

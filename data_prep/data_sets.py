@@ -14,6 +14,8 @@ from senet_kp.tfrecords.errors import InputError, UserError
 from senet_kp.tfrecords.files import sha256_of_lines
 from senet_kp.tfrecords.schema import picture_of
 
+COLUMN = "column:"  # of a value of --group-by, before the name of the column
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -27,10 +29,11 @@ class DataSet:
         """Return lines for the user that say what was found."""
         lines = self.format.survey(self.folder, self.sources)
         sizes = Counter(source.group for source in self.sources)
-        example = max(self.sources, key=lambda source: sizes[source.group])
+        largest = max(self.sources, key=lambda source: sizes[source.group])
         lines.append(
-            f"  {'':<10} {len(sizes):,} groups, each on one side of the split; for example"
-            f" {example.name} is in {example.group} (--group-by forms others)"
+            f"  {'':<10} {len(sizes):,} groups, each on one side of the split; the largest,"
+            f" {largest.group}, has {sizes[largest.group]:,} faces, such as {largest.name}"
+            " (--group-by forms others)"
         )
         return "\n".join([f"{self.folder}: {len(self.sources):,} pictures", *lines])
 
@@ -78,20 +81,43 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
 def regrouped(sources: list[FaceSource], group_by: str) -> list[FaceSource]:
     """Return the faces with the groups of `--group-by`; see PrepareConfig.group_by.
 
-    Raises UserError if it is no regular expression or does not match a name.
+    All faces of a picture are in one group. Raises UserError if it is no regular expression, does
+    not match a name, or names a column that the data set does not have, and InputError if the cells
+    of that column form no groups.
     """
+    if group_by.startswith(COLUMN):
+        return _grouped_by_column(sources, group_by.removeprefix(COLUMN).strip().lower())
     try:
         pattern = re.compile({"name": r".*", "folder": r"(.*)/|[^/]*"}.get(group_by, group_by))
     except re.error as error:
         raise UserError(f"--group-by {group_by}: not a regular expression ({error})") from None
     faces = []
     for source in sources:
-        picture = picture_of(source.name)  # all faces of a picture are in one group
+        picture = picture_of(source.name)
         if not (match := pattern.search(picture)):
-            raise UserError(f"--group-by {group_by}: does not match the picture {picture}")
+            raise UserError(
+                f"--group-by {group_by}: does not match the picture {picture}; give name, folder,"
+                f" {COLUMN}NAME or a regular expression that matches every picture"
+            )
         group = next((part for part in match.groups() if part), match[0])
         faces.append(replace(source, group=group))
     return faces
+
+
+def _grouped_by_column(sources: list[FaceSource], column: str) -> list[FaceSource]:
+    groups = {}
+    for source in sources:
+        if column not in source.columns:
+            known = ", ".join(sorted(source.columns)) or "no columns for it"
+            raise UserError(f"--group-by {COLUMN}{column}: {source.label} has {known}")
+        picture, group = picture_of(source.name), source.columns[column]
+        if not group or groups.setdefault(picture, group) != group:
+            wrong = f"the groups {groups[picture]} and {group}" if group else "no group"
+            raise InputError(
+                f"{source.label}: the picture {picture} has {wrong} in the column {column}; give"
+                " every row a group, and all rows of a picture the same one"
+            )
+    return [replace(source, group=groups[picture_of(source.name)]) for source in sources]
 
 
 def _check_official(found: list[DataSet]):

@@ -8,7 +8,6 @@ import numpy as np
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import Cropped, Reject
 from senet_kp.data_prep.formats.face_sample import FaceSource
-from senet_kp.data_prep.split import side_of_source
 from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.pictures import stored_picture, write_picture
 from senet_kp.face.shape_statistics import ShapeStatistics
@@ -53,14 +52,16 @@ class SideAccount:
 class Ledger:
     """Receives the cropped faces in order, writes their records, and collects the statistics.
 
-    `writers` is {side: writer of its records}, with the methods of `tfrecords.shards.ShardWriter`.
+    `writers` is {side: writer of its records}, with the methods of `tfrecords.shards.ShardWriter`,
+    and `side_of` {group: its side}.
 
     Contact sheet and mean shape are those of the train side, or of the test side if the train side
     is empty, as in a set for evaluation. The detector is measured only on the train side.
     """
 
-    def __init__(self, folder: Path, config: PrepareConfig, writers: dict):
+    def __init__(self, folder: Path, config: PrepareConfig, writers: dict, side_of: dict):
         self.folder, self.config, self.writers = folder, config, writers
+        self.side_of = side_of
         self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
         self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # {name of a face: hash of its picture and label}
@@ -73,7 +74,7 @@ class Ledger:
             self.rejects.append((source.name, result.reason, result.message))
             return
         self._check_views(source, result)
-        side = side_of_source(source, self.config)
+        side = self.side_of[source.group]
         self.writers[side].write(result.data)
         self.sides[side].enter(source, result, self.config.detector_pictures)
         hashes = result.bytes_hash, result.picture_hash

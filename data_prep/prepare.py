@@ -26,6 +26,7 @@ from senet_kp.data_prep.data_sets import DataSet, scan_all
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import Ledger
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
+from senet_kp.data_prep.split import sides_of_faces
 from senet_kp.inference.box_transform import measure_transform
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import (
@@ -64,6 +65,7 @@ class Plan:
     ordered:   all faces in the order of the records
     rule:      how they are cropped
     listing:   a fingerprint of the source files
+    sides:     {group of faces: its side of the split}
     """
 
     config: PrepareConfig
@@ -71,6 +73,7 @@ class Plan:
     ordered: list[FaceSource]
     rule: CropRule
     listing: str
+    sides: dict[str, str]
 
 
 def prepare(config: PrepareConfig) -> dict:
@@ -105,7 +108,8 @@ def plan_of(config: PrepareConfig) -> Plan:
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     scheme = config.landmark_scheme
     rule = CropRule(config.box, config.context, config.jpeg_quality, scheme, config.encoding)
-    return Plan(config, data_sets, ordered, rule, _listing(data_sets))
+    sides = sides_of_faces(ordered, config)
+    return Plan(config, data_sets, ordered, rule, _listing(data_sets), sides)
 
 
 def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dict:
@@ -116,7 +120,7 @@ def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dic
     pool:    worker processes that measure the detector
     Raises CheckError and InputError.
     """
-    ledger = Ledger(folder, plan.config, writers)
+    ledger = Ledger(folder, plan.config, writers, plan.sides)
     bar = tqdm(plan.ordered, unit="picture", disable=None)
     for source, result in zip(bar, results, strict=True):
         ledger.enter(source, result)

@@ -103,6 +103,21 @@ def test_a_picture_without_a_box_is_no_error(landmarks, face, tmp_path):
     assert json.loads(result.stdout)["faces"] == []
 
 
+def test_a_box_beside_the_picture_gets_no_landmarks(landmarks, face, predictor, tmp_path):
+    """The picture has 450x450 pixels, whose edges are at -0.5 and 449.5."""
+    path, box = face
+    beside = [[449.5, 20, 30, 30], [20, 449.5, 30, 30], [-30.5, 20, 30, 30], [20, -40.5, 40, 40]]
+    given = tmp_path / "boxes.json"
+    given.write_text(json.dumps({path.name: [*beside, box]}))
+    result = landmarks("--model", PRETRAINED, "--boxes", given, path)
+    assert result.returncode == 0
+    said = result.stderr.splitlines()
+    assert len(said) == 4 and "[449.5, 20, 30, 30] lies outside the picture of 450x450" in said[0]
+    assert_as_python(json.loads(result.stdout), path, [box], predictor)
+    touching = landmarks("--model", PRETRAINED, "--box", 449.4, 20, 30, 30, path)
+    assert touching.stderr == "" and len(json.loads(touching.stdout)["faces"]) == 1
+
+
 def test_pictures_that_cannot_be_read_exit_with_3_after_the_others(landmarks, face, tmp_path):
     path, box = face
     flags = ("--model", PRETRAINED, "--box", *box)

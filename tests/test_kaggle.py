@@ -134,6 +134,8 @@ def changed(column, value):
     [
         (changed(3, "left"), "not-numbers"),
         (changed(3, "inf"), "not-finite"),
+        (changed(3, "nan"), "not-finite"),
+        (changed(3, "90000"), "far-point"),
         (kaggle_row(0)[1:], "point-count"),
         (["", *kaggle_row(0)], "point-count"),
         (kaggle_row(0, known=()), "no-points"),
@@ -149,6 +151,16 @@ def test_unusable_rows_have_a_reason_and_are_named(tmp_path, row, reason):
     rule = CropRule(WHOLE, 1.0, 95, kaggle.FORMAT.scheme)
     rejected = crop_record(kaggle.FORMAT.scan(tmp_path)[1], rule)
     assert rejected.reason == reason and "training.csv: training.csv#0002: " in rejected.message
+
+
+@pytest.mark.parametrize("values", [("-1", "-1"), ("", ""), ("", "5"), ("0", "0")])
+def test_values_that_stand_for_a_missing_point(tmp_path, values):
+    row = kaggle_row(0)
+    row[4:6] = row[8:10] = values
+    write_table(tmp_path / kaggle.TABLE, [row])
+    label = read(kaggle.FORMAT.scan(tmp_path)[0])
+    assert np.flatnonzero(~label.mask).tolist() == [2, 4]
+    assert (label.landmarks[[2, 4]] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,9 @@ def test_every_table_with_the_header_is_read(tmp_path):
         ([*ROW, 1], [*HEADER, "x5"], None, ""),
         ([*ROW, 1, 2], [*HEADER, "x5", "y5"], "point-count", "6 points"),
         (["a.jpg", "left", *range(9)], HEADER, "not-numbers", "left"),
-        (["a.jpg", "1,5", *range(9)], HEADER, "not-numbers", "1,5"),
+        (["a.jpg", "1,250", *range(9)], HEADER, "not-numbers", "'1,250' may be a decimal comma"),
+        (["a.jpg", "1,5", "2.5", *range(8)], HEADER, "not-numbers", "'1,5' may be .* thousands"),
+        (["a.jpg", "1,2,3", "2,5", *range(8)], HEADER, "not-numbers", "1,2,3.*expected pixels"),
         (["a.jpg", 1, "", *range(8)], HEADER, "half-point", "only one coordinate of point 0"),
         (["a.jpg", "nan", *range(9)], HEADER, "not-finite", "not finite"),
         ([*ROW, "", "", 1, 2, 0, 9], EVERY, "bad-box", "box without an area"),
@@ -145,12 +147,47 @@ def test_landmarks_of_the_records_lead_back_to_the_rows(tmp_path):
     assert not records[rows[0][0]][0].mask[1]
 
 
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize("picture", ["picture", "Filename", "file_name", "file", "image"])
+def test_other_separators_and_names_of_the_picture_are_read(tmp_path, separator, picture):
+    row = ["a.jpg", "12,5", "7", "0,25", "-3,125", "10", *range(5)]
+    with open(tmp_path / "labels.csv", "w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([[picture, *HEADER[1:]], row])
+    (source,) = own_csv.FORMAT.scan(tmp_path)
+    assert own_csv.FORMAT.recognises(tmp_path) and source.name == "a.jpg"
+    expected = [[12.5, 7], [0.25, -3.125], [10, 0], [1, 2], [3, 4]]
+    np.testing.assert_array_equal(read(source).landmarks, expected)
+
+
+def test_three_decimals_in_every_cell_are_no_thousands(tmp_path):
+    cells = [
+        "12,500",
+        "7,000",
+        "1,250",
+        "2,000",
+        "3,000",
+        "4,000",
+        "5,000",
+        "6,000",
+        "7,000",
+        "8,125",
+    ]
+    write_table(tmp_path, ["a.jpg", *cells])
+    landmarks = read(own_csv.FORMAT.scan(tmp_path)[0]).landmarks
+    np.testing.assert_array_equal(landmarks[[0, 4]], [[12.5, 7], [7, 8.125]])
+
+
+def test_a_row_without_a_picture_is_named_by_its_number(tmp_path):
+    write_table(tmp_path, ROW, ["", *range(10)])
+    names = [source.name for source in own_csv.FORMAT.scan(tmp_path)]
+    assert names == ["a.jpg", "row 2 of labels.csv names no picture"]
+
+
 @pytest.mark.parametrize(
     "line, lack",
     [
-        ("picture;x0;y0;x1;y1", "separated by semicolons"),
-        ("picture\tx0\ty0", "separated by tabs"),
-        ("filename,x0,y0", "has no column picture, only filename, x0, y0"),
+        ("name;x0;y0", "has no column picture, only name, x0, y0"),
+        ("file,image,x0,y0", "has no column picture, only file, image, x0"),
         ("picture,x1,y1,x2,y2", "has no column x0, y0, only picture, x1"),
     ],
 )

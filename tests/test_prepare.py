@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import config as training
 
+from senet_kp.data_prep import split
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import lp300w
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.prepare import prepare
-from senet_kp.data_prep.split import side_of
+from senet_kp.data_prep.split import sides_of
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.input.crops import load_crops
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
@@ -141,19 +142,38 @@ def test_genuine_file_of_the_archive():
 # --- the split ---
 
 
-@given(st.sets(st.text(min_size=1), min_size=1), st.integers(0, 1000))
-def test_adding_groups_moves_none(groups, seed):
-    before = {group: side_of(group, seed, 0.2, 0.1) for group in groups}
-    after = {group: side_of(group, seed, 0.2, 0.1) for group in [*groups, "another", "more"]}
+@given(st.sets(st.text(min_size=1)), st.integers(0, 1000))
+def test_adding_groups_moves_none(more, seed):
+    groups = {f"group{i}" for i in range(200)}  # so many that no side is empty
+    before, after = (sides_of(found, seed, 0.2, 0.1) for found in (groups, groups | more))
     assert all(after[group] == side for group, side in before.items())
 
 
+@given(st.sets(st.text(min_size=1), max_size=9), st.integers(0, 1000))
+def test_no_side_of_a_small_set_is_empty_if_its_groups_allow(groups, seed):
+    sides = sides_of(groups, seed, 0.2, 0.1)
+    wanted = ["train", "test", "val"][: len(groups)] if len(groups) > 1 else list(sides.values())
+    assert sides.keys() == groups and set(sides.values()) == set(wanted)
+    assert set(sides_of(groups, seed, 1, 0.1).values()) <= {"test"}
+    assert set(sides_of(groups, seed, 0.2, 0).values()) <= {"train", "test"}
+
+
+def test_the_group_with_the_nearest_hash_fills_an_empty_side(monkeypatch):
+    places = {"test": {"a": 0.9, "b": 0.3, "c": 0.5}, "val": {"a": 0.2, "b": 0.0, "c": 0.4}}
+    monkeypatch.setattr(split, "fraction", lambda group, seed, purpose: places[purpose][group])
+    assert sides_of("abc", 0, 0.2, 0.1) == {"b": "test", "a": "val", "c": "train"}
+    assert sides_of("abc", 0, 0.2, 0.5) == {"b": "test", "a": "val", "c": "train"}
+    assert sides_of("abc", 0, 0.95, 0.1) == {"b": "test", "a": "val", "c": "train"}
+    assert sides_of("abc", 0, 0.95, 0) == {"a": "train", "b": "test", "c": "test"}
+
+
 def test_shares_of_the_split_and_other_seeds():
-    sides = [side_of(f"group{i}", 0, 0.2, 0.1) for i in range(20_000)]
+    groups = [f"group{i}" for i in range(20_000)]
+    sides = list(sides_of(groups, 0, 0.2, 0.1).values())
     # Standard deviations are 0.28 and 0.19 %: four of each.
     assert sides.count("test") / 20_000 == pytest.approx(0.2, abs=0.012)
     assert sides.count("val") / 20_000 == pytest.approx(0.08, abs=0.008)
-    assert sides != [side_of(f"group{i}", 1, 0.2, 0.1) for i in range(20_000)]
+    assert sides_of(groups, 0, 0.2, 0.1) != sides_of(groups, 1, 0.2, 0.1)
 
 
 # --- the whole ---

@@ -10,7 +10,7 @@ from conftest import REAL_DATA, ROOT, run_module
 
 from senet_kp.data_prep.formats import lp300w
 from senet_kp.data_prep.sample_faces.identity import render_identity
-from senet_kp.data_prep.split import side_of
+from senet_kp.data_prep.split import sides_of
 from senet_kp.export.parity import LIMIT_PX
 from senet_kp.face.facebox import crop, face_box, to_relative
 from senet_kp.face.known_schemes import IBUG68
@@ -97,9 +97,11 @@ def test_its_card_tells_the_truth_about_helens_test_side():
     card = read_card(PRETRAINED)
     settings, rule = card["training"]["records"]["settings"], box_rule(card)
     run, errors = OpenCVBackend(PRETRAINED.read_bytes()), []
-    for source in lp300w.FORMAT.scan(REAL_DATA / "300W_LP"):
-        shares = settings["seed"], settings["test_share"], settings["val_share"]
-        if source.subset == "HELEN" and side_of(source.group, *shares) == "test":
+    sources = lp300w.FORMAT.scan(REAL_DATA / "300W_LP")
+    shares = settings["seed"], settings["test_share"], settings["val_share"]
+    sides = sides_of({source.group for source in sources}, *shares)
+    for source in sources:
+        if source.subset == "HELEN" and sides[source.group] == "test":
             truth = lp300w.FORMAT.read_label(source, source.label.read_bytes(), IBUG68).landmarks
             box = face_box(truth, rule)
             cut = crop(read_picture(source.picture), box, rule.size_px, rule.padding)

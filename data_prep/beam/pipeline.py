@@ -30,7 +30,6 @@ from senet_kp.data_prep.crop_record import CropRule, Reject, crop_record
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import SHEET_PICTURES
 from senet_kp.data_prep.prepare import Plan
-from senet_kp.data_prep.split import side_of_source
 from senet_kp.tfrecords.errors import CheckError
 from senet_kp.tfrecords.example import frame
 from senet_kp.tfrecords.shards import shard_name
@@ -75,7 +74,7 @@ def keep_listings(plan: Plan, output: Output) -> tuple[list[str], Sharding]:
     """Store listings of the faces for the workers; return their names and the Sharding."""
     ranks, faces = Counter(), []
     for position, source in enumerate(plan.ordered):
-        side = side_of_source(source, plan.config)
+        side = plan.sides[source.group]
         faces.append(Face(position, side, ranks[side], source))
         ranks[side] += 1
     names = []

@@ -34,7 +34,13 @@ import numpy as np
 from senet_kp.data_prep.formats.aflw2000 import group_of_photo
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected, checked_label
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.tables import found_in, numbers, points_with_gaps, read_rows
+from senet_kp.data_prep.formats.tables import (
+    found_in,
+    numbers,
+    points_with_gaps,
+    read_header,
+    read_rows,
+)
 from senet_kp.face.known_schemes import AFLW21
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError, brief
@@ -167,10 +173,7 @@ def _usable(box: list | None) -> np.ndarray | None:
 
 def _has_table(root: Path) -> bool:
     table = root / TABLE
-    if not table.is_file():
-        return False
-    with open(table, encoding="utf-8-sig", errors="replace") as file:
-        return tuple(file.readline().strip().split(",")) == COLUMNS
+    return table.is_file() and tuple(read_header(table)) == COLUMNS
 
 
 FORMAT = Aflw()

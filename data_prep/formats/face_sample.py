@@ -1,6 +1,6 @@
 """What a format finds and reads: `FaceSource`, one face on disk, and `FaceLabel`, its landmarks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,7 @@ class FaceSource:
     cell:     where in the file `picture` the picture is, if that file holds many of them
     official: "train" or "test", as its publishers divide the data set; None if they do not
     tags:     attributes for which evaluation reports scores of their own, such as "occlusion"
+    columns:  {name: cell} of the columns of a user's table by which --group-by can form groups
     """
 
     name: str
@@ -79,6 +80,7 @@ class FaceSource:
     cell: Cell | Element | None = None
     official: str | None = None
     tags: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
+from senet_kp.data_prep.formats.face_sample import (
+    Cell,
+    FaceLabel,
+    FaceSource,
+    Rejected,
+    checked_label,
+)
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.tables import floats
+from senet_kp.data_prep.formats.tables import numbers
 from senet_kp.face.known_schemes import KAGGLE15
 from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.tfrecords.errors import InputError, brief
+from senet_kp.tfrecords.errors import InputError
 
 TABLE = "training.csv"
 POINTS = (
@@ -86,19 +92,12 @@ class Kaggle(Format):
         return sources
 
     def read_label(self, source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
-        cells = data.decode(errors="replace").split(",")
+        cells = [cell.strip() for cell in data.decode(errors="replace").split(",")]
         if len(cells) != 2 * scheme.count:
             raise Rejected("point-count", f"its row has {len(cells)} cells, not {2 * scheme.count}")
-        try:
-            values = floats([cell.strip() or "nan" for cell in cells])
-        except ValueError as error:
-            raise Rejected("not-numbers", f"its row: {brief(error)}") from None
-        if np.isinf(values).any():
-            raise Rejected("not-finite", "its row contains values that are not finite")
-        points = values.reshape(-1, 2)
-        known = np.isfinite(points).all(axis=1)
-        landmarks = np.where(known[:, None], points, 0)
-        return FaceLabel(landmarks, known, np.full(3, np.nan), PICTURE_BOX)
+        points = numbers("its row", [cell or "nan" for cell in cells]).reshape(-1, 2)
+        known = np.array([cell != "" for cell in cells]).reshape(-1, 2).all(axis=1)
+        return checked_label("its row", points, known, scheme, PICTURE_BOX)
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         complete = sum(all(cell.strip() for cell in source.row.split(b",")) for source in sources)
@@ -140,7 +139,10 @@ def _skip_header(file, table: Path, columns: tuple[str, ...]) -> int:
     text = line.decode("utf-8-sig", errors="replace")
     names = [name.strip('" \r\n') for name in text.split(",")]
     if len(names) != len(columns):
-        raise InputError(f"{table}: its first line has {len(names)} columns, not {len(columns)}")
+        raise InputError(
+            f"{table}: its first line has {len(names)} columns, not {len(columns)} with commas"
+            " between"
+        )
     for found, expected in zip(names, columns, strict=True):
         if found != expected:
             raise InputError(f"{table}: has a column {found!r} instead of {expected!r}")

@@ -2,11 +2,12 @@
 
     picture,x0,y0,x1,y1,...[,group][,subset][,box_x,box_y,box_w,box_h]
 
-The columns may have any order. `picture` is a path relative to the csv file; a picture with
-several rows has several faces. Coordinates are pixels; the centre of the first pixel is 0. If both
-cells of a point are empty, the point is missing. Rows with the same `group` stay on one side of
-the split; without a group, the path of the picture determines it (photos.py). The edges of the box
-are at x and x + w.
+The columns may have any order, and commas, semicolons or tabs between them. `picture`, which may
+also be called `filename`, `file_name`, `file` or `image`, is a path relative to the csv file; a
+picture with several rows has several faces. Coordinates are pixels; the centre of the first pixel
+is 0. If both cells of a point are empty, the point is missing. Rows with the same `group` stay on
+one side of the split; without a group, the path of the picture determines it (photos.py). The edges
+of the box are at x and x + w.
 """
 
 import json
@@ -23,12 +24,15 @@ from senet_kp.data_prep.formats.tables import (
     files_in,
     numbers,
     points_with_gaps,
+    read_header,
     read_rows,
     slashed,
 )
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
 
+PICTURE = "picture"
+_PICTURE_NAMES = ("filename", "file_name", "file", "image")  # of other tools
 BOX = ("box_x", "box_y", "box_w", "box_h")
 _OPTIONAL = ("group", "subset", *BOX)
 
@@ -50,18 +54,20 @@ class OwnCsv(Format):
         faces, sources = Counter(), []
         for table in tables:
             header, *rows = _rows(table)
-            for row in rows:
-                sources.append(self._source(root, table, header, row, faces))
+            for number, row in enumerate(rows, 1):
+                sources.append(self._source(root, table, header, row, number, faces))
         if not sources:
             raise InputError(f"{tables[0]}: contains no picture")
         return sorted(sources, key=lambda source: source.name)
 
-    def _source(self, root: Path, table: Path, header: list[str], row: list[str], faces: Counter):
-        """Return the face of one row; `faces` counts the faces of each picture so far."""
+    def _source(self, root: Path, table: Path, header, row, number: int, faces: Counter):
+        """Return the face of row `number`; `faces` counts the faces of each picture so far."""
         cells = dict(zip(header, row, strict=False))
-        picture = Path(os.path.normpath(table.parent / slashed(cells.get("picture", ""))))
+        name = slashed(cells.get(PICTURE, "")) or f"row {number} of {table.name} names no picture"
+        picture = Path(os.path.normpath(table.parent / name))
         faces[picture] += 1
-        values = [cells.get(name, "") for name in _point_columns(header)]
+        points = _point_columns(header)
+        values = [cells.get(name, "") for name in points]
         box = [cells.get(name, "") for name in BOX]
         return face_source(
             self.name,
@@ -73,6 +79,7 @@ class OwnCsv(Format):
             default_subset=table.stem,
             group=cells.get("group", "").strip(),
             row=json.dumps([values, box]).encode() if len(row) == len(header) else b"",
+            columns={name: cells.get(name, "").strip() for name in {*header} - {*points, *BOX}},
         )
 
     def read_label(self, source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
@@ -87,7 +94,7 @@ class OwnCsv(Format):
         lines = counts_by_subset(sources)
         for table in sorted({source.label for source in sources}):
             header = _rows(table)[0]
-            known = {"picture", *_point_columns(header), *_OPTIONAL}
+            known = {PICTURE, *_point_columns(header), *_OPTIONAL}
             if others := [name for name in header if name not in known]:
                 lines.append(f"  {'':<10} {table.name}: columns not read: {', '.join(others)}")
         return lines
@@ -106,12 +113,21 @@ def _box(where: str, cells: list[str]) -> np.ndarray | None:
 
 
 def _rows(table: Path) -> list[list[str]]:
-    """Return the rows, with the names of the header in lower case. Raises InputError."""
+    """Return the rows, with the names of the header as `_named` gives them. Raises InputError."""
     header, *rows = read_rows(table, f"expected {OwnCsv.expects}")
-    header = [name.strip().lower() for name in header]
+    header = _named(header)
     if repeated := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise InputError(f"{table}: two columns have the name {repeated[0]}")
     return [header, *rows]
+
+
+def _named(header: list[str]) -> list[str]:
+    """Return the names in lower case. The one column that other tools call a picture is PICTURE."""
+    names = [name.strip().lower() for name in header]
+    others = [name for name in names if name in _PICTURE_NAMES]
+    if PICTURE in names or len(others) != 1:
+        return names
+    return [PICTURE if name == others[0] else name for name in names]
 
 
 def _point_columns(header: list[str]) -> list[str]:
@@ -124,23 +140,13 @@ def _point_columns(header: list[str]) -> list[str]:
 
 def _has_header(table: Path) -> bool:
     """Return whether the first line has columns for a picture and a point."""
-    with open(table, encoding="utf-8-sig", errors="replace") as file:
-        names = {name.strip(' "\r\n').lower() for name in file.readline().split(",")}
-    return {"picture", "x0", "y0"} <= names
+    return {PICTURE, "x0", "y0"} <= set(_named(read_header(table)))
 
 
 def _lack(table: Path) -> str:
     """Return what the header of a table lacks, in words that name the table."""
-    with open(table, encoding="utf-8-sig", errors="replace") as file:
-        line = file.readline().strip()
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if line.count(mark) > line.count(","):
-            return (
-                f"{table}: its columns are separated by {name}; save it with commas between"
-                " columns and points in numbers"
-            )
-    names = [name.strip(' "').lower() for name in line.split(",")]
-    missing = ", ".join(name for name in ("picture", "x0", "y0") if name not in names)
+    names = _named(read_header(table))
+    missing = ", ".join(name for name in (PICTURE, "x0", "y0") if name not in names)
     return f"{table}: has no column {missing}, only {', '.join(names[:4])}, ..."
 
 

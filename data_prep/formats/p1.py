@@ -51,7 +51,7 @@ class P1(Format):
 
     def read_label(self, source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
         where = f"{source.label}: the row of {source.picture.name}"
-        values = data.decode().split(",")
+        values = data.decode().split("\t")
         if len(values) != 2 * scheme.count:
             raise Rejected(
                 "point-count", f"{where} has {len(values)} numbers, not {2 * scheme.count}"
@@ -94,7 +94,7 @@ def _part(root: Path, folder: Path, part: str, official: str | None) -> list[Fac
             format=P1.name,
             picture=path,
             label=table,
-            row=",".join(values).encode(),
+            row="\t".join(values).encode(),
             photo=name,  # not the video, because frames of a video may have identical landmarks
             group=f"P1_{_person(picture)}",
             subset="P1",

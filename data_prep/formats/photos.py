@@ -54,6 +54,7 @@ def face_source(
     group: str = "",
     row: bytes | None = None,
     tags: tuple[str, ...] = (),
+    columns: dict[str, str] | None = None,
 ) -> FaceSource:
     """Return the FaceSource of face `number` (from 1) of a picture in the data set's folder `root`.
 
@@ -78,6 +79,7 @@ def face_source(
         subset=subset or folder or default_subset,
         row=row,
         tags=tags,
+        columns=columns or {},
     )
 
 

@@ -1,6 +1,11 @@
-"""Helpers for label files that are tables or lists, and for finding them."""
+"""Helpers for label files that are tables or lists, and for finding them.
+
+The cells of a table are separated by the mark that its first line has most of: a comma, a semicolon
+or a tab. Coordinates may have decimal commas, as spreadsheets of many countries write them.
+"""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +29,22 @@ def files_in(root: Path, suffix: str) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
+_SEPARATORS = ",;\t"  # with equally many of them, the first counts
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+def read_header(table: Path) -> list[str]:
+    """Return the names in the first line of a csv file, without spaces around them."""
+    with open(table, encoding="utf-8-sig", errors="replace") as file:
+        line = file.readline().rstrip("\r\n")
+    return [name.strip(' "') for name in line.split(_separator(line))]
+
+
+def _separator(line: str) -> str:
+    return max(_SEPARATORS, key=line.count)
+
+
 def read_rows(table: Path, hint: str) -> list[list[str]]:
     """Return the rows of a csv file, the header first, without empty rows.
 
@@ -31,7 +52,8 @@ def read_rows(table: Path, hint: str) -> list[list[str]]:
     """
     data = _bytes_of(table, f"; {hint}")
     try:
-        header, *rows = list(csv.reader(data.decode("utf-8-sig").splitlines())) or [[]]
+        lines = data.decode("utf-8-sig").splitlines() or [""]
+        header, *rows = csv.reader(lines, delimiter=_separator(lines[0]))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: not a csv file ({error})") from None
     return [header, *(row for row in rows if any(row))]
@@ -81,10 +103,14 @@ def points_with_gaps(where: str, cells: list[str]) -> tuple[np.ndarray, np.ndarr
 
 def numbers(where: str, cells: list[str]) -> np.ndarray:
     """Convert text cells to float64 [n]. Raises Rejected, naming `where`, if one is no number."""
+    if any("," in cell for cell in cells):
+        cells = _with_points(where, cells)
     try:
         return floats(cells)
     except ValueError as error:
-        raise Rejected("not-numbers", f"{where}: {brief(error)}") from None
+        raise Rejected(
+            "not-numbers", f"{where}: {brief(error)}; expected pixels, as 12.5"
+        ) from None
 
 
 def floats(cells) -> np.ndarray:
@@ -97,3 +123,21 @@ def floats(cells) -> np.ndarray:
         if "_" in cell or not cell.isascii():
             raise ValueError(f"could not convert string to float: {cell!r}")
     return np.array([float(cell) for cell in cells.flat]).reshape(cells.shape)
+
+
+def _with_points(where: str, cells: list[str]) -> list[str]:
+    """Return the cells of one face with a decimal point for a decimal comma.
+
+    Raises Rejected if a comma could separate thousands: if a cell has a point or all commas are
+    before three digits, as in 1,250, although some cells are whole numbers.
+    """
+    cells = [cell.strip() for cell in cells]
+    commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell)]
+    whole = any(cell.lstrip("+-").isdigit() for cell in cells)
+    if any("." in cell for cell in cells) or (whole and all(map(_THOUSANDS.fullmatch, commas))):
+        raise Rejected(
+            "not-numbers",
+            f"{where}: {next(cell for cell in cells if ',' in cell)!r} may be a decimal comma or"
+            " thousands; expected pixels with a decimal point and without thousands, as 1250.5",
+        )
+    return [cell.replace(",", ".") if cell in commas else cell for cell in cells]

@@ -135,6 +135,12 @@ inline cv::Mat crop(const cv::Mat& picture, const cv::Rect2d& box, BoxRule rule)
                   static_cast<float>(step), rule);
 }
 
+/// Whether a box has nothing of a picture in it, as a box made for another size of it.
+inline bool is_beside(const cv::Rect2d& box, const cv::Mat& picture) {
+    return box.x >= picture.cols - 0.5 || box.y >= picture.rows - 0.5 ||
+           box.x + box.width <= -0.5 || box.y + box.height <= -0.5;
+}
+
 /// A network. The model card of senet.pb is senet.json in the same folder.
 class LandmarkModel {
 public:

@@ -157,9 +157,25 @@ std::string list_of(std::initializer_list<double> values) {
     return out.str() + "]";
 }
 
+/// Returns the boxes that have something of the picture in them; reports the others.
+Boxes boxes_within(const cv::Mat& picture, const Boxes& boxes, const std::string& path) {
+    Boxes within;
+    for (const cv::Rect2d& box : boxes) {
+        if (!is_beside(box, picture)) {
+            within.push_back(box);
+            continue;
+        }
+        std::cerr << path << ": the box " << list_of({box.x, box.y, box.width, box.height})
+                  << " lies outside the picture of " << picture.cols << "x" << picture.rows
+                  << " px and gets no landmarks; were the boxes made for another size of it?\n";
+    }
+    return within;
+}
+
 /// Predicts the faces of one picture; returns one line of JSON with coordinates in pixels.
-std::string describe(const std::string& path, const Boxes& boxes, LandmarkModel& model) {
+std::string describe(const std::string& path, const Boxes& given, LandmarkModel& model) {
     const cv::Mat picture = read_picture(path);
+    const Boxes boxes = boxes_within(picture, given, path);
     std::ostringstream out;
     out << "{\"source\": " << quoted(path) << ", \"frame\": null, \"width\": " << picture.cols
         << ", \"height\": " << picture.rows << ", \"faces\": [";

@@ -145,8 +145,8 @@ class RunFolder:
             fine = False
         if not fine:
             raise InputError(
-                f"{self.metrics}: a damaged table of metrics: a step or a time is no number, or a row"
-                " has more or fewer cells than the header; correct it, or delete it to go on"
+                f"{self.metrics}: a damaged table of metrics: a step or a time is no number, or a"
+                " row has more or fewer cells than the header; correct it, or delete it to go on"
                 " without it"
             )
         return rows
