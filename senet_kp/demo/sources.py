@@ -40,11 +40,6 @@ def is_video(source: str) -> bool:
         return True
     known = is_picture(source) or unread_format(source) or not Path(source).is_file()
     known = known or Path(source).stat().st_size == 0
-        is_picture(source)
-        or unread_format(source)
-        or not Path(source).is_file()
-        or Path(source).stat().st_size == 0
-    )
     return not known and not cv2.haveImageReader(source) and cv2.VideoCapture(source).isOpened()
 
 
