@@ -49,6 +49,7 @@ class Lp300W(Format):
     expects = "folders AFW/, HELEN/, ... of pictures with .mat files, and a folder landmarks/"
     scheme = IBUG68
     terms_of_use = "300W-LP's pictures, those of 300-W, are for non-commercial research only"
+    label_pixels = "stored"  # MATLAB does not turn pictures
     label_sets = {
         "pts_2d": "the jaw follows the visible contour",
         "pts_3d": "projected from the 3-D head model",
