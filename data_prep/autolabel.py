@@ -27,7 +27,8 @@ from senet_kp.data_prep.formats.pts import DRAWN, REVIEW, SHEET, SUFFIX, write_p
 from senet_kp.data_prep.labellers import open_labeller, spread_percent
 from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_relative
-from senet_kp.face.pictures import BadPicture, pictures_in, read_picture, write_picture
+from senet_kp.face.folders import pictures_in
+from senet_kp.face.pictures import BadPicture, read_picture, write_picture
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import link_or_copy, naming, read_csv, write_csv
@@ -210,13 +211,22 @@ def _by_stem(named: tuple[Path, ...]) -> dict[str, Path]:
         raise UserError("no picture and no folder is given; name at least one")
     pictures = {}
     for path in named:
-        for picture in pictures_in(path) if path.is_dir() else [path]:
+        for picture in _pictures_of(path):
             if (other := pictures.setdefault(picture.stem, picture)) != picture:
                 raise InputError(
                     f"{other} and {picture} would have one label, {picture.stem}{SUFFIX}; label"
                     " them separately, with another --out"
                 )
     return pictures
+
+
+def _pictures_of(path: Path) -> list[Path]:
+    """Return the pictures directly in a folder, or the picture itself; print what is left out."""
+    if not path.is_dir():
+        return [path]
+    found = pictures_in(path)
+    print(*(f"{path}: {line}\n" for line in found.lines()), sep="", end="")
+    return found.pictures
 
 
 def main():

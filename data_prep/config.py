@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from senet_kp.data_prep.crop_record import CropRule
 from senet_kp.data_prep.formats import FORMATS
+from senet_kp.data_prep.read_face import LabelPixels
 from senet_kp.face.facebox import BoxRule
 from senet_kp.face.known_schemes import read_scheme
 from senet_kp.face.scheme import LandmarkScheme
@@ -38,6 +40,9 @@ class PrepareConfig:
     scheme: str = ""
     """landmark scheme: a name or a JSON file; by default that of the format"""
     points: Points = ""
+    label_pixels: LabelPixels = "format"
+    """where the labels of pictures with an orientation (EXIF) lie: in the upright picture, or in
+    the stored one, before it is turned; by default where the format has them"""
     flips: bool = False
     """also read the mirrored copies of 300W-LP (_Flip folders) and 300-W (_mirror files); training
     mirrors pictures by itself"""
@@ -141,6 +146,18 @@ def check_labels(config: PrepareConfig):
             f"the data sets have different landmarks ({', '.join(sorted(schemes))}): prepare them"
             " separately"
         )
+
+
+def crop_rule(config: PrepareConfig) -> CropRule:
+    """Return the settings of every single crop, once no format is "auto" any more."""
+    return CropRule(
+        box=config.box,
+        context=config.context,
+        jpeg_quality=config.jpeg_quality,
+        scheme=config.landmark_scheme,
+        encoding=config.encoding,
+        label_pixels=config.label_pixels,
+    )
 
 
 def described(config: PrepareConfig) -> str:

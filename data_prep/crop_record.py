@@ -4,16 +4,24 @@
 of processes can call it.
 """
 
-import functools
 import hashlib
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from senet_kp.data_prep.formats import FORMATS
-from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
-from senet_kp.data_prep.formats.matlab73 import picture_of
+from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
+from senet_kp.data_prep.read_face import (
+    FaceOnDisk,
+    LabelPixels,
+    location,
+    orientation_of_source,
+    picture_bytes,
+    pixels_of,
+    read_face,
+    read_label,
+    stored_label,
+)
 from senet_kp.face.facebox import (
     BoxRule,
     box_affine,
@@ -23,11 +31,10 @@ from senet_kp.face.facebox import (
     to_relative,
     widened,
 )
-from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
+from senet_kp.face.orientation import UPRIGHT
+from senet_kp.face.pictures import BadPicture
 from senet_kp.face.scheme import LandmarkScheme
-from senet_kp.inference.box_transform import MIN_IOU, iou
-from senet_kp.inference.dlib_detector import DlibDetector
-from senet_kp.tfrecords.errors import is_exhausted
+from senet_kp.face.turning import inverse, turned_box
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
 from senet_kp.tfrecords.schema import Encoding, Record, encode
 
@@ -43,6 +50,7 @@ class CropRule:
     jpeg_quality: int
     scheme: LandmarkScheme
     encoding: Encoding = "jpeg"
+    label_pixels: LabelPixels = "format"
 
     @property
     def stored_px(self) -> int:
@@ -61,6 +69,7 @@ class Cropped:
     content_hash: SHA-256 of the picture and the label
     bytes_hash:   SHA-256 of the stored picture
     picture_hash: perceptual hash of the stored picture
+    orientation:  that of the picture's file, 1..8
     """
 
     data: bytes
@@ -70,29 +79,34 @@ class Cropped:
     content_hash: str
     bytes_hash: str
     picture_hash: str
+    orientation: int = UPRIGHT
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A face that cannot be used: a short reason code, and a message that names the file."""
+    """A face that cannot be used: a short reason code, and a message that names the file.
+
+    orientation: that of the picture's file, 1..8, if it was read
+    """
 
     reason: str
     message: str
+    orientation: int = UPRIGHT
 
 
 def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     """Read, check, crop and encode one face. Returns a Reject if the face cannot be used."""
+    face = None
     try:
-        picture_data, label_data = _picture_data(source), _label_data(source)
-        label = _label(source, label_data, rule)
         # BGR, as the JPEG encoder expects: swapping channels twice would take a tenth of the time.
-        picture = _picture(source, picture_data, cv2.IMREAD_COLOR_BGR)
-        box = _checked_box(label, picture, rule.box)
+        face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_BGR)
+        box = _checked_box(face, source, rule)
     except BadPicture as error:
         return Reject(error.reason, str(error))
     except Rejected as error:
-        return Reject(error.reason, _with_picture(str(error), source))
-    stored = crop_with_context(picture, box, rule)
+        orientation = face.orientation if face else UPRIGHT
+        return Reject(error.reason, _with_picture(str(error), source), orientation)
+    label, stored = face.label, crop_with_context(face.picture, box, rule)
     relative = to_relative(label.landmarks, box).astype(np.float32)
     record = Record(
         picture=_encoded(stored, rule),
@@ -111,9 +125,10 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         relative=record.landmarks,
         mask=label.mask,
         points_hash=hashlib.sha256(np.round(label.landmarks, 3).tobytes()).digest()[:8],
-        content_hash=hashlib.sha256(picture_data + label_data).hexdigest(),
+        content_hash=hashlib.sha256(b"".join(face.data)).hexdigest(),
         bytes_hash=hashlib.sha256(record.picture).hexdigest(),
         picture_hash=perceptual_hash(stored),
+        orientation=face.orientation,
     )
 
 
@@ -143,33 +158,23 @@ def crop_with_context(picture, box, rule: CropRule) -> np.ndarray:
 
 
 def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceLabel]:
-    """Return the face box [x, y, w, h] (w == h) and the label, without opening the picture.
+    """Return the face box [x, y, w, h] (w == h) and the label of a face in stored pixels.
 
-    The source of the box in `rule` must not be "picture". Raises Rejected.
+    Those are what dlib and imglab see, which do not turn pictures. The picture is only decoded if
+    it has an orientation. The source of the box in `rule` must not be "picture". Raises Rejected,
+    and BadPicture.
     """
-    label = _label(source, _label_data(source), rule)
-    return _face_box(label, rule.box), label
+    orientation = orientation_of_source(source, picture_bytes(source))
+    if orientation == UPRIGHT:
+        label = read_label(source, rule.scheme)
+        return face_box_of(label, rule.box), label
+    face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_BGR)
+    size = face.picture.shape[1::-1]
+    box = turned_box(face_box_of(face.label, rule.box), inverse(orientation), size)
+    return box, stored_label(face.label, orientation, size)
 
 
-def detected_pair(source: FaceSource, rule: CropRule):
-    """Return dlib's box and the face box of a labelled face, or None if dlib does not find it."""
-    box, _ = labelled_face(source, rule)
-    picture = _picture(source, _picture_data(source), cv2.IMREAD_COLOR_RGB)
-    detections = [found for found, _ in _detector().detect(picture)]
-    best = max(detections, key=lambda found: iou(found, box), default=None)
-    return (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
-
-
-@functools.cache
-def _detector() -> DlibDetector:
-    return DlibDetector()  # one per process, because loading it takes half a second
-
-
-def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
-    return FORMATS[source.format].read_label(source, data, rule.scheme)
-
-
-def _face_box(label: FaceLabel, rule: BoxRule, picture=None):
+def face_box_of(label: FaceLabel, rule: BoxRule, picture=None) -> np.ndarray:
     """Return the face box of the rule; `picture` may be None if it is not the whole picture."""
     if not label.mask.any():
         raise Rejected("no-points", "none of the landmarks in its label is known")
@@ -183,62 +188,31 @@ def _face_box(label: FaceLabel, rule: BoxRule, picture=None):
     return face_box(np.array([corner, corner + size]), rule)
 
 
-def _label_data(source: FaceSource) -> bytes:
-    return _read(source.label) if source.row is None else source.row
-
-
-def _picture_data(source: FaceSource) -> bytes:
-    """Return the bytes of the picture's file, or of its part of a file that holds many pictures."""
-    if source.cell is None:
-        return _read(source.picture)
-    if isinstance(source.cell, Cell):
-        return _read(source.picture, source.cell.offset, source.cell.length)
-    return picture_of(source.picture, source.cell)
-
-
-def _picture(source: FaceSource, data: bytes, mode: int) -> np.ndarray:
-    if isinstance(source.cell, Cell):
-        return grey_picture(data, source.cell.width_px, _location(source))
-    return decode_picture(data, _location(source), mode)
-
-
-def _location(source: FaceSource) -> str:
-    """Return what messages call the picture: its file and, if that holds many, its name."""
-    return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
-
-
 def _with_picture(message: str, source: FaceSource) -> str:
     """Return the message, with the picture's location in front if it does not start with it."""
-    location = _location(source)
-    return message if message.startswith(location) else f"{location}: {message}"
+    where = location(source)
+    return message if message.startswith(where) else f"{where}: {message}"
 
 
-def _read(path, offset: int = 0, length: int = -1) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return file.read(length)
-    except (FileNotFoundError, ValueError):  # ValueError: a zero byte in a damaged table
-        raise Rejected("missing", f"{path}: no such file") from None
-    except OSError as error:
-        if is_exhausted(error):
-            raise
-        raise Rejected("unreadable", f"{path}: {error.strerror}") from None
-
-
-def _checked_box(label: FaceLabel, picture, rule: BoxRule) -> np.ndarray:
+def _checked_box(face: FaceOnDisk, source: FaceSource, rule: CropRule) -> np.ndarray:
     """Return the face box. Raises Rejected if it is tiny or its middle is off the picture."""
-    box = _face_box(label, rule, picture)
-    height, width = picture.shape[:2]
+    box = face_box_of(face.label, rule.box, face.picture)
+    height, width = face.picture.shape[:2]
     x, y, *size = box.tolist()
     if min(size) < MIN_BOX_PX:
         raise Rejected(
             "tiny-face", f"the face box is {min(size):.1f} px wide, under {MIN_BOX_PX:g}"
         )
     if not (0 <= x + size[0] / 2 <= width and 0 <= y + size[1] / 2 <= height):
+        read = pixels_of(source.format, rule.label_pixels)
+        turned = (
+            f"was the label, read in {read} pixels of a picture with orientation"
+            f" {face.orientation}, made in others (--label-pixels)"
+        )
+        same_size = "do label and picture have the same size"
         raise Rejected(
             "outside",
-            f"the middle of the face box is outside the {width}x{height} picture; do label and"
-            " picture have the same size?",
+            f"the middle of the face box is outside the {width}x{height} picture;"
+            f" {same_size if face.orientation == UPRIGHT else turned}?",
         )
     return box

@@ -20,14 +20,15 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.config import AUTO, FormatName, Points, PrepareConfig, check
+from senet_kp.data_prep.config import AUTO, FormatName, Points, PrepareConfig, check, crop_rule
 from senet_kp.data_prep.crop_record import CropRule, labelled_face
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
 from senet_kp.data_prep.formats.imglab_xml import format_imglab
+from senet_kp.data_prep.read_face import LabelPixels
 from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
-from senet_kp.face.pictures import stored_picture, write_picture
+from senet_kp.face.pictures import BadPicture, stored_picture, write_picture
 from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes
 from senet_kp.tfrecords.shards import MANIFEST, read_manifest, read_records
@@ -54,6 +55,9 @@ class WriterConfig:
     """include mirrored copies"""
     box: BoxRule = field(default_factory=BoxRule)
     """box rule for a data set; a record folder has its own"""
+    label_pixels: LabelPixels = "format"
+    """where the labels of a data set lie, as for `senet-kp prepare`; those of the XML lie in stored
+    pixels, which dlib and imglab see"""
     whole_pixels: bool = True
     """round coordinates, because dlib and imglab do not accept numbers with a decimal point"""
 
@@ -96,14 +100,14 @@ def _of_data_set(config: WriterConfig) -> tuple[int, Iterator]:
         points=config.points,
         flips=config.flips,
         box=config.box,
+        label_pixels=config.label_pixels,
     )
     check(asked)
     asked = with_formats(asked)
     (data_set,) = scan_all(asked)
     print(data_set.survey())
-    scheme = asked.landmark_scheme
-    rule = CropRule(config.box, asked.context, asked.jpeg_quality, scheme)
-    return scheme.count, _labelled(data_set.sources, rule, config.out.parent)
+    rule = crop_rule(asked)
+    return rule.scheme.count, _labelled(data_set.sources, rule, config.out.parent)
 
 
 def _labelled(sources, rule: CropRule, folder: Path) -> Iterator:
@@ -119,11 +123,10 @@ def _labelled(sources, rule: CropRule, folder: Path) -> Iterator:
                     "no-file",
                     "the picture is inside another file; prepare records and convert those",
                 )
-            if not source.picture.is_file():
-                raise Rejected("missing", "no such file")
             face = labelled_face(source, rule)
-        except Rejected as error:
-            rejects.append(f"{source.picture}: {error}")
+        except (Rejected, BadPicture) as error:
+            where = "" if str(error).startswith(str(source.picture)) else f"{source.picture}: "
+            rejects.append(f"{where}{error}")
             continue
         pictures.setdefault(source.picture, []).append(face)
     if rejects:

@@ -8,7 +8,9 @@ import numpy as np
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import Cropped, Reject
 from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.data_prep.read_face import pixels_of
 from senet_kp.face.draw import contact_sheet, draw_landmarks
+from senet_kp.face.orientation import UPRIGHT
 from senet_kp.face.pictures import stored_picture, write_picture
 from senet_kp.face.shape_statistics import ShapeStatistics
 from senet_kp.tfrecords.errors import CheckError, InputError
@@ -19,6 +21,7 @@ from senet_kp.tfrecords.shards import CONTACT_SHEET, REJECTS, SPLIT
 from senet_kp.tfrecords.sides import SIDES
 
 SHEET_PICTURES, SHEET_COLUMNS = 40, 8
+TURNED_MEASURED = 20  # turned faces on which the detector checks how their labels are read
 
 
 @dataclass
@@ -66,10 +69,14 @@ class Ledger:
         self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # {name of a face: hash of its picture and label}
         self.sides = {side: SideAccount() for side in SIDES}
+        self.turned: dict[str, set[Path]] = {}  # pictures with an orientation, by format
+        self.turned_sources: list[FaceSource] = []  # the first of their usable faces
         self._points: dict[tuple[str, bytes], str] = {}  # {(photo, hash of landmarks): name}
 
     def enter(self, source: FaceSource, result: Cropped | Reject):
         """Add the result for one face, in the order of the records."""
+        if result.orientation != UPRIGHT:
+            self._enter_turned(source, result)
         if isinstance(result, Reject):
             self.rejects.append((source.name, result.reason, result.message))
             return
@@ -80,6 +87,21 @@ class Ledger:
         hashes = result.bytes_hash, result.picture_hash
         self.split.append((source.name, source.group, side, *hashes))
         self.content[source.name] = result.content_hash
+
+    def _enter_turned(self, source: FaceSource, result: Cropped | Reject):
+        self.turned.setdefault(source.format, set()).add(source.picture)
+        room = min(TURNED_MEASURED, self.config.detector_pictures) - len(self.turned_sources)
+        if isinstance(result, Cropped) and room > 0:
+            self.turned_sources.append(source)
+
+    def turned_lines(self) -> list[str]:
+        """Return a line for each format of which pictures have an orientation other than 1."""
+        return [
+            f"{len(pictures):,} pictures have an EXIF orientation other than 1 (or AVIF's turn);"
+            f" their labels ({name}) are read in"
+            f" {pixels_of(name, self.config.label_pixels)} pixels, which --label-pixels changes"
+            for name, pictures in sorted(self.turned.items())
+        ]
 
     @property
     def shown(self) -> SideAccount:

@@ -20,9 +20,10 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.config import PrepareConfig, check, described, settings_of
-from senet_kp.data_prep.crop_record import CropRule, crop_record, detected_pair
+from senet_kp.data_prep.config import PrepareConfig, check, crop_rule, described, settings_of
+from senet_kp.data_prep.crop_record import CropRule, crop_record
 from senet_kp.data_prep.data_sets import DataSet, scan_all
+from senet_kp.data_prep.detected import alarms, detected
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import Ledger
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
@@ -106,10 +107,8 @@ def plan_of(config: PrepareConfig) -> Plan:
     print(f"face box: {described(config)}")
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
-    scheme = config.landmark_scheme
-    rule = CropRule(config.box, config.context, config.jpeg_quality, scheme, config.encoding)
     sides = sides_of_faces(ordered, config)
-    return Plan(config, data_sets, ordered, rule, _listing(data_sets), sides)
+    return Plan(config, data_sets, ordered, crop_rule(config), _listing(data_sets), sides)
 
 
 def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dict:
@@ -124,8 +123,9 @@ def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dic
     bar = tqdm(plan.ordered, unit="picture", disable=None)
     for source, result in zip(bar, results, strict=True):
         ledger.enter(source, result)
+    print(*(f"{line}\n" for line in ledger.turned_lines()), sep="", end="")
     ledger.check(len(plan.ordered))
-    transform = _measure_detector(pool, ledger.sides["train"].sources, plan.rule)
+    transform = _measure_detector(pool, ledger, plan.rule)
     manifest = _manifest(folder, plan, ledger, transform)
     write_json(folder / MANIFEST, manifest)
     return manifest
@@ -169,16 +169,21 @@ def check_detector(config: PrepareConfig):
         ) from None
 
 
-def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
+def _measure_detector(pool, ledger: Ledger, rule: CropRule):
     """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face.
 
-    It is also None if face boxes are whole pictures, which no detector has to find.
+    It is also None if face boxes are whole pictures, which no detector has to find. Prints a
+    warning if labels lie beside the faces. Raises CheckError if the reason is --label-pixels.
     """
     if rule.box.source == "picture":
         return None
-    found = pool.map(partial(detected_pair, rule=rule), sources, chunksize=4)
-    bar = tqdm(found, total=len(sources), unit="picture", desc="dlib", disable=None)
-    pairs = [pair for pair in bar if pair is not None]
+    sources = ledger.sides["train"].sources
+    further = [source for source in ledger.turned_sources if source not in sources]
+    found = pool.map(partial(detected, rule=rule), sources + further, chunksize=4)
+    bar = tqdm(found, total=len(sources + further), unit="picture", desc="dlib", disable=None)
+    measured = list(bar)
+    print(*(f"{line}\n" for line in alarms(measured, rule)), sep="", end="")
+    pairs = [one.pair for one in measured[: len(sources)] if one.pair is not None]
     return measure_transform(pairs, len(sources)) if pairs else None
 
 

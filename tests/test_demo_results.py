@@ -15,7 +15,8 @@ from conftest import ROOT, assert_one_line_error, face_points, make_picture, run
 from senet_kp.demo.results import DrawnNames, json_lines, video_file
 from senet_kp.demo.sources import VideoReader, is_video
 from senet_kp.face.facebox import is_beside
-from senet_kp.face.pictures import pictures_in, write_picture
+from senet_kp.face.folders import pictures_in
+from senet_kp.face.pictures import write_picture
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.tfrecords.errors import InputError, OutputError
 
@@ -285,7 +286,7 @@ def test_hidden_files_of_a_folder_are_left_out(tmp_path):
     """A Mac writes ._photo.jpg, which is no picture, beside photo.jpg on a USB stick."""
     for name in ("b.png", "a.PNG", "._a.png", ".hidden.jpg", "notes.txt"):
         (tmp_path / name).touch()
-    assert [path.name for path in pictures_in(tmp_path)] == ["a.PNG", "b.png"]
+    assert [path.name for path in pictures_in(tmp_path).pictures] == ["a.PNG", "b.png"]
     for name in ("b.png", "a.PNG"):
         (tmp_path / name).unlink()
     with pytest.raises(InputError, match="a folder without pictures"):

@@ -87,6 +87,7 @@ class Aflw(Format):
     expects = f"{DATABASE} beside {PHOTOS}/, or {TABLE} with 21 points beside {PICTURES}/"
     scheme = AFLW21
     terms_of_use = "AFLW's pictures are for non-commercial research only"
+    label_pixels = "stored"  # no library of 2011 turned pictures
 
     def recognises(self, root: Path) -> bool:
         return found_in(root, FOLDERS, DATABASE) is not None or _has_table(root)

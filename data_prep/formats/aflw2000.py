@@ -46,6 +46,7 @@ class Aflw2000(Format):
     expects = "image00002.jpg, ... with .mat files of the same names"
     scheme = IBUG68
     terms_of_use = "AFLW2000-3D's pictures, those of AFLW, are for non-commercial research only"
+    label_pixels = "stored"  # as in 300W-LP, MATLAB does not turn pictures
     label_sets = {
         "pt3d_68": "projected from the 3-D head model",
         "reannotated": f"corrected, from reannotated=FILE.npy or {REANNOTATED}",

@@ -57,6 +57,7 @@ class CelebA(Format):
     )
     scheme = CELEBA5
     terms_of_use = "CelebA is for non-commercial research only"
+    label_pixels = "stored"  # as programs of 2015 read pictures
 
     def recognises(self, root: Path) -> bool:
         return _kind(root) is not None

@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource
 from senet_kp.data_prep.formats.photos import counts_by_subset
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
+
+Pixels = Literal["stored", "upright"]
 
 
 class Format(ABC):
@@ -23,6 +26,9 @@ class Format(ABC):
     expects:      what a folder in this format contains, for help texts and error messages
     scheme:       landmark scheme of the labels, unless `--scheme` names another
     terms_of_use: restrictions on the use of the pictures; empty if none are known
+    label_pixels: where the labels of a picture with an EXIF orientation lie: in "upright" pixels,
+                  as viewers show the picture, or in "stored" ones, as MATLAB, dlib and other
+                  programs that ignore the orientation read it
     settings:     values of PrepareConfig fields whose defaults on the command line are different
                   for this format; the value of `box` is in turn a dict of BoxRule fields
     """
@@ -31,6 +37,7 @@ class Format(ABC):
     expects: str
     scheme: LandmarkScheme = IBUG68
     terms_of_use: str = ""
+    label_pixels: Pixels = "upright"
     settings: dict = {}
 
     @property

@@ -5,7 +5,8 @@
         <box top='40' left='30' width='200' height='200'>
           <part name='00' x='35' y='80'/> ...
 
-Coordinates are pixels; the centre of the first pixel is 0. A box covers its first to its last
+Coordinates are pixels of the picture as it is stored, because dlib and imglab do not turn it by its
+EXIF orientation; the centre of the first pixel is 0. A box covers its first to its last
 pixel, so that its edges are half a pixel outside the centres of these. Paths of pictures are
 relative to the XML file.
 
@@ -67,6 +68,7 @@ class Imglab(Format):
 
     name = "imglab"
     expects = "an imglab .xml file that names the pictures"
+    label_pixels = "stored"
 
     def recognises(self, root: Path) -> bool:
         return any(map(_is_dataset, files_in(root, ".xml")))

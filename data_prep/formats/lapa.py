@@ -20,8 +20,9 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected, checked_label
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.photos import group_of, left_out
+from senet_kp.data_prep.formats.photos import group_of, left_out, not_read
 from senet_kp.data_prep.formats.tables import numbers
+from senet_kp.face.folders import Contents, contents_of
 from senet_kp.face.known_schemes import LAPA106
 from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
@@ -79,13 +80,18 @@ class LaPa(Format):
 
     def survey(self, root: Path, sources: list[FaceSource]) -> list[str]:
         counts, taken = Counter(s.subset for s in sources), {s.picture for s in sources}
-        rest = {picture for _, picture, _ in _labelled(Path(root))} - taken
+        labelled = {picture for _, picture, _ in _labelled(Path(root))}
+        found = [_contents(folder) for folder in _parts(Path(root)).values()]
+        rest = labelled - taken
+        bare = {picture for contents in found for picture in contents.pictures} - labelled
         return [
             *(
                 f"  {part:<10} {counts[part]:>7,} pictures (official: {official:,})"
                 for part, official in OFFICIAL_COUNTS.items()
             ),
             *left_out(rest, "pictures of train/ and val/ show a photo of test/: left out"),
+            *left_out(bare, "pictures have no .txt file and are left out"),
+            *(line for contents in found for line in not_read(contents)),
         ]
 
 
@@ -102,12 +108,18 @@ def _parts(root: Path) -> dict[str, Path]:
     return next(filter(None, existing), {})
 
 
+def _contents(part: Path) -> Contents:
+    """Return what the folder of the pictures of one part holds."""
+    pictures = part / "images"
+    return contents_of(pictures) if pictures.is_dir() else Contents()
+
+
 def _labelled(root: Path) -> list[tuple[str, Path, Path]]:
     """Return part, picture and label of every picture that has a label, sorted in each part."""
     faces = []
     for part, folder in _parts(root).items():
         labels = {path.stem: path for path in (folder / "landmarks").glob("*.txt")}
-        pictures = sorted((folder / "images").glob("*.jpg"))
+        pictures = _contents(folder).pictures
         faces += [(part, path, labels[path.stem]) for path in pictures if path.stem in labels]
     return faces
 

@@ -26,6 +26,8 @@ from senet_kp.data_prep.formats.face_sample import (
 )
 from senet_kp.data_prep.formats.format import Format
 from senet_kp.data_prep.formats.matlab import FIRST_PIXEL, pose_deg, read_variable
+from senet_kp.data_prep.formats.photos import not_read
+from senet_kp.face.folders import contents_of
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
@@ -47,6 +49,7 @@ class Lp300W(Format):
     expects = "folders AFW/, HELEN/, ... of pictures with .mat files, and a folder landmarks/"
     scheme = IBUG68
     terms_of_use = "300W-LP's pictures, those of 300-W, are for non-commercial research only"
+    label_pixels = "stored"  # MATLAB does not turn pictures
     label_sets = {
         "pts_2d": "the jaw follows the visible contour",
         "pts_3d": "projected from the 3-D head model",
@@ -68,7 +71,7 @@ class Lp300W(Format):
     def _sources(self, root: Path, folder: Path) -> Iterator[FaceSource]:
         landmarks = root / "landmarks" / folder.name
         labelled = {path.name for path in landmarks.glob("*_pts.mat")}
-        for picture in folder.glob("*.jpg"):
+        for picture in contents_of(folder).pictures:
             view = _parse(picture.stem)
             label = landmarks / f"{picture.stem}_pts.mat"
             own = label.name not in labelled
@@ -118,6 +121,7 @@ class Lp300W(Format):
                     f"  {'':<10} landmarks/{subset} is missing: only the photos (pose index 0) can"
                     f" be used, with the points {OWN_VARIABLE} of their own .mat files"
                 )
+            lines += not_read(contents_of(Path(root) / subset)) if subset in counts else []
         return lines
 
     def terms(self, sources: list[FaceSource]) -> str:
@@ -140,7 +144,7 @@ def _has_landmarks(root: Path, folder: Path) -> bool:
 
 
 def _has_pictures(folder: Path) -> bool:
-    return next(folder.glob("*.jpg"), None) is not None
+    return any(not path.name.startswith(".") for path in folder.glob("*.jpg"))
 
 
 def _parse(stem: str) -> dict:

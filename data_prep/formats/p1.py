@@ -20,8 +20,9 @@ import numpy as np
 
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected, checked_label
 from senet_kp.data_prep.formats.format import Format
-from senet_kp.data_prep.formats.photos import left_out
+from senet_kp.data_prep.formats.photos import left_out, not_read
 from senet_kp.data_prep.formats.tables import numbers, read_rows
+from senet_kp.face.folders import Contents, contents_of
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError
@@ -67,9 +68,10 @@ class P1(Format):
         folder, named = _folder(root), {source.picture for source in sources}
         for part in sorted({source.official or "train" for source in sources}):
             pictures, table = folder / PARTS[part], _table(folder, part).name
-            without_row = {path.name for path in {*pictures.glob("*.jpg")} - named}
+            contents = contents_of(pictures) if pictures.is_dir() else Contents()
+            without_row = {path.name for path in {*contents.pictures} - named}
             what = f"pictures in {pictures.name}/ have no row in {table}: left out"
-            lines += left_out(without_row, what)
+            lines += left_out(without_row, what) + not_read(contents)
         return lines
 
 

@@ -21,6 +21,7 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.face.folders import Contents, counted
 from senet_kp.tfrecords.schema import face_name
 
 MIRRORED = "_mirror"
@@ -135,5 +136,13 @@ def counts_by_subset(sources: list[FaceSource]) -> list[str]:
 
 def left_out(paths, what: str) -> list[str]:
     """Return a line with the number of `paths`, the reason `what`, and an example; [] if none."""
-    paths = sorted(map(str, paths))
-    return [f"  {'':<10} {len(paths):,} {what}, for example {paths[0]}"] if paths else []
+    return _indented([counted(paths, what)] if paths else [])
+
+
+def not_read(contents: Contents) -> list[str]:
+    """Return a line for every kind of picture, folder or link that a reader passes over."""
+    return _indented(contents.lines())
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {'':<10} {line}" for line in lines]

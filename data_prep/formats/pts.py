@@ -7,14 +7,14 @@
     ...
     }
 
-The header and the braces are optional. Coordinates are MATLAB's: the centre of the first pixel is
-1 (Sagonas et al., "300 faces in-the-wild challenge", 2016). <name>.pts labels <name>.jpg beside
-it; <name>_2.pts, <name>_3.pts, ... label further faces of the same picture. 300-VW's
-<clip>/annot/000001.pts labels a frame in annot/, in <clip>/ or in <clip>/frames/, images/ or
-image/.
+The header and the braces are optional. Coordinates are MATLAB's: the centre of the first pixel is 1
+(Sagonas et al., "300 faces in-the-wild challenge", 2016). Pixels are those of the picture turned
+upright by its EXIF orientation, as `senet-kp autolabel` and viewers show it. <name>.pts labels
+<name>.jpg beside it; <name>_2.pts, <name>_3.pts, ... label further faces of the same picture.
+300-VW's <clip>/annot/000001.pts labels a frame in annot/, in <clip>/ or in <clip>/frames/, images/
+or image/.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +29,12 @@ from senet_kp.data_prep.formats.photos import (
     face_source,
     is_mirrored,
     left_out,
+    not_read,
     terms_of,
 )
 from senet_kp.data_prep.formats.tables import floats
-from senet_kp.face.pictures import SUFFIXES, damage
+from senet_kp.face.folders import SUFFIXES, Contents, contents_below, suffix_of, walk
+from senet_kp.face.pictures import damage
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import brief
 from senet_kp.tfrecords.files import write_bytes
@@ -42,7 +44,6 @@ FIRST_PIXEL = 1  # MATLAB's coordinate of the centre of the first pixel; here it
 # What `senet-kp autolabel` writes beside its labels for the eye: a table, a contact sheet, and a
 # folder of drawn faces. They are no data.
 REVIEW, SHEET, DRAWN = "review.csv", "review.png", "review"
-VIDEOS = frozenset((".avi", ".mp4", ".mov", ".mkv", ".wmv"))
 _BIOID = re.compile(r"bioid_\d{4}\.pts", re.I)  # of another origin, and with a format of their own
 _COMMENT = re.compile(r"(#|//).*")
 _HEADER = re.compile(r"\b(version|n_points)[ \t]*:[ \t]*([^\s{]*)", re.I)
@@ -56,7 +57,8 @@ class Pts(Format):
     expects = ".pts files beside pictures of the same names, at any depth of folders"
 
     def recognises(self, root: Path) -> bool:
-        labels = (path.name for path in _walk(root) if path.suffix.lower() == SUFFIX)
+        files = (entry.name for entry in walk(root, _drawings, Contents()))
+        labels = (name for name in files if suffix_of(name) == SUFFIX and name[0] != ".")
         return any(not _BIOID.fullmatch(name) for name in labels)
 
     def find_faces(self, root: Path) -> list[FaceSource]:
@@ -90,10 +92,11 @@ class Pts(Format):
         lines += left_out(mirrored, "mirrored copies are left out (--flips includes them)")
         lines += left_out(listing.unlabelled, "pictures have no .pts file and are left out")
         lines += left_out(listing.pictureless, ".pts files have no picture and are left out")
-        if listing.pictureless and listing.videos:
+        lines += not_read(listing.contents)
+        if listing.pictureless and (videos := listing.contents.videos):
             lines.append(
                 f"  {'':<10} videos are not read: extract their frames, in the folder of the clip,"
-                f" with 'ffmpeg -i {listing.videos[0].name} annot/%06d.png'"
+                f" with 'ffmpeg -i {videos[0].name} annot/%06d.png'"
             )
         return lines
 
@@ -138,29 +141,25 @@ def write_pts(path, landmarks):
 class _Listing:
     """The files below a folder.
 
+    contents:    all of them
     faces:       (picture, number of the face in it from 1, label) of every labelled face
     unlabelled:  pictures without a label
     pictureless: labels without a picture
-    videos:      videos, which are not read
     """
 
+    contents: Contents
     faces: list[tuple[Path, int, Path]] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
     pictureless: list[Path] = field(default_factory=list)
-    videos: list[Path] = field(default_factory=list)
 
 
 def _listing(root: Path) -> _Listing:
-    found, pictures, every, labels = _Listing(), {}, [], []
-    for path in _walk(root):
-        suffix = path.suffix.lower()
-        if suffix in SUFFIXES:
-            every.append(path)
-            pictures.setdefault((path.parent, path.stem), path)
-        elif suffix == SUFFIX:
-            labels.append(path)
-        elif suffix in VIDEOS:
-            found.videos.append(path)
+    found, pictures = _Listing(contents_below(root, _drawings)), {}
+    # A label beside a picture that is not read is a face, too: preparation rejects it and says why.
+    every = sorted(found.contents.pictures, key=_rank) + found.contents.unread
+    for path in every:
+        pictures.setdefault((path.parent, path.stem), path)
+    labels = [path for path in found.contents.others if suffix_of(path) == SUFFIX]
     faces = {}
     for label in labels:  # sorted: <name>.pts precedes <name>_1.pts, which would be the same face
         face = _face_of(label, pictures)
@@ -168,7 +167,8 @@ def _listing(root: Path) -> _Listing:
             found.pictureless.append(label)
     found.faces = [(*face, label) for face, label in faces.items()]
     labelled = {picture for picture, _ in faces}
-    found.unlabelled = [path for path in every if path not in labelled]
+    found.unlabelled = [path for path in found.contents.pictures if path not in labelled]
+    found.contents.unread = [path for path in found.contents.unread if path not in labelled]
     return found
 
 
@@ -188,16 +188,15 @@ def _face_of(label: Path, pictures: dict) -> tuple[Path, int] | None:
     return None
 
 
-def _walk(root: Path):
-    """Yield every file below a folder in sorted order.
+def _rank(path: Path) -> int:
+    """Return the place of a picture among those with its stem, the first of which has the label."""
+    suffix = suffix_of(path)
+    return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES)
 
-    Hidden files and folders are left out, and drawings that `senet-kp autolabel` made of labels.
-    """
-    for folder, folders, names in os.walk(root):
-        drawings = (SHEET, DRAWN) if REVIEW in names else ()
-        shown = [name for name in names if not name.startswith(".") and name not in drawings]
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in drawings)
-        yield from (Path(folder, name) for name in sorted(shown))
+
+def _drawings(names: list[str]) -> tuple[str, ...]:
+    """Return the names of what `senet-kp autolabel` has drawn in a folder of these names."""
+    return (SHEET, DRAWN) if REVIEW in names else ()
 
 
 FORMAT = Pts()

@@ -69,7 +69,9 @@ def process_sources(predictor: LandmarkPredictor, boxes, args) -> int:
     sources, failures = [], 0
     for given in args.source:
         try:
-            sources += pictures_of(given)
+            pictures, left_out = pictures_of(given)
+            sources += pictures
+            print(*(f"{given}: {line}\n" for line in left_out), sep="", end="", file=sys.stderr)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             failures += 1

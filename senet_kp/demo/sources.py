@@ -5,24 +5,28 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from senet_kp.face.pictures import SUFFIXES, pictures_in
+from senet_kp.face.folders import (
+    VIDEO_SUFFIXES,
+    is_picture,
+    pictures_in,
+    suffix_of,
+    unread_format,
+)
 from senet_kp.tfrecords.errors import InputError, UserError, brief
 from senet_kp.tfrecords.files import read_json
 from senet_kp.tfrecords.forms import NUMBER, listed
 
-_VIDEOS = ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .3gp .ts .mts .m2ts .ogv .mjpeg"
-VIDEO_SUFFIXES = frozenset(_VIDEOS.split())
 
-
-def pictures_of(source: str) -> list[str]:
-    """The pictures directly in a folder, or else the source itself.
+def pictures_of(source: str) -> tuple[list[str], list[str]]:
+    """The pictures directly in a folder, or else the source itself; and lines on what is left out.
 
     Raises InputError for a folder that has no pictures or cannot be listed.
     """
     if not Path(source).is_dir():
-        return [source]
+        return [source], []
     try:
-        return list(map(str, pictures_in(source)))
+        found = pictures_in(source)
+        return list(map(str, found.pictures)), found.lines()
     except OSError as error:
         raise InputError(f"{source}: the folder cannot be listed ({error.strerror})") from None
 
@@ -32,10 +36,10 @@ def is_video(source: str) -> bool:
 
     The contents decide for a file whose suffix is neither one of a video nor one of a picture.
     """
-    suffix = Path(source).suffix.lower()
-    if suffix in VIDEO_SUFFIXES or is_live(source):
+    if suffix_of(source) in VIDEO_SUFFIXES or is_live(source):
         return True
-    known = suffix in SUFFIXES or not Path(source).is_file() or Path(source).stat().st_size == 0
+    known = is_picture(source) or unread_format(source) or not Path(source).is_file()
+    known = known or Path(source).stat().st_size == 0
     return not known and not cv2.haveImageReader(source) and cv2.VideoCapture(source).isOpened()
 
 

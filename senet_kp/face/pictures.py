@@ -6,15 +6,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from senet_kp.face.folders import NOT_READ, UNREAD_SUFFIXES, suffix_of
+from senet_kp.face.heic import HOW_TO_READ_HEIC, decode_heic, is_heic
 from senet_kp.face.jpeg import corrupt, damage_in_segments, decode, decode_silently, is_jpeg
+from senet_kp.face.orientation import UPRIGHT, is_tiff, orientation_of
 from senet_kp.face.picture_size import size_in_header
+from senet_kp.face.turning import turned_picture
 from senet_kp.tfrecords.errors import InputError, UserError, is_exhausted
 from senet_kp.tfrecords.files import write_bytes
 
 MOST_PIXELS = 250_000_000  # more than the largest cameras have; decoding takes 3 bytes for each
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
-
-
 _EXPECTED_ARRAY = "a picture has to be an array [H, W, 3] of uint8 in RGB order, not"
 _SCALE = "scale its values to 0..255 and convert it with .astype(np.uint8)"
 _HINTS = {type(None): " (cv2.imread returns None for a file that it cannot read)"}
@@ -29,9 +30,10 @@ class BadPicture(InputError):
 
 
 def read_picture(path) -> np.ndarray:
-    """Read a picture file as contiguous [H, W, 3] uint8 RGB, rotated by its EXIF orientation.
+    """Read a picture file as contiguous [H, W, 3] uint8 RGB, upright.
 
-    Grey, 16-bit and alpha pictures are converted. Raises BadPicture if it cannot be read.
+    It is turned by its orientation (`senet_kp.face.orientation`). Grey, 16-bit and alpha pictures
+    are converted. Raises BadPicture if it cannot be read.
     """
     try:
         data = Path(path).read_bytes()
@@ -42,30 +44,32 @@ def read_picture(path) -> np.ndarray:
     return decode_picture(data, path)
 
 
-def pictures_in(folder) -> list[Path]:
-    """Return the pictures directly in a folder, sorted by name.
-
-    Hidden files are left out, such as ._photo.jpg, which a Mac writes beside photo.jpg. Raises
-    InputError if there are no pictures.
-    """
-    paths = Path(folder).iterdir()
-    shown = (path for path in paths if not path.name.startswith("."))
-    found = sorted(path for path in shown if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"{folder}: a folder without pictures ({', '.join(sorted(SUFFIXES))})")
-    return found
-
-
 def decode_picture(data: bytes, path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
     """Decode the bytes of a picture file as `read_picture` does; errors name `path`."""
     if problem := damage(data):
         raise BadPicture(path, *problem)
-    picture, warning = decode(data, mode)
+    if is_heic(data):
+        return _heic_picture(data, path, mode)
+    if (suffix := suffix_of(path)) in UNREAD_SUFFIXES:
+        raise BadPicture(path, "unread-format", f"a {suffix} picture, {NOT_READ}")
+    picture, warning = decode(data, mode | cv2.IMREAD_IGNORE_ORIENTATION)
     if warning:
         raise BadPicture(path, *corrupt(warning))
     if picture is None:
         raise BadPicture(path, "unreadable", "OpenCV cannot decode this file as a picture")
-    return picture
+    # OpenCV turns TIFF files whatever the mode, and does not know the boxes of AVIF files.
+    return turned_picture(picture, UPRIGHT if is_tiff(data) else orientation_of(data))
+
+
+def _heic_picture(data: bytes, path, mode: int) -> np.ndarray:
+    """Decode a HEIC file in the colour order of `mode`. Raises BadPicture."""
+    try:
+        picture = decode_heic(data)
+    except ValueError as error:
+        raise BadPicture(path, "unreadable", f"not readable as HEIC ({error})") from None
+    if picture is None:
+        raise BadPicture(path, "unread-format", f"a HEIC picture, {HOW_TO_READ_HEIC}")
+    return picture if mode == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
 
 
 def picture_of_array(array) -> np.ndarray:

@@ -6,8 +6,9 @@ import numpy as np
 from tqdm import tqdm
 
 from senet_kp.face.facebox import BoxRule, affine_box, to_relative
+from senet_kp.face.folders import is_picture
 from senet_kp.face.metrics import Normaliser, nme
-from senet_kp.face.pictures import SUFFIXES, read_picture
+from senet_kp.face.pictures import read_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
 from senet_kp.inference.dlib_detector import DlibDetector
@@ -22,7 +23,7 @@ from senet_kp.tfrecords.schema import picture_of
 def file_of(name: str) -> str | None:
     """The picture file in a face's name "FILE" or "FILE#NUMBER"; None for a row of a table."""
     file = picture_of(name)
-    return file if Path(file).suffix.lower() in SUFFIXES else None
+    return file if is_picture(file) else None
 
 
 def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:

@@ -1,0 +1,118 @@
+"""Compares dlib's detector with the labels: how its boxes relate to face boxes, and whether the
+labels lie on the faces at all.
+
+Labels of a picture with an orientation can be read in two ways (data_prep/read_face.py). One of
+them puts the face box beside the face, or the eyes below the mouth or out of line in a face that
+the detector found upright.
+"""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from senet_kp.data_prep.crop_record import CropRule, face_box_of
+from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource
+from senet_kp.data_prep.read_face import OTHER, pixels_of, read_face
+from senet_kp.inference.box_transform import MIN_IOU, iou
+from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.tfrecords.errors import CheckError
+
+MIN_FOUND = 5  # pictures with a detected face; fewer do not tell whether most labels lie beside
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What dlib's detector finds in the picture of one labelled face.
+
+    pair:     dlib's box and the face box, or None if it does not find this face
+    found:    whether it finds any face
+    on_face:  whether the label lies on a face that it finds
+    format:   the format of the label
+    fits:     None for a picture without an orientation or without a face; else whether the label
+              fits a face by the reading of its pixels in use, and by the other one
+    """
+
+    pair: tuple | None
+    found: bool
+    on_face: bool
+    format: str
+    fits: tuple[bool, bool] | None
+
+
+def detected(source: FaceSource, rule: CropRule) -> Detected:
+    """Run the detector on the picture of one usable face."""
+    face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_RGB)
+    box = face_box_of(face.label, rule.box)
+    faces = [found for found, _ in _detector().detect(face.picture)]
+    best = max(faces, key=lambda found: iou(found, box), default=None)
+    pair = (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
+    fits = None
+    if face.other and faces:
+        readings = face.label, face.other
+        fits = tuple(_fits(label, face_box_of(label, rule.box), faces, rule) for label in readings)
+    return Detected(pair, bool(faces), _is_on(box, faces), source.format, fits)
+
+
+@functools.cache
+def _detector() -> DlibDetector:
+    return DlibDetector()  # one per process, because loading it takes half a second
+
+
+def _is_on(box, faces) -> bool:
+    """Whether the middle of a face box is in one of the boxes of faces, or overlaps it well."""
+    middle = np.add(box[:2], np.divide(box[2:], 2))
+    inside = (
+        ((middle >= face[:2]) & (middle <= np.add(face[:2], face[2:]))).all() for face in faces
+    )
+    return any(inside) or any(iou(face, box) >= MIN_IOU for face in faces)
+
+
+def _fits(label: FaceLabel, box, faces, rule: CropRule) -> bool:
+    """Whether a label lies on a face and, as far as its landmarks tell, is as upright as it is."""
+    return _is_on(box, faces) and is_upright(label, rule.scheme.outer_eye_corners) is not False
+
+
+def is_upright(label: FaceLabel, outer_eye_corners: tuple[int, int]) -> bool | None:
+    """Return whether the eyes of a label are level within 45 degrees, in order and at the top.
+
+    The detector finds no face that is turned further. None if an eye corner is missing.
+    """
+    if not label.mask[list(outer_eye_corners)].all():
+        return None
+    first, second = label.landmarks[list(outer_eye_corners)]
+    right, down = second - first
+    below = label.landmarks[label.mask].mean(axis=0)[1] - (first[1] + second[1]) / 2
+    return bool(right > abs(down) and below > 0)
+
+
+def alarms(measured: Iterable[Detected], rule: CropRule) -> list[str]:
+    """Return warnings about labels that lie beside the faces that the detector finds.
+
+    Raises CheckError if the labels of turned pictures fit the faces by the other reading only.
+    """
+    measured, lines = list(measured), []
+    for name in sorted({one.format for one in measured}):
+        fits = [one.fits for one in measured if one.format == name and one.fits]
+        only_other = sum(other and not own for own, other in fits)
+        own, read = sum(own for own, _ in fits), pixels_of(name, rule.label_pixels)
+        found = (
+            f"of {len(fits)} measured pictures that have an EXIF orientation, the labels of"
+            f" {only_other} ({name}, read in {read} pixels) fit the face that dlib finds only if"
+            f" they are read in {OTHER[read]} pixels"
+        )
+        if only_other > own:
+            raise CheckError(f"{found}: give --label-pixels {OTHER[read]}")
+        if only_other:
+            lines.append(f"warning: {found}; look at these pictures")
+    faces = [one for one in measured if one.found]
+    beside = sum(not one.on_face for one in faces)
+    if len(faces) >= MIN_FOUND and 2 * beside > len(faces):
+        lines.append(
+            f"warning: on {beside} of the {len(faces)} measured pictures on which dlib finds a"
+            " face, the label lies elsewhere; look at the contact sheet: are the labels those of"
+            " these pictures, and of this size of them?"
+        )
+    return lines
