@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,7 +126,7 @@ class Bench:
         folder = (parent or self.folder) / f"trial-{self._trials}"
         folder.mkdir(parents=True)
         for name in operation.needs:
-            _copy(self.inputs / name, folder / name)
+            _copy(self.given(name), folder / name)
         if old:
             for name in operation.results:
                 _copy(self.older(operation) / name, folder / name)
@@ -136,17 +135,20 @@ class Bench:
             (folder / name).write_text(f"{name} belongs to somebody else\n")
         return folder
 
-    @cached_property
-    def inputs(self) -> Path:
-        """The folder that holds the undisturbed results of all operations that others need."""
-        folder = self.folder / "inputs"
-        folder.mkdir(parents=True)
-        for operation in OPERATIONS:
-            if set(operation.results) & {need for other in OPERATIONS for need in other.needs}:
-                _must_succeed(operation, run(operation.words, folder))
-                if operation.name == "sample":
-                    write_clip(folder / "clip.mp4", sorted(folder.glob("sample/SAMPLE/*.jpg")))
-        return folder
+    def given(self, name: str) -> Path:
+        """Return the undisturbed result of this name, which its operation makes once."""
+        path = self.folder / "inputs" / name
+        if path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name == "clip.mp4":
+            write_clip(path, sorted(self.given("sample").glob("SAMPLE/*.jpg")))
+            return path
+        maker = next(operation for operation in OPERATIONS if name in operation.results)
+        for need in maker.needs:
+            self.given(need)
+        _must_succeed(maker, run(maker.words, path.parent))
+        return path
 
     def older(self, operation: Operation) -> Path:
         """Return a folder with results of the same names from other settings."""
@@ -154,7 +156,7 @@ class Bench:
         if not folder.exists():
             folder.mkdir()
             for name in operation.needs:
-                _copy(self.inputs / name, folder / name)
+                _copy(self.given(name), folder / name)
             _must_succeed(operation, run(operation.older, folder))
         return folder
 

@@ -85,9 +85,14 @@ def _limits(shortage: str, share: float) -> list[str]:
 
 
 def _bad_end(end: Ended, shortage: str) -> str | None:
-    """The command ended well all the same, or with one line and a documented code."""
+    """The command ended well all the same, or with one line and a documented code.
+
+    Where memory runs out, the system or a library may also end the process by a signal.
+    """
     if end.hung:
         return "did not end"
+    if shortage == MEMORY and end.code < 0:
+        return None
     if "Traceback" in end.errors or (end.code not in CODES and end.code != 0):
         return f"exit code {end.code}: {end.errors[-400:]!r}"
     lines = [line for line in end.errors.splitlines() if line.startswith("error: ")]
