@@ -132,7 +132,8 @@ def system_error(error: Exception) -> UserError | None:
     """
     if isinstance(error, OSError):
         return _of_file(error.errno, error.filename, error)
-    if isinstance(error, MemoryError):
+    unloaded = isinstance(error, ImportError) and "failed to map segment" in str(error)
+    if isinstance(error, MemoryError) or unloaded:  # no room for a library such as TensorFlow's
         return OutputError(_NO_MEMORY)
     kind = type(error)
     if kind.__name__ == "BrokenProcessPool":
