@@ -97,7 +97,7 @@ def check_models(paths: list[Path], records: Path, manifest: dict):
 
 
 def check_programs(out: Path, with_dlib: bool):
-    """Raise ModelError or UserError if a package is missing, and OSError if `out` is read-only."""
+    """Raise ModelError or UserError if a package is missing, OutputError if `out` is read-only."""
     require_package("matplotlib", "matplotlib", out)
     if with_dlib:
         import_dlib()

@@ -2,9 +2,12 @@
 
 import csv
 import dataclasses
+import hashlib
+import json
 
 import numpy as np
 
+from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.nets.tf1 import tf
 from senet_kp.train.checkpoints import checkpoint_prefix
 from senet_kp.train.config import recipe
@@ -66,3 +69,17 @@ def command(records, run, *flags):
         "1",
         *flags,
     ]
+
+
+def diverged_model(path):
+    """Write the included graph with offsets so large that its answers are NaN, and its card."""
+    graph = tf.GraphDef.FromString(PRETRAINED.read_bytes())
+    (offset,) = (n for n in graph.node if n.name == "senet/merge1/Conv2D_bn_offset")
+    values = np.full_like(tf.make_ndarray(offset.attr["value"].tensor), 1e30)
+    offset.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
+    data = graph.SerializeToString()
+    path.write_bytes(data)
+    card = json.loads(PRETRAINED.with_suffix(".json").read_text())
+    card |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path

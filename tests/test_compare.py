@@ -11,7 +11,7 @@ from benchmarks import compare as compare_module
 from benchmarks.compare import CompareConfig, compare, plot, table, with_older_rows
 from benchmarks.compare_checks import training_of
 from benchmarks.measure import with_table
-from senet_kp.tfrecords.errors import InputError, UserError
+from senet_kp.tfrecords.errors import InputError, OutputError, UserError
 from senet_kp.tfrecords.files import write_json
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.train.setup import run_settings
@@ -175,7 +175,7 @@ def test_dlib_needs_faces_with_all_landmarks(records, tmp_path, monkeypatch):
 
 def test_the_output_must_be_writable(records, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    refused(monkeypatch, "file", OSError, records=records, out=tmp_path / "file" / "out")
+    refused(monkeypatch, "file", OutputError, records=records, out=tmp_path / "file" / "out")
 
 
 def test_rows_to_keep_must_be_comparable(records, tmp_path, monkeypatch):

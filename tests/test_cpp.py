@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT, assert_one_line_error
+from runs import diverged_model
 
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.facebox import face_box
@@ -147,6 +148,14 @@ def test_unusable_models_exit_with_4(landmarks, face, tmp_path):
     assert_one_line_error(landmarks(*call), 4, "senet.pb", "altered")
     copy.write_bytes(b"\xff" * PRETRAINED.stat().st_size)
     assert_one_line_error(landmarks(*call), 4, "senet.pb", "cannot use")
+
+
+def test_landmarks_that_are_not_finite_are_refused(landmarks, face, tmp_path):
+    path, box = face
+    model = diverged_model(tmp_path / "senet68.pb")
+    result = landmarks("--model", model, "--box", *box, path)
+    assert_one_line_error(result, 4, "senet68.pb", "not finite")
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,15 @@
 """A network whose answers are not finite: nothing is saved, drawn or written."""
 
-import hashlib
-import json
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 from conftest import assert_one_line_error, face_points, make_picture, run_module
-from runs import config, variables
+from runs import config, diverged_model, variables
 
 from senet_kp.export.freeze import FreezeConfig, freeze
 from senet_kp.inference.backends import open_backend
-from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.input.crops import load_crops
 from senet_kp.nets.tf1 import tf
 from senet_kp.scoring.evaluate import EvaluateConfig, evaluate
@@ -97,18 +94,8 @@ def test_predictions_are_not_measured_where_one_is_not_finite(records, monkeypat
 
 @pytest.fixture(scope="module")
 def diverged(tmp_path_factory):
-    """A frozen graph with its card whose offsets are so large that its answers are NaN."""
-    path = tmp_path_factory.mktemp("diverged") / "senet68.pb"
-    graph = tf.GraphDef.FromString(PRETRAINED.read_bytes())
-    (offset,) = (n for n in graph.node if n.name == "senet/merge1/Conv2D_bn_offset")
-    values = np.full_like(tf.make_ndarray(offset.attr["value"].tensor), 1e30)
-    offset.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
-    data = graph.SerializeToString()
-    path.write_bytes(data)
-    card = json.loads(PRETRAINED.with_suffix(".json").read_text())
-    card |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    path.with_suffix(".json").write_text(json.dumps(card))
-    return path
+    """A frozen graph whose answers are NaN."""
+    return diverged_model(tmp_path_factory.mktemp("diverged") / "senet68.pb")
 
 
 @pytest.mark.parametrize("engine", ["opencv", "tensorflow"])

@@ -248,11 +248,6 @@ def test_a_dlib_predictor_is_opened_with_what_stands_beside_it(records, tmp_path
         pass
 
 
-def test_landmarks_that_are_not_finite_are_refused():
-    with pytest.raises(ModelError, match="not finite"):
-        fake_model(lambda crop: np.full((68, 2), np.nan)).predict(np.zeros((1, 8, 8, 3)))
-
-
 def test_faces_of_the_gallery_are_of_different_groups():
     crops = make_crops(6, groups=["a", "a", "b", "c", "d", "e"])
     chosen = choose(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]), crops)

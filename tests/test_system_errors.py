@@ -60,6 +60,7 @@ def test_what_is_no_error_of_the_system_keeps_its_traceback():
     "error, code, word",
     [
         (MemoryError(), 6, "memory is used up"),
+        (ImportError("a.so: failed to map segment from shared object"), 6, "memory is used up"),
         (OSError("a broken archive"), 3, "a broken archive"),
         (BrokenProcessPool("a child died"), 6, "--processes"),
         (
