@@ -26,9 +26,9 @@ class Format(ABC):
     expects:      what a folder in this format contains, for help texts and error messages
     scheme:       landmark scheme of the labels, unless `--scheme` names another
     terms_of_use: restrictions on the use of the pictures; empty if none are known
-    label_pixels: where the labels of a picture with an EXIF orientation lie: in "upright" pixels, as
-                  viewers show the picture, or in "stored" ones, as MATLAB, dlib and other programs
-                  that ignore the orientation read it
+    label_pixels: where the labels of a picture with an EXIF orientation lie: in "upright" pixels,
+                  as viewers show the picture, or in "stored" ones, as MATLAB, dlib and other
+                  programs read it that ignore the orientation
     settings:     values of PrepareConfig fields whose defaults on the command line are different
                   for this format; the value of `box` is in turn a dict of BoxRule fields
     """

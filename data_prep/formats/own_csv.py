@@ -4,10 +4,9 @@
 
 The columns may have any order. `picture` is a path relative to the csv file; a picture with
 several rows has several faces. Coordinates are pixels of the picture turned upright by its EXIF
-orientation, as viewers show it; the centre of the first pixel is 0. If both
-cells of a point are empty, the point is missing. Rows with the same `group` stay on one side of
-the split; without a group, the path of the picture determines it (photos.py). The edges of the box
-are at x and x + w.
+orientation, as viewers show it; the centre of the first pixel is 0. If both cells of a point are
+empty, the point is missing. Rows with the same `group` stay on one side of the split; without a
+group, the path of the picture determines it (photos.py). The edges of the box are at x and x + w.
 """
 
 import json

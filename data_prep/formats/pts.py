@@ -9,10 +9,10 @@
 
 The header and the braces are optional. Coordinates are MATLAB's: the centre of the first pixel is
 1 (Sagonas et al., "300 faces in-the-wild challenge", 2016). Pixels are those of the picture turned
-upright by its EXIF orientation, as `senet-kp autolabel` and viewers show it. <name>.pts labels <name>.jpg beside
-it; <name>_2.pts, <name>_3.pts, ... label further faces of the same picture. 300-VW's
-<clip>/annot/000001.pts labels a frame in annot/, in <clip>/ or in <clip>/frames/, images/ or
-image/.
+upright by its EXIF orientation, as `senet-kp autolabel` and viewers show it. <name>.pts labels
+<name>.jpg beside it; <name>_2.pts, <name>_3.pts, ... label further faces of the same picture.
+300-VW's <clip>/annot/000001.pts labels a frame in annot/, in <clip>/ or in <clip>/frames/, images/
+or image/.
 """
 
 import re
