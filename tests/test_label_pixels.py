@@ -1,12 +1,13 @@
 """Labels of pictures with an orientation: read and written in stored or in upright pixels."""
 
 import csv
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import face_points, make_picture, prepared
+from conftest import ROOT, face_points, make_picture, prepared
 from PIL import Image
 from test_orientation import ORIENTATIONS, file_of
 
@@ -25,6 +26,7 @@ from senet_kp.tfrecords.errors import CheckError
 from senet_kp.tfrecords.shards import read_manifest
 
 SIZE = (150, 130)  # of the upright picture; the face is not in its middle
+PAGE = ROOT / "docs" / "data.md"
 READERS = ("pts", "csv", "imglab")
 
 
@@ -80,6 +82,13 @@ def test_formats_have_the_pixels_of_their_tools(tmp_path):
         points = write_faces(tmp_path / reader, [6], expected[reader], reader)
         _, found = prepared(tmp_path / reader, tmp_path / f"{reader}-out", test_share=1.0)
         np.testing.assert_allclose(found["6.png"][1], points["6.png"], atol=1e-3)
+
+
+def test_the_page_on_data_lists_the_pixels_of_every_format():
+    rows = re.findall(r"^\| `([\w-]+)` \| .* \| (stored|upright|-) \|$", PAGE.read_text(), re.M)
+    assert dict(rows).keys() == FORMATS.keys()
+    for name, pixels in rows:
+        assert pixels in (FORMATS[name].label_pixels, "-"), name
 
 
 @pytest.mark.parametrize("pixels", ["stored", "upright"])
