@@ -16,6 +16,7 @@ import numpy as np
 from senet_kp.data_prep.crop_record import CropRule, face_box_of
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource
 from senet_kp.data_prep.read_face import OTHER, pixels_of, read_face
+from senet_kp.face.facebox import to_relative
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.dlib_detector import DlibDetector
 from senet_kp.tfrecords.errors import CheckError
@@ -30,7 +31,7 @@ class Detected:
     pair:     dlib's box and the face box, or None if it does not find this face
     found:    whether it finds any face
     on_face:  whether the label lies on a face that it finds
-    format:   the format of the label
+    source:   the face
     fits:     None for a picture without an orientation or without a face; else whether the label
               fits a face by the reading of its pixels in use, and by the other one
     """
@@ -38,7 +39,7 @@ class Detected:
     pair: tuple | None
     found: bool
     on_face: bool
-    format: str
+    source: FaceSource
     fits: tuple[bool, bool] | None
 
 
@@ -53,7 +54,7 @@ def detected(source: FaceSource, rule: CropRule) -> Detected:
     if face.other and faces:
         readings = face.label, face.other
         fits = tuple(_fits(label, face_box_of(label, rule.box), faces, rule) for label in readings)
-    return Detected(pair, bool(faces), _is_on(box, faces), source.format, fits)
+    return Detected(pair, bool(faces), _is_on(box, faces), source, fits)
 
 
 @functools.cache
@@ -64,10 +65,9 @@ def _detector() -> DlibDetector:
 def _is_on(box, faces) -> bool:
     """Whether the middle of a face box is in one of the boxes of faces, or overlaps it well."""
     middle = np.add(box[:2], np.divide(box[2:], 2))
-    inside = (
-        ((middle >= face[:2]) & (middle <= np.add(face[:2], face[2:]))).all() for face in faces
-    )
-    return any(inside) or any(iou(face, box) >= MIN_IOU for face in faces)
+    in_faces = (to_relative(middle, face) for face in faces)
+    inside = any(((place >= 0) & (place <= 1)).all() for place in in_faces)
+    return inside or any(iou(face, box) >= MIN_IOU for face in faces)
 
 
 def _fits(label: FaceLabel, box, faces, rule: CropRule) -> bool:
@@ -94,19 +94,20 @@ def alarms(measured: Iterable[Detected], rule: CropRule) -> list[str]:
     Raises CheckError if the labels of turned pictures fit the faces by the other reading only.
     """
     measured, lines = list(measured), []
-    for name in sorted({one.format for one in measured}):
-        fits = [one.fits for one in measured if one.format == name and one.fits]
-        only_other = sum(other and not own for own, other in fits)
-        own, read = sum(own for own, _ in fits), pixels_of(name, rule.label_pixels)
+    for name in sorted({one.source.format for one in measured if one.fits}):
+        turned = [one for one in measured if one.fits and one.source.format == name]
+        only_other = [one for one in turned if one.fits == (False, True)]
+        read = pixels_of(name, rule.label_pixels)
+        if not only_other:
+            continue
         found = (
-            f"of {len(fits)} measured pictures that have an EXIF orientation, the labels of"
-            f" {only_other} ({name}, read in {read} pixels) fit the face that dlib finds only if"
-            f" they are read in {OTHER[read]} pixels"
+            f"{only_other[0].source.picture}: of {len(turned)} measured pictures with an EXIF"
+            f" orientation, this is one of {len(only_other)} whose labels ({name}, read in {read}"
+            f" pixels) fit the face that dlib finds only when read in {OTHER[read]} pixels"
         )
-        if only_other > own:
+        if len(only_other) > sum(own for own, _ in (one.fits for one in turned)):
             raise CheckError(f"{found}: give --label-pixels {OTHER[read]}")
-        if only_other:
-            lines.append(f"warning: {found}; look at these pictures")
+        lines.append(f"warning: {found}; correct them, or prepare them separately")
     faces = [one for one in measured if one.found]
     beside = sum(not one.on_face for one in faces)
     if len(faces) >= MIN_FOUND and 2 * beside > len(faces):

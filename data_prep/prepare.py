@@ -26,6 +26,7 @@ from senet_kp.data_prep.data_sets import DataSet, scan_all
 from senet_kp.data_prep.detected import alarms, detected
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import Ledger
+from senet_kp.data_prep.read_face import pixels_of
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
 from senet_kp.data_prep.split import sides_of_faces
 from senet_kp.inference.box_transform import measure_transform
@@ -147,6 +148,10 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
         "groups_on_two_sides": ledger.shared_groups(),
         "split_sha256": sha256_of_file(folder / SPLIT),
         "rejects": len(ledger.rejects),
+        "turned_pictures": {name: len(found) for name, found in sorted(ledger.turned.items())},
+        "label_pixels": {
+            name: pixels_of(name, plan.config.label_pixels) for name in sorted(plan.config.format)
+        },
         "mean_shape": ledger.shown.shape.mean(),
         "shape_spread": ledger.shown.shape.spread(),
         "detector_box": asdict(transform) if transform else None,

@@ -11,6 +11,7 @@ from conftest import ROOT, assert_one_line_error, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from test_orientation import file_of
 
 from senet_kp.data_prep import autolabel as command
 from senet_kp.data_prep.autolabel import AutolabelConfig, autolabel
@@ -21,6 +22,7 @@ from senet_kp.data_prep.recognise import recognise
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.metrics import nme, normalised_errors
+from senet_kp.face.turning import inverse, turned_picture
 from senet_kp.inference.predictor import Face, LandmarkPredictor
 from senet_kp.tfrecords.errors import InputError, ModelError, UserError
 from senet_kp.tfrecords.files import link_or_copy
@@ -179,6 +181,18 @@ def test_the_labels_are_a_data_set(config, photos, capsys):
     (config.out / "anna.png").unlink()  # labels of an earlier version had no pictures
     autolabel(config)
     assert len(FORMATS["pts"].scan(config.out)) == 2
+
+
+def test_labels_of_turned_pictures_lie_in_upright_pixels(config, views, tmp_path):
+    picture, _ = views[0]
+    for orientation, folder in ((1, "upright"), (6, "turned")):
+        stored = turned_picture(picture, inverse(orientation))
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(file_of(stored, "PNG", orientation))
+        autolabel(AutolabelConfig((tmp_path / folder,), MODEL, tmp_path / folder))
+    upright, turned = ((tmp_path / name / "a.pts").read_text() for name in ("upright", "turned"))
+    assert upright == turned
+    assert FORMATS["pts"].label_pixels == "upright"
 
 
 def test_labels_beside_their_pictures_add_no_second_copy(photos):

@@ -6,9 +6,9 @@
           <part name='00' x='35' y='80'/> ...
 
 Coordinates are pixels of the picture as it is stored, because dlib and imglab do not turn it by its
-EXIF orientation; the centre of the first pixel is 0. A box covers its first to its last
-pixel, so that its edges are half a pixel outside the centres of these. Paths of pictures are
-relative to the XML file.
+EXIF orientation; the centre of the first pixel is 0. A box covers its first to its last pixel, so
+that its edges are half a pixel outside the centres of these. Paths of pictures are relative to the
+XML file.
 
 If the names of the parts are numbers, they are the numbers of the points, from 0, or from 1 if 1 is
 the smallest in the whole data set. Other names number the points in sorted order, as in dlib. The
