@@ -14,6 +14,7 @@ import numpy as np
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.formats.matlab73 import picture_of
+from senet_kp.data_prep.label_maps import mapped
 from senet_kp.face.facebox import (
     BoxRule,
     box_affine,
@@ -165,7 +166,9 @@ def _detector() -> DlibDetector:
 
 
 def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
-    return FORMATS[source.format].read_label(source, data, rule.scheme)
+    scheme = source.label_map.source if source.label_map else rule.scheme
+    label = FORMATS[source.format].read_label(source, data, scheme)
+    return mapped(label, source.label_map, rule.scheme)
 
 
 def _face_box(label: FaceLabel, rule: BoxRule, picture=None):
@@ -175,7 +178,8 @@ def _face_box(label: FaceLabel, rule: BoxRule, picture=None):
     if rule.source == "picture":
         return picture_box(picture)
     if rule.source == "landmarks":
-        return face_box(label.landmarks[label.mask], rule)
+        known = label.landmarks[label.mask] if label.whole is None else label.whole
+        return face_box(known, rule)
     if label.box is None:
         raise Rejected("no-box", "its label has no box, which --box.source label requires")
     corner, size = np.split(np.asarray(label.box, np.float64), 2)

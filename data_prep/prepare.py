@@ -7,6 +7,7 @@ arguments, 3 the data cannot be read, 5 too many rejects, 6 the result cannot be
 """
 
 import json
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -187,8 +188,10 @@ def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
 def worker_pool(processes: int):
     """A pool of worker processes that end at once on Ctrl-C or an error.
 
-    They are spawned, because forks of a process with TensorFlow's threads would hang.
+    They are spawned, because forks of a process with TensorFlow's threads would hang. Each computes
+    on one thread, because the threads of several processes would wait for each other.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker)
     try:
         yield pool
@@ -211,11 +214,13 @@ def _listing(data_sets: list[DataSet]) -> str:
             return f"{path.name} missing"
         return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
-    return sha256_of_lines(
+    maps = (f"label map {part.label_map.facts()}" for part in data_sets if part.label_map)
+    faces = (
         f"{source.format} {source.name} {line(source.picture)} {line(source.label)}"
         for data_set in data_sets
         for source in data_set.sources
     )
+    return sha256_of_lines(chain(maps, faces))
 
 
 def finished(out: Path, plan: Plan) -> dict | None:
