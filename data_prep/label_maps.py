@@ -65,11 +65,11 @@ def mapped(label: FaceLabel, label_map: LabelMap | None, scheme: LandmarkScheme)
             " whole face is",
         )
     weights = np.concatenate([np.eye(scheme.count)[mask], weights])
-    whole = completion().complete(points, weights)
+    whole = completion().complete(points, weights, label.pose_deg[1])
     return replace(label, whole=np.where(mask[:, None], landmarks, whole))
 
 
 @functools.cache
 def completion() -> ShapeCompletion:
     """The completion of the 68 landmarks, from landmarks of rendered heads; made once a process."""
-    return ShapeCompletion(random_shapes(HEADS, VIEWS, SEED)[0])
+    return ShapeCompletion(*random_shapes(HEADS, VIEWS, SEED))
