@@ -39,6 +39,9 @@ class PrepareConfig:
     """folder for the records"""
     scheme: str = ""
     """landmark scheme: a name or a JSON file; by default that of the format"""
+    label_map: tuple[str, ...] = ("auto",)
+    """how landmarks of other schemes become those of --scheme, one for all data sets or one for
+    each: auto (a built-in map, if there is one from the format's scheme), none, or a JSON file"""
     points: Points = ""
     label_pixels: LabelPixels = "format"
     """where the labels of pictures with an orientation (EXIF) lie: in the upright picture, or in
@@ -110,6 +113,11 @@ def check(config: PrepareConfig):
             f"--format has {formats} formats for {folders} folders of --data: give one for all, or"
             " one for each",
         ),
+        (
+            len(config.label_map) in (1, folders),
+            f"--label-map has {len(config.label_map)} maps for {folders} folders of --data: give"
+            " one for all, or one for each",
+        ),
         (config.box.size_px >= 32, "--box.size-px must be at least 32"),
         (config.context >= 1, "--context must be at least 1"),
         (
@@ -143,8 +151,8 @@ def check_labels(config: PrepareConfig):
     schemes = {format.scheme.name for format in formats}
     if not config.scheme and len(schemes) > 1:
         raise UserError(
-            f"the data sets have different landmarks ({', '.join(sorted(schemes))}): prepare them"
-            " separately"
+            f"the data sets have different landmarks ({', '.join(sorted(schemes))}): give the"
+            " --scheme that the records shall have, or prepare them separately"
         )
 
 

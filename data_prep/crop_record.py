@@ -181,7 +181,8 @@ def face_box_of(label: FaceLabel, rule: BoxRule, picture=None) -> np.ndarray:
     if rule.source == "picture":
         return picture_box(picture)
     if rule.source == "landmarks":
-        return face_box(label.landmarks[label.mask], rule)
+        known = label.landmarks[label.mask] if label.whole is None else label.whole
+        return face_box(known, rule)
     if label.box is None:
         raise Rejected("no-box", "its label has no box, which --box.source label requires")
     corner, size = np.split(np.asarray(label.box, np.float64), 2)

@@ -10,6 +10,8 @@ from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.formats.format import Format
+from senet_kp.data_prep.label_maps import label_maps_of
+from senet_kp.face.label_map import LabelMap
 from senet_kp.tfrecords.errors import InputError, UserError
 from senet_kp.tfrecords.files import sha256_of_lines
 from senet_kp.tfrecords.schema import picture_of
@@ -19,11 +21,12 @@ COLUMN = "column:"  # of a value of --group-by, before the name of the column
 
 @dataclass(frozen=True)
 class DataSet:
-    """A folder, its format, and the faces found in it."""
+    """A folder, its format, the faces found in it, and how their landmarks are mapped."""
 
     folder: Path
     format: Format
     sources: list[FaceSource]
+    label_map: LabelMap | None = None
 
     def survey(self) -> str:
         """Return lines for the user that say what was found."""
@@ -35,6 +38,12 @@ class DataSet:
             f" {largest.group}, has {sizes[largest.group]:,} faces, such as {largest.name}"
             " (--group-by forms others)"
         )
+        if self.label_map:
+            known, count = self.label_map.points.any(axis=1).sum(), self.label_map.target.count
+            lines.append(
+                f"  {'':<10} label map {self.label_map.name}: {known} of {count} landmarks of"
+                f" {self.label_map.target.name}; the others are missing"
+            )
         return "\n".join([f"{self.folder}: {len(self.sources):,} pictures", *lines])
 
     def manifest_entry(self, points: str, content: dict[str, str]) -> dict:
@@ -48,6 +57,7 @@ class DataSet:
             "folder": self.folder.resolve().name,
             "format": self.format.name,
             "labels": self.format.label_set(points),
+            "label_map": self.label_map.facts() if self.label_map else None,
             "pictures": len(self.sources),
             "terms": self.format.terms(self.sources),
             "sha256": sha256_of_lines(f"{name} {content[name]}" for name in names),
@@ -61,8 +71,8 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
     if `--split official` cannot divide the faces.
     """
     found = [
-        DataSet(folder, FORMATS[name], FORMATS[name].scan(folder, config.flips, config.points))
-        for folder, name in config.data_sets()
+        _scanned(folder, FORMATS[name], label_map, config)
+        for (folder, name), label_map in zip(config.data_sets(), label_maps_of(config), strict=True)
     ]
     if config.group_by:
         found = [replace(part, sources=regrouped(part.sources, config.group_by)) for part in found]
@@ -76,6 +86,14 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
                 " sets must differ; put one in a folder of another name, or prepare them separately"
             )
     return found
+
+
+def _scanned(folder: Path, format: Format, label_map: LabelMap | None, config: PrepareConfig):
+    """Return the data set in a folder."""
+    faces = format.scan(folder, config.flips, config.points)
+    return DataSet(
+        folder, format, [replace(face, label_map=label_map) for face in faces], label_map
+    )
 
 
 def regrouped(sources: list[FaceSource], group_by: str) -> list[FaceSource]:

@@ -202,11 +202,13 @@ def _listing(data_sets: list[DataSet]) -> str:
             return f"{path.name} missing"
         return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
-    return sha256_of_lines(
+    maps = (f"label map {part.label_map.facts()}" for part in data_sets if part.label_map)
+    faces = (
         f"{source.format} {source.name} {line(source.picture)} {line(source.label)}"
         for data_set in data_sets
         for source in data_set.sources
     )
+    return sha256_of_lines(chain(maps, faces))
 
 
 def finished(out: Path, plan: Plan) -> dict | None:

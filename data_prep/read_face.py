@@ -14,6 +14,7 @@ from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.formats.format import Pixels
 from senet_kp.data_prep.formats.matlab73 import picture_of
+from senet_kp.data_prep.label_maps import mapped
 from senet_kp.face.orientation import UPRIGHT, orientation_of
 from senet_kp.face.pictures import decode_picture, grey_picture
 from senet_kp.face.pose import angles_deg, rotation_of, turned
@@ -49,7 +50,7 @@ def read_face(source: FaceSource, scheme: LandmarkScheme, pixels: LabelPixels, m
     pixels: where its label lies; mode: OpenCV's, IMREAD_COLOR_RGB or IMREAD_COLOR_BGR
     """
     data = picture_bytes(source), _label_data(source)
-    label = FORMATS[source.format].read_label(source, data[1], scheme)
+    label = _label(source, data[1], scheme)
     picture = _picture(source, data[0], mode)
     orientation = orientation_of_source(source, data[0])
     if orientation == UPRIGHT:
@@ -65,7 +66,7 @@ def read_label(source: FaceSource, scheme: LandmarkScheme) -> FaceLabel:
 
     Its pixels are those of `pixels_of`.
     """
-    return FORMATS[source.format].read_label(source, _label_data(source), scheme)
+    return _label(source, _label_data(source), scheme)
 
 
 def pixels_of(format: str, asked: LabelPixels) -> Pixels:
@@ -81,6 +82,7 @@ def turned_label(label: FaceLabel, orientation: int, size) -> FaceLabel:
         mask=label.mask,
         pose_deg=_turned_pose(label.pose_deg, orientation),
         box=None if label.box is None else turned_box(label.box, orientation, size),
+        whole=None if label.whole is None else turned_points(label.whole, orientation, size),
     )
 
 
@@ -116,6 +118,12 @@ def orientation_of_source(source: FaceSource, data: bytes) -> int:
 def location(source: FaceSource) -> str:
     """Return what messages call the picture: its file and, if that holds many, its name."""
     return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
+
+
+def _label(source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
+    """Return the label in the scheme of the records, by the label map of its data set if any."""
+    own = source.label_map.source if source.label_map else scheme
+    return mapped(FORMATS[source.format].read_label(source, data, own), source.label_map, scheme)
 
 
 def _label_data(source: FaceSource) -> bytes:

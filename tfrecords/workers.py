@@ -15,8 +15,9 @@ def worker_pool(processes: int):
     """Yield a ProcessPoolExecutor whose processes end at once on Ctrl-C, SIGTERM or an error.
 
     They are spawned, because forks of a process with TensorFlow's threads would hang. Every worker
-    uses one core.
+    computes on one thread, because the threads of several processes would wait for each other.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker)
     try:
         yield pool

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.face.known_schemes import SCHEMES
+from senet_kp.face.label_map import LabelMap
 from senet_kp.face.scheme import LandmarkScheme
 
 # Distances of a landmark from the median of all of them, in median distances. Measured: the largest
@@ -65,6 +66,7 @@ class FaceSource:
     cell:     where in the file `picture` the picture is, if that file holds many of them
     official: "train" or "test", as its publishers divide the data set; None if they do not
     tags:     attributes for which evaluation reports scores of their own, such as "occlusion"
+    label_map: how the landmarks of the label become those of the records; None if they are the same
     columns:  {name: cell} of the columns of a user's table by which --group-by can form groups
     """
 
@@ -80,6 +82,7 @@ class FaceSource:
     cell: Cell | Element | None = None
     official: str | None = None
     tags: tuple[str, ...] = ()
+    label_map: LabelMap | None = None
     columns: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,12 +94,15 @@ class FaceLabel:
     mask:      [N] bool, True where a landmark is known
     pose_deg:  [3] pitch, yaw, roll in degrees; NaN if unknown
     box:       [x, y, w, h] in pixels, if the data set has face boxes
+    whole:     [M, 2] the landmarks with estimates for those that are missing, which only the face
+               box uses; None if none are missing or nothing can be estimated
     """
 
     landmarks: np.ndarray
     mask: np.ndarray
     pose_deg: np.ndarray
     box: np.ndarray | None = None
+    whole: np.ndarray | None = None
 
 
 def complete_points(points, where: str, count: int) -> np.ndarray:
