@@ -6,6 +6,7 @@ of processes can call it.
 
 import functools
 import hashlib
+import json
 from dataclasses import dataclass
 
 import cv2
@@ -26,7 +27,7 @@ from senet_kp.face.facebox import (
 from senet_kp.face.pictures import BadPicture, decode_picture, grey_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, iou
-from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.inference.face_detector import open_detector
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
 from senet_kp.tfrecords.schema import Encoding, Record, encode
 
@@ -150,18 +151,23 @@ def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceL
     return _face_box(label, rule.box), label
 
 
-def detected_pair(source: FaceSource, rule: CropRule):
-    """Return dlib's box and the face box of a labelled face, or None if dlib does not find it."""
+def detected_pair(source: FaceSource, rule: CropRule, choice, facts: str, min_face_px=None):
+    """Return a detector's box and the face box of a labelled face; None if it is not detected.
+
+    choice and min_face_px: as for `open_detector`; facts: its facts as JSON.
+    """
     box, _ = labelled_face(source, rule)
     picture = _picture(source, _picture_data(source), cv2.IMREAD_COLOR_RGB)
-    detections = [found for found, _ in _detector().detect(picture)]
+    found = _detector(choice, facts, min_face_px).detect(picture)
+    detections = [one.box for one in found]
     best = max(detections, key=lambda found: iou(found, box), default=None)
     return (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
 
 
 @functools.cache
-def _detector() -> DlibDetector:
-    return DlibDetector()  # one per process, because loading it takes half a second
+def _detector(choice, facts: str, min_face_px):
+    # One per process, because loading dlib's takes half a second.
+    return open_detector(choice, json.loads(facts), min_face_px)
 
 
 def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:

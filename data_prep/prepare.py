@@ -31,6 +31,8 @@ from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import Ledger
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
 from senet_kp.inference.box_transform import measure_transform
+from senet_kp.inference.face_detector import DLIB
+from senet_kp.inference.yunet import cached_file
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,
@@ -122,13 +124,17 @@ def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dic
     for source, result in zip(bar, results, strict=True):
         ledger.enter(source, result)
     ledger.check(len(plan.ordered))
-    transform = _measure_detector(pool, ledger.sides["train"].sources, plan.rule)
-    manifest = _manifest(folder, plan, ledger, transform)
+    manifest = _manifest(folder, plan, ledger)
+    sources = ledger.sides["train"].sources
+    facts = {key: manifest[key] for key in ("scheme", "box")}
+    facts["mean_shape"] = manifest["mean_shape"].tolist()
+    manifest |= _measure_detectors(pool, sources, plan.rule, facts, plan.config.min_face_px)
     write_json(folder / MANIFEST, manifest)
     return manifest
 
 
-def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
+def _manifest(folder: Path, plan: Plan, ledger: Ledger) -> dict:
+    """Return the manifest without what is measured of the detectors."""
     sides, points = ledger.close(), plan.config.points
     manifest = {
         "settings": settings_of(plan.config),
@@ -146,7 +152,6 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
         "rejects": len(ledger.rejects),
         "mean_shape": ledger.shown.shape.mean(),
         "shape_spread": ledger.shown.shape.spread(),
-        "detector_box": asdict(transform) if transform else None,
         "sources": [data_set.manifest_entry(points, ledger.content) for data_set in plan.data_sets],
         "versions": _versions(),
     }
@@ -166,17 +171,31 @@ def check_detector(config: PrepareConfig):
         ) from None
 
 
-def _measure_detector(pool, sources: list[FaceSource], rule: CropRule):
-    """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face.
+def _measure_detectors(pool, sources: list[FaceSource], rule: CropRule, facts, min_face_px):
+    """Return {"detector_box", "yunet_box"}: the transforms from dlib's and YuNet's boxes.
 
-    It is also None if face boxes are whole pictures, which no detector has to find.
+    A transform is None if the detector finds no face, if YuNet's file is not in the user's cache,
+    or if face boxes are whole pictures, which no detector has to find. facts: as for
+    `open_detector`.
     """
-    if rule.box.source == "picture":
-        return None
-    found = pool.map(partial(detected_pair, rule=rule), sources, chunksize=4)
-    bar = tqdm(found, total=len(sources), unit="picture", desc="dlib", disable=None)
+    choices = {"detector_box": DLIB, "yunet_box": cached_file()}
+    if rule.box.source == "picture" or not sources:
+        return dict.fromkeys(choices)
+    return {
+        key: choice and _measured(pool, sources, rule, choice, facts, min_face_px)
+        for key, choice in choices.items()
+    }
+
+
+def _measured(pool, sources, rule: CropRule, choice, facts: dict, min_face_px):
+    pair = partial(
+        detected_pair, rule=rule, choice=choice, facts=json.dumps(facts), min_face_px=min_face_px
+    )
+    found = pool.map(pair, sources, chunksize=4)
+    name = DLIB if choice == DLIB else "YuNet"
+    bar = tqdm(found, total=len(sources), unit="picture", desc=name, disable=None)
     pairs = [pair for pair in bar if pair is not None]
-    return measure_transform(pairs, len(sources)) if pairs else None
+    return asdict(measure_transform(pairs, len(sources))) if pairs else None
 
 
 @contextmanager
@@ -277,12 +296,13 @@ def report(out, manifest: dict):
         f"{out}: {sides}; {manifest['groups_on_two_sides']} groups on two sides;"
         f" {manifest['rejects']} rejects ({REJECTS}); contact sheet {out}/{CONTACT_SHEET}"
     )
-    if box := manifest["detector_box"]:
-        print(
-            f"dlib found {box['found']} of {box['pictures']} faces; the face box is its box shifted"
-            f" by ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f},"
-            f" with a spread of {np.round(box['spread'], 3).tolist()}"
-        )
+    for name, key in (("dlib", "detector_box"), ("YuNet", "yunet_box")):
+        if box := manifest.get(key):
+            print(
+                f"{name} found {box['found']} of {box['pictures']} faces; the face box is its box"
+                f" shifted by ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by"
+                f" {box['scale']:.3f}, with a spread of {np.round(box['spread'], 3).tolist()}"
+            )
 
 
 def main():
