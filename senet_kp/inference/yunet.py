@@ -44,7 +44,7 @@ MIN_SCORE = 0.7
 # YuNet also finds faces that lie on their side or upside down, but places the points of an upright
 # face in them. Measured on 60 turned pictures of AFLW2000-3D: 95 of 100 such scores are below 0.9,
 # and 25 of 100 scores of upright faces. Those are compared in turned crops of this size.
-SURE_SCORE, TURNED_PX, TURNS_DEG = 0.9, 192, range(-135, 181, 45)
+SURE_SCORE, TURNED_PX, TURNS_DEG = 0.9, 128, range(-135, 181, 45)
 BETTER = 0.02  # for a smaller difference of the scores a face stays as it was found
 # Columns of a detection: x and y of the eyes and of the corners of the mouth, and the score.
 ANCHOR_COLUMNS = [[4, 5], [6, 7], [10, 11], [12, 13]]
@@ -59,12 +59,17 @@ def cached_file() -> Path | None:
     path = cache_folder() / FILE
     if not path.is_file():
         return None
-    if path.stat().st_size != FILE_BYTES or sha256_of_file(path) != FILE_SHA256:
+    if not is_known_file(path):
         raise ModelError(
             f"{path}: is not YuNet's file of {FILE_BYTES:,} bytes; remove it and run senet-kp fetch"
             " yunet again, or use --detector dlib"
         )
     return path
+
+
+def is_known_file(path: Path) -> bool:
+    """Whether a file has the size and the SHA-256 of FILE."""
+    return path.stat().st_size == FILE_BYTES and sha256_of_file(path) == FILE_SHA256
 
 
 class YuNetDetector:
