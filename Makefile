@@ -88,7 +88,7 @@ endef
 sample: setup  ## render the built-in sample data set, in the layout of 300W-LP
 	$(KP) sample --out $(OUT)/sample
 
-data: setup  ## download NAME=300w-lp|aflw2000-3d|p1|vgg16 into data/
+data: setup  ## download NAME=300w-lp|aflw2000-3d|p1|vgg16 into data/, or yunet into your cache
 	$(KP) fetch $(NAME) --out data $(OWN_FLAGS)
 
 tfrecords: setup $(if $(DATA),,sample)  ## crop the faces and write train, val and test records

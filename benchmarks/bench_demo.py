@@ -18,6 +18,7 @@ from senet_kp.face.draw import draw_landmarks
 from senet_kp.face.facebox import crop
 from senet_kp.face.pictures import read_picture
 from senet_kp.inference.backends import OpenCVBackend
+from senet_kp.inference.face_detector import DLIB
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.tfrecords.errors import InputError, exit_code_of
 
@@ -28,8 +29,8 @@ class Config:
     """a picture that shows a face"""
     model: Path = Path("export/pretrained/senet68.pb")
     """frozen graph"""
-    detector: Path | None = None
-    """file of the YuNet detector, to use it instead of dlib's detector"""
+    detector: str = DLIB
+    """auto, dlib, or the file of the YuNet detector"""
     long_edge_px: int = 1000
     """the photo is first resized so that its longer edge has this length"""
     repeats: int = 15
@@ -47,7 +48,7 @@ def main():
         path = Path(folder) / "photo.jpg"
         cv2.imwrite(str(path), picture[:, :, ::-1])
         command = [sys.executable, "demo.py", path, "--model", config.model, "--out", folder]
-        command += ["--detector", config.detector] if config.detector else []
+        command += ["--detector", config.detector]
         whole = interleaved_s(
             {"demo": lambda: subprocess.run(command, check=True, capture_output=True)},
             config.repeats,
@@ -70,7 +71,7 @@ def main():
     )
 
 
-def _parts(path: Path, model: Path, detector: Path | None) -> dict:
+def _parts(path: Path, model: Path, detector: str) -> dict:
     predictor = LandmarkPredictor(model, detector=detector)
     network = OpenCVBackend(model.read_bytes())
     picture = read_picture(path)

@@ -111,6 +111,7 @@ def train_baseline(config: BaselineConfig) -> dict:
         **training,
         **write_fingerprints(config.out, learned),
         **{key: manifest[key] for key in ("box", "detector_box", "scheme", "mean_shape")},
+        "yunet_box": manifest.get("yunet_box"),
         "faces": faces,
         "faces_left_out": left_out,
     }

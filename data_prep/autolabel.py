@@ -1,7 +1,7 @@
 """senet-kp autolabel photos/ --model export/pretrained/senet68.pb --out out/labels
 
-Label your own pictures automatically, as a first version to review and correct. dlib's detector (or
-YuNet, --detector) finds the faces, and a frozen graph or a dlib shape predictor predicts their
+Label your own pictures automatically, as a first version to review and correct. YuNet or dlib's
+detector (--detector) finds the faces, and a frozen graph or a dlib shape predictor predicts their
 landmarks. The command writes one `.pts` file per face, named after its picture (photo.pts, for
 further faces photo_2.pts, ...), puts every labelled picture beside its labels, so that the folder
 is a data set for `senet-kp prepare`, and lists the faces in review.csv and review.png, the most
@@ -29,6 +29,7 @@ from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_relative
 from senet_kp.face.folders import pictures_in
 from senet_kp.face.pictures import BadPicture, read_picture, write_picture
+from senet_kp.inference.face_detector import AUTO
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import link_or_copy, naming, read_csv, write_csv
@@ -51,8 +52,14 @@ class AutolabelConfig:
     """folder for the labels and the pictures, which take no further space on the same disk"""
     overwrite: bool = False
     """label pictures that already have a label again"""
-    detector: Path | None = None
-    """file of the YuNet detector (face_detection_yunet), to use it instead of dlib's detector"""
+    detector: str = AUTO
+    """what finds the faces: dlib, or YuNet from its file (face_detection_yunet); auto is YuNet if
+    `senet-kp fetch yunet` has put its file into your cache, or else dlib"""
+    min_face_px: float | None = None
+    """find every face of at least this size; None is 80 with dlib and 40 with YuNet"""
+    any_roll: bool = False
+    """search every picture in all four quarter turns; without it, only pictures without an upright
+    face"""
 
 
 def autolabel(config: AutolabelConfig) -> dict[str, int]:
@@ -64,7 +71,7 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
         for stem, path in pictures.items()
         if config.overwrite or not _label(config.out, stem).exists()
     }
-    labeller = open_labeller(config.model, config.detector) if missing else None
+    labeller = _opened(config) if missing else None
     review, rejects, labelled = Review(config.out), [], 0
     for stem, path in tqdm(missing.items(), unit="picture", disable=None):
         try:
@@ -95,6 +102,13 @@ def autolabel(config: AutolabelConfig) -> dict[str, int]:
         "rejects": len(rejects),
         "skipped": len(pictures) - len(missing),
     }
+
+
+def _opened(config: AutolabelConfig):
+    finding = (config.detector, config.min_face_px, config.any_roll)
+    labeller = open_labeller(config.model, *finding)
+    print(f"face detector: {labeller.detector}", file=sys.stderr)
+    return labeller
 
 
 def _check_ours(out: Path):

@@ -77,7 +77,10 @@ class PrepareConfig:
     max_rejects: float = 0.05
     """largest share of unusable pictures; above it the command fails"""
     detector_pictures: int = 200
-    """training pictures on which dlib's boxes are compared with the face boxes of the labels"""
+    """training pictures on which the boxes of dlib, and of YuNet if `senet-kp fetch yunet` has put
+    its file into your cache, are compared with the face boxes of the labels"""
+    min_face_px: float | None = None
+    """least size of the faces that are searched for this; None is 80 with dlib, 40 with YuNet"""
     seed: int = 0
     """seed of the split and of the order of the records"""
     overwrite: bool = False

@@ -1,4 +1,4 @@
-"""Compares dlib's detector with the labels: how its boxes relate to face boxes, and whether the
+"""Compares a face detector with the labels: how its boxes relate to face boxes, and whether the
 labels lie on the faces at all.
 
 Labels of a picture with an orientation can be read in two ways (data_prep/read_face.py). One of
@@ -7,6 +7,7 @@ the detector found upright.
 """
 
 import functools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource
 from senet_kp.data_prep.read_face import OTHER, pixels_of, read_face
 from senet_kp.face.facebox import to_relative
 from senet_kp.inference.box_transform import MIN_IOU, iou
-from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.inference.face_detector import open_detector
 from senet_kp.tfrecords.errors import CheckError
 
 MIN_FOUND = 5  # pictures with a detected face; fewer do not tell whether most labels lie beside
@@ -26,9 +27,9 @@ MIN_FOUND = 5  # pictures with a detected face; fewer do not tell whether most l
 
 @dataclass(frozen=True)
 class Detected:
-    """What dlib's detector finds in the picture of one labelled face.
+    """What a detector finds in the picture of one labelled face.
 
-    pair:     dlib's box and the face box, or None if it does not find this face
+    pair:     the detector's box and the face box, or None if it does not find this face
     found:    whether it finds any face
     on_face:  whether the label lies on a face that it finds
     source:   the face
@@ -43,11 +44,16 @@ class Detected:
     fits: tuple[bool, bool] | None
 
 
-def detected(source: FaceSource, rule: CropRule) -> Detected:
-    """Run the detector on the picture of one usable face."""
+def detected(
+    source: FaceSource, rule: CropRule, choice, facts: str, min_face_px: float | None = None
+) -> Detected:
+    """Run a detector on the picture of one usable face.
+
+    choice, min_face_px: as for `open_detector`; facts: its facts, as JSON
+    """
     face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_RGB)
     box = face_box_of(face.label, rule.box)
-    faces = [found for found, _ in _detector().detect(face.picture)]
+    faces = [found.box for found in _detector(choice, facts, min_face_px).detect(face.picture)]
     best = max(faces, key=lambda found: iou(found, box), default=None)
     pair = (best, box) if best is not None and iou(best, box) >= MIN_IOU else None
     fits = None
@@ -58,8 +64,9 @@ def detected(source: FaceSource, rule: CropRule) -> Detected:
 
 
 @functools.cache
-def _detector() -> DlibDetector:
-    return DlibDetector()  # one per process, because loading it takes half a second
+def _detector(choice, facts: str, min_face_px: float | None):
+    # One per process, because loading dlib's takes half a second.
+    return open_detector(choice, json.loads(facts), min_face_px)
 
 
 def _is_on(box, faces) -> bool:

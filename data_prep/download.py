@@ -1,9 +1,11 @@
 """senet-kp fetch 300w-lp
 
 Download a data set, or the public weights of a network's trunk (vgg16), and unpack it into
-data/<name>. The same command resumes an interrupted download. Size and SHA-256 of the archive are
-checked if they are known, and the folder appears only when it is complete. If a link no longer
-works, put the archive into data/ by hand and run the same command again.
+data/<name>; or download the file of the YuNet face detector (yunet) into your cache, where every
+command finds it. The same command resumes an interrupted download. Size and SHA-256 are checked if
+they are known, and the folder or file appears only when it is complete. If a link no longer works,
+put the archive into data/ by hand and run the same command again; YuNet's file is given with
+--file.
 Exit codes: 0 done, or already done before; 2 unusable arguments, 3 the archive cannot be downloaded
 or unpacked, 5 the archive has another size or hash than expected, 6 the data cannot be written.
 """
@@ -15,7 +17,7 @@ from typing import Literal
 
 import tyro
 
-from senet_kp.tfrecords.errors import CheckError, exit_code_of
+from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,
     json_of,
@@ -24,7 +26,7 @@ from senet_kp.tfrecords.files import (
     write_json,
 )
 
-Name = Literal["300w-lp", "aflw2000-3d", "p1", "vgg16"]
+Name = Literal["300w-lp", "aflw2000-3d", "p1", "vgg16", "yunet"]
 MARK = "download.json"  # describes the unpacked archive; a folder with this file is complete
 
 
@@ -91,15 +93,23 @@ SOURCES = {
 @dataclass(frozen=True)
 class DownloadConfig:
     name: tyro.conf.Positional[Name]
-    """the data set, or the network for whose trunk there are weights"""
+    """the data set, the network for whose trunk there are weights, or the face detector"""
     out: Path = Path("data")
-    """folder for the archive and for the folder of its contents"""
+    """folder for the archive and for the folder of its contents; YuNet goes to your cache"""
     url: str = ""
-    """another URL of the archive, whose size and hash are checked as usual"""
+    """another URL of the archive or file, whose size and hash are checked as usual"""
+    file: Path | None = None
+    """with yunet: a file that you already have, which is checked and copied to the cache"""
 
 
 def download(config: DownloadConfig) -> Path:
     """Download and unpack an archive unless that has been done; return the path of its contents."""
+    if config.name == "yunet":
+        from senet_kp.data_prep.fetch.detector import install_yunet
+
+        return install_yunet(config.url, config.file)
+    if config.file is not None:
+        raise UserError("--file: only yunet is installed from a file; put an archive into --out")
     from senet_kp.data_prep.fetch.unpack import unpack
 
     source, folder = SOURCES[config.name], config.out / config.name

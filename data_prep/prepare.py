@@ -30,6 +30,8 @@ from senet_kp.data_prep.read_face import pixels_of
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
 from senet_kp.data_prep.split import sides_of_faces
 from senet_kp.inference.box_transform import measure_transform
+from senet_kp.inference.face_detector import DLIB
+from senet_kp.inference.yunet import cached_file
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 from senet_kp.tfrecords.files import (
     atomic_folder,
@@ -126,13 +128,16 @@ def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dic
         ledger.enter(source, result)
     print(*(f"{line}\n" for line in ledger.turned_lines()), sep="", end="")
     ledger.check(len(plan.ordered))
-    transform = _measure_detector(pool, ledger, plan.rule)
-    manifest = _manifest(folder, plan, ledger, transform)
+    manifest = _manifest(folder, plan, ledger)
+    facts = {key: manifest[key] for key in ("scheme", "box")}
+    facts["mean_shape"] = manifest["mean_shape"].tolist()
+    manifest |= _measure_detectors(pool, ledger, plan, json.dumps(facts))
     write_json(folder / MANIFEST, manifest)
     return manifest
 
 
-def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
+def _manifest(folder: Path, plan: Plan, ledger: Ledger) -> dict:
+    """Return the manifest without what is measured of the detectors."""
     sides, points = ledger.close(), plan.config.points
     manifest = {
         "settings": settings_of(plan.config),
@@ -154,7 +159,6 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger, transform) -> dict:
         },
         "mean_shape": ledger.shown.shape.mean(),
         "shape_spread": ledger.shown.shape.spread(),
-        "detector_box": asdict(transform) if transform else None,
         "sources": [data_set.manifest_entry(points, ledger.content) for data_set in plan.data_sets],
         "versions": _versions(),
     }
@@ -174,22 +178,36 @@ def check_detector(config: PrepareConfig):
         ) from None
 
 
-def _measure_detector(pool, ledger: Ledger, rule: CropRule):
-    """Return the transform from dlib's boxes to face boxes, or None if dlib finds no face.
+def _measure_detectors(pool, ledger: Ledger, plan: Plan, facts: str) -> dict:
+    """Return {"detector_box", "yunet_box"}: the transforms from dlib's and YuNet's boxes.
 
-    It is also None if face boxes are whole pictures, which no detector has to find. Prints a
-    warning if labels lie beside the faces. Raises CheckError if the reason is --label-pixels.
+    A transform is None if the detector finds no face, if YuNet's file is not in the user's cache,
+    or if face boxes are whole pictures, which no detector has to find. facts: as for `detected`.
+    Prints a warning if labels lie beside the faces. Raises CheckError if the reason is
+    --label-pixels.
     """
-    if rule.box.source == "picture":
-        return None
-    sources = ledger.sides["train"].sources
+    choices = {"detector_box": DLIB, "yunet_box": cached_file()}
+    if plan.rule.box.source == "picture":
+        return dict.fromkeys(choices)
+    return {
+        key: choice and _measured(pool, ledger, plan, choice, facts)
+        for key, choice in choices.items()
+    }
+
+
+def _measured(pool, ledger: Ledger, plan: Plan, choice, facts: str) -> dict | None:
+    sources, name = ledger.sides["train"].sources, DLIB if choice == DLIB else "YuNet"
     further = [source for source in ledger.turned_sources if source not in sources]
-    found = pool.map(partial(detected, rule=rule), sources + further, chunksize=4)
-    bar = tqdm(found, total=len(sources + further), unit="picture", desc="dlib", disable=None)
+    detect = partial(
+        detected, rule=plan.rule, choice=choice, facts=facts, min_face_px=plan.config.min_face_px
+    )
+    found = pool.map(detect, sources + further, chunksize=4)
+    bar = tqdm(found, total=len(sources + further), unit="picture", desc=name, disable=None)
     measured = list(bar)
-    print(*(f"{line}\n" for line in alarms(measured, rule)), sep="", end="")
+    if choice == DLIB:
+        print(*(f"{line}\n" for line in alarms(measured, plan.rule)), sep="", end="")
     pairs = [one.pair for one in measured[: len(sources)] if one.pair is not None]
-    return measure_transform(pairs, len(sources)) if pairs else None
+    return asdict(measure_transform(pairs, len(sources))) if pairs else None
 
 
 def _listing(data_sets: list[DataSet]) -> str:
@@ -274,12 +292,13 @@ def report(out, manifest: dict):
         f"{out}: {sides}; {manifest['groups_on_two_sides']} groups on two sides;"
         f" {manifest['rejects']} rejects ({REJECTS}); contact sheet {out}/{CONTACT_SHEET}"
     )
-    if box := manifest["detector_box"]:
-        print(
-            f"dlib found {box['found']} of {box['pictures']} faces; the face box is its box shifted"
-            f" by ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by {box['scale']:.3f},"
-            f" with a spread of {np.round(box['spread'], 3).tolist()}"
-        )
+    for name, key in (("dlib", "detector_box"), ("YuNet", "yunet_box")):
+        if box := manifest.get(key):
+            print(
+                f"{name} found {box['found']} of {box['pictures']} faces; the face box is its box"
+                f" shifted by ({box['shift_x']:+.3f}, {box['shift_y']:+.3f}) and scaled by"
+                f" {box['scale']:.3f}, with a spread of {np.round(box['spread'], 3).tolist()}"
+            )
 
 
 def main():

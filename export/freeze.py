@@ -192,6 +192,9 @@ def _interface(manifest: dict) -> dict:
         "detector_box": manifest["detector_box"],
         "detector_box_meaning": "conversion of dlib's frontal face box to the face box: move the"
         " centre by shift x size, then multiply the size by scale",
+        "yunet_box": manifest.get("yunet_box"),
+        "yunet_box_meaning": "the same for the box of the mean face, aligned to YuNet's points;"
+        " null if YuNet's boxes were not measured",
     }
 
 

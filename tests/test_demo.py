@@ -90,7 +90,7 @@ def test_the_second_pass_looks_where_the_first_saw_the_face(picture):
         crops.append(cut)
         return answers[len(crops) - 1]
 
-    near, landmarks = landmarks_near(shown, box, run, rule)
+    near, landmarks = landmarks_near(shown, box, run, rule)[:2]
     np.testing.assert_allclose(near, face_box(to_absolute(shape, box), rule))
     assert np.abs(near - box).max() > 1
     np.testing.assert_array_equal(crops[0], crop(shown, box, 128))
@@ -110,7 +110,7 @@ def test_the_network_looks_as_often_as_asked(picture, passes, looks):
     landmarks_near(read_picture(picture), box, run, BoxRule(), passes)
     assert len(crops) == looks
     crops.clear()  # a box that the data set gave is not to be had from landmarks
-    near, _ = landmarks_near(read_picture(picture), box, run, BoxRule(source="label"), passes)
+    near, *_ = landmarks_near(read_picture(picture), box, run, BoxRule(source="label"), passes)
     assert len(crops) == 1 and near.tolist() == box.tolist()
 
 
@@ -121,7 +121,7 @@ def test_the_first_answer_stands_where_the_second_box_is_another():
         answers.append(len(answers))
         return np.random.default_rng(0).uniform(3, 5, (68, 2))  # far outside the box
 
-    near, landmarks = landmarks_near(np.zeros((300, 300, 3), np.uint8), box, run, BoxRule())
+    near, landmarks, _ = landmarks_near(np.zeros((300, 300, 3), np.uint8), box, run, BoxRule())
     assert answers == [0] and near.tolist() == box
     np.testing.assert_allclose(landmarks, run(None) * 80 + 100)
 

@@ -65,7 +65,7 @@ def test_dlibs_detector_is_the_same_from_the_cache(tmp_path, monkeypatch, cache)
     picture = np.ascontiguousarray(render_identity(3, 0, 1)[0].image[..., ::-1])
     rectangles, scores, _ = dlib.get_frontal_face_detector().run(picture, 0, 0.0)
     for _ in ("unpacked", "cached"):
-        ((box, score),) = DlibDetector().detect(picture)
+        ((box, score, _),) = DlibDetector().detect(picture)
         assert score == scores[0]
         assert box[2:].tolist() == [rectangles[0].width(), rectangles[0].height()]
     assert (cache == "no place") != file.is_file()

@@ -4,7 +4,7 @@
     senet-kp demo folder/ --json points.jsonl    every picture of a folder, landmarks as JSON lines
     senet-kp demo clip.mp4                       a video
     senet-kp demo 0 --show                       the first camera, until q or Ctrl-C is pressed
-    senet-kp demo photo.jpg --detector yunet.onnx    find faces with YuNet instead of dlib
+    senet-kp demo group.jpg --min-face-px 30     find small faces, too
 
 The shipped model was trained on pictures of 300-W and P1, which are licensed for non-commercial
 research only, and so is the model. A model trained on your own data (--model) is yours.
@@ -54,8 +54,12 @@ def main() -> int:
         instead = instead if args.view else "there is no viewer of the system either"
         print(f"--show: {reason}; {instead}", file=sys.stderr)
     boxes = read_boxes(args.boxes) if args.boxes else None
-    predictor = LandmarkPredictor(args.model, args.backend, args.passes, args.detector)
+    predictor = LandmarkPredictor(
+        args.model, args.backend, args.passes, args.detector, args.min_face_px, args.any_roll
+    )
     print(f"model: {args.model}, trained on {trained_on(predictor.card)}", file=sys.stderr)
+    if boxes is None:
+        print(f"face detector: {predictor.detector}", file=sys.stderr)
     if args.pose and predictor.scheme != IBUG68:
         raise UserError(
             f"--pose: needs a model with 68 landmarks; this one predicts {predictor.scheme.name}"
@@ -127,8 +131,24 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--detector",
-        metavar="FILE.onnx",
-        help="YuNet's file (face_detection_yunet), to find faces with YuNet instead of dlib",
+        default=AUTO,
+        metavar="auto|dlib|FILE",
+        help="what finds the faces: dlib, or YuNet from its file (face_detection_yunet); auto is"
+        " YuNet if `senet-kp fetch yunet` has put its file into your cache, or else dlib (default:"
+        " %(default)s)",
+    )
+    parser.add_argument(
+        "--min-face-px",
+        type=float,
+        metavar="N",
+        help="find every face of at least N pixels; a small N takes longer (default: 80 with dlib,"
+        " 40 with YuNet)",
+    )
+    parser.add_argument(
+        "--any-roll",
+        action="store_true",
+        help="search every picture in all four quarter turns; without it, only pictures without an"
+        " upright face",
     )
     parser.add_argument(
         "--json",

@@ -78,6 +78,7 @@ def describe(source: str, frame: int | None, picture, faces: list[Face], pose: b
                 "box": np.round(face.box, 3).tolist(),
                 "score": None if face.score is None else round(face.score, 4),
                 "landmarks": np.round(face.landmarks, 3).tolist(),
+                "roll_deg": round(face.roll_deg, 2),
                 **({"pose": _pose_deg(face)} if pose else {}),
             }
             for face in faces
@@ -88,7 +89,7 @@ def describe(source: str, frame: int | None, picture, faces: list[Face], pose: b
 def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, pose: bool):
     """Draw boxes and landmarks, and with `pose` the heads' axes, into the picture itself."""
     for face in faces:
-        draw_box(picture, face.box)
+        draw_box(picture, face.box, roll_deg=face.roll_deg)
         draw_landmarks(picture, face.landmarks, scheme)
         if pose and (rotation := _rotation(face)) is not None:
             draw_axes(picture, face.landmarks, rotation)

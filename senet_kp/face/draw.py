@@ -5,6 +5,7 @@ import numpy as np
 
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.scheme import LandmarkScheme
+from senet_kp.face.turned import from_turned
 
 GREEN, RED, YELLOW, BLUE = (60, 220, 90), (250, 70, 60), (250, 210, 60), (70, 130, 250)  # RGB
 _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in units of 1/16 px, so that points keep fractions
@@ -71,12 +72,12 @@ def drawn_face(image, shapes, scheme: LandmarkScheme, enlarged: int, method=cv2.
     return picture
 
 
-def draw_box(picture, box, colour=YELLOW):
-    """Draw a box [x, y, w, h] (pixels) into an RGB picture."""
-    x, y, w, h = np.round(np.asarray(box) * (1 << _SUBPIXEL_BITS)).astype(int).tolist()
+def draw_box(picture, box, colour=YELLOW, roll_deg: float = 0.0):
+    """Draw a box [x, y, w, h] (pixels), turned by a roll, into an RGB picture."""
+    corners = from_turned([(0, 0), (1, 0), (1, 1), (0, 1)], box, roll_deg)
+    corners = np.round(corners * (1 << _SUBPIXEL_BITS)).astype(np.int32).reshape(-1, 1, 2)
     thickness = max(1, round(picture.shape[1] / 700))
-    corners = ((x, y), (x + w, y + h))
-    cv2.rectangle(picture, *corners, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.polylines(picture, [corners], True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     return picture
 
 

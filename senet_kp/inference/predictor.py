@@ -1,25 +1,27 @@
 """Landmarks of the faces in a picture: `LandmarkPredictor().predict("photo.jpg")`."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
+from typing import NamedTuple
 
 import numpy as np
 
-from senet_kp.face.facebox import BoxRule, crop, face_box, is_beside, picture_box, to_absolute
+from senet_kp.face.facebox import BoxRule, is_beside
 from senet_kp.face.pictures import picture_of_array, read_picture
 from senet_kp.face.scheme import scheme_of
+from senet_kp.face.turned import from_turned, roll_of, turned_crop, turned_face_box, upright_roll
 from senet_kp.inference.backends import AUTO, Backend, open_backend
-from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
-from senet_kp.inference.dlib_detector import DlibDetector
+from senet_kp.inference.box_transform import MIN_IOU, iou
+from senet_kp.inference.face_detector import FaceDetector
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.pretrained import PRETRAINED
-from senet_kp.inference.yunet import YuNetDetector
 from senet_kp.tfrecords.errors import ModelError, UserError
 
 # Validation NME of an earlier graph with dlib's boxes: 4.08 % after one pass, 3.92 % after two and
 # after three.
 PASSES = 2
+# A face that is turned by more than this is looked at once more for it, at most so many times.
+TURNED_DEG, MAX_EXTRA_PASSES = 20.0, 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Face:
     landmarks : ndarray [N, 2], float64
         x and y of every landmark, in the order of the model's landmark scheme. Landmarks may lie
         outside the picture.
+    roll_deg : float
+        The angle by which the square was turned clockwise about its own centre, so that the face
+        in it was upright. It is 0 for a face that is turned by less than 20 degrees.
 
     Examples
     --------
@@ -51,30 +56,51 @@ class Face:
     box: np.ndarray
     score: float | None
     landmarks: np.ndarray
+    roll_deg: float = 0.0
 
 
-def landmarks_in(picture, box, run, rule: BoxRule) -> np.ndarray:
-    """Landmarks [N, 2] in pixels, found by a backend `run` in a face box [x, y, w, h]."""
-    return to_absolute(run(crop(picture, box, rule.size_px, rule.padding)), box)
+class Look(NamedTuple):
+    """Landmarks [N, 2] in pixels, and the turned box (box [x, y, w, h], roll_deg) of the look."""
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    roll_deg: float = 0.0
+
+
+def look(picture, box, run, rule: BoxRule, roll_deg: float = 0.0) -> Look:
+    """The landmarks that a backend `run` finds in a turned face box, in one pass."""
+    box = np.asarray(box, np.float64)
+    found = run(turned_crop(picture, box, rule, roll_deg))
+    return Look(box, from_turned(found, box, roll_deg), roll_deg)
 
 
 def landmarks_near(
-    picture, box, run, rule: BoxRule, passes: int = PASSES
-) -> tuple[np.ndarray, np.ndarray]:
-    """Refine an approximate face box: the face box [x, y, w, h] and the landmarks [N, 2] in pixels.
+    picture, box, run, rule: BoxRule, passes: int = PASSES, roll_deg: float = 0.0, mean_shape=None
+) -> Look:
+    """Refine an approximate face box: the last of some looks at it.
 
-    Each further pass draws the face box around the landmarks of the pass before it, and finds the
-    landmarks again in that box. It stops early if the new box overlaps the previous one by less
-    than MIN_IOU, and there is only one pass if the rule does not draw face boxes around landmarks.
+    Each further pass draws the face box around the landmarks of the pass before it, turned as the
+    face is if its roll exceeds UPRIGHT_DEG, and finds the landmarks again in that box. It stops
+    early if the new box overlaps the previous one by less than MIN_IOU, and there is only one pass
+    if the rule does not draw face boxes around landmarks. A pass that shows that the face is turned
+    by more than TURNED_DEG from what was assumed does not count. mean_shape [N, 2] is that of the
+    model card; without it the roll stays as it is.
     """
-    box = np.asarray(box, np.float64)
-    landmarks = landmarks_in(picture, box, run, rule)
-    for _ in range(passes - 1 if rule.source == "landmarks" else 0):
-        better = face_box(landmarks, rule)
-        if iou(better, box) < MIN_IOU:
+    seen, left = look(picture, box, run, rule, roll_deg), passes - 1
+    extra = MAX_EXTRA_PASSES
+    while left and rule.source == "landmarks":
+        roll_deg = seen.roll_deg
+        if mean_shape is not None:
+            roll_deg = upright_roll(roll_of(seen.landmarks, mean_shape))
+        better = turned_face_box(seen.landmarks, rule, roll_deg)
+        if iou(better, seen.box) < MIN_IOU:
             break
-        box, landmarks = better, landmarks_in(picture, better, run, rule)
-    return box, landmarks
+        if extra and abs((roll_deg - seen.roll_deg + 180) % 360 - 180) > TURNED_DEG:
+            extra -= 1
+        else:
+            left -= 1
+        seen = look(picture, better, run, rule, roll_deg)
+    return seen
 
 
 class LandmarkPredictor:
@@ -92,9 +118,16 @@ class LandmarkPredictor:
     passes : int, default 2
         How often the network looks at a detected face. Each pass after the first uses the face
         box of the landmarks of the pass before it. Given boxes are looked at once.
-    detector : str, Path or None, default None
-        YuNet's ONNX file, to find faces with YuNet. If None, dlib finds them. The detector is
-        loaded by the first call that needs it.
+    detector : "auto", "dlib", or the path of a file, default "auto"
+        What finds the faces: dlib, or YuNet from its ONNX file. "auto" is YuNet if `senet-kp fetch
+        yunet` has put its file into the user's cache, and otherwise dlib. The detector is loaded by
+        the first call that needs it.
+    min_face_px : float or None, default None
+        Faces of at least this size are found. If None, it is 80 with dlib and 40 with YuNet. A
+        search for smaller faces takes longer.
+    any_roll : bool, default False
+        Search every picture in all four quarter turns. If False, only a picture without an upright
+        face is searched in the other three.
 
     Attributes
     ----------
@@ -106,6 +139,8 @@ class LandmarkPredictor:
         How face boxes are drawn, and the input size of the network in pixels.
     passes : int
         The parameter of that name.
+    detector : FaceDetector
+        What finds the faces; `str(predictor.detector)` says it in words.
 
     Raises
     ------
@@ -113,8 +148,8 @@ class LandmarkPredictor:
         If the model or its card is missing or damaged, or the backend is not installed or cannot
         run the model.
     UserError
-        If there is no such backend, passes is below 1, or a detector is given for a model that
-        takes whole pictures.
+        If there is no such backend, passes is below 1, min_face_px below 20, or a detector is
+        given for a model that takes whole pictures.
 
     Examples
     --------
@@ -123,21 +158,25 @@ class LandmarkPredictor:
     ...     print(face.box, face.score, face.landmarks.shape)
     """
 
-    def __init__(self, model=PRETRAINED, backend: Backend = AUTO, passes=PASSES, detector=None):
+    def __init__(
+        self,
+        model=PRETRAINED,
+        backend: Backend = AUTO,
+        passes=PASSES,
+        detector=AUTO,
+        min_face_px=None,
+        any_roll=False,
+    ):
         if passes < 1:
             raise UserError(f"passes is {passes}, but has to be at least 1")
-        self.passes, self._detector_file = passes, detector
+        self.passes = passes
         self.card = read_card(model)
         self.scheme = scheme_of(self.card)
         self.rule = box_rule(self.card)
-        if self.rule.source == "picture" and detector is not None:
-            raise UserError(
-                f"{model}: takes whole pictures as face boxes and uses no face detector; leave out"
-                " the detector (--detector)"
-            )
+        self.detector = FaceDetector(self.card, detector, min_face_px, any_roll)
         self._model, self._engine = model, open_backend(model, backend)
 
-    def predict(self, picture, boxes=None) -> list[Face]:
+    def predict(self, picture, boxes=None, rolls_deg=None) -> list[Face]:
         """The faces in a picture.
 
         Parameters
@@ -148,6 +187,9 @@ class LandmarkPredictor:
         boxes : sequence of [x, y, width, height] in pixels, or None
             Face boxes by the model card's rule, to predict without a detector. If None, the
             detector finds the faces.
+        rolls_deg : sequence of floats, or None
+            With boxes: by how much each is turned clockwise, as `Face.roll_deg` says. If None, the
+            faces in them are taken to be upright.
 
         Returns
         -------
@@ -177,8 +219,15 @@ class LandmarkPredictor:
         """
         picture = _rgb_picture(picture)
         if boxes is None:
-            return [self._in_detected_box(picture, *found) for found in self.face_boxes(picture)]
-        return [self._in_given_box(picture, box) for box in _boxes_in(picture, boxes)]
+            return [
+                self._in_detected_box(picture, found) for found in self.detector.detect(picture)
+            ]
+        boxes = _boxes_in(picture, boxes)
+        rolls_deg = [0.0] * len(boxes) if rolls_deg is None else rolls_deg
+        return [
+            self._in_given_box(picture, *turned_box)
+            for turned_box in zip(boxes, rolls_deg, strict=True)
+        ]
 
     def face_boxes(self, picture) -> list[tuple[np.ndarray, float | None]]:
         """The face boxes that the detector finds in a picture, before any landmark is predicted.
@@ -205,37 +254,13 @@ class LandmarkPredictor:
         --------
         >>> boxes = [box for box, score in predictor.face_boxes("photo.jpg") if score > 0.5]
         """
-        return self._detect(_rgb_picture(picture))
+        return [(found.box, found.score) for found in self.detector.detect(_rgb_picture(picture))]
 
-    @cached_property
-    def _detect(self):
-        """A function from a picture to face boxes and scores; loads the detector."""
-        if self.rule.source == "picture":
-            return lambda picture: [(picture_box(picture), None)]
-        if self._detector_file is not None:
-            return self._yunet().face_boxes
-        detector, transform = DlibDetector(), self._transform()
-        return lambda picture: [
-            (transform.apply(box), score) for box, score in detector.detect(picture)
-        ]
-
-    def _transform(self) -> BoxTransform:
-        if not self.card.get("detector_box"):
-            raise ModelError(
-                "the model card has no detector_box, the transform from dlib's boxes to face"
-                " boxes, because dlib found no face in the training pictures; give face boxes"
-                " (--boxes) or use YuNet (--detector)"
-            )
-        return BoxTransform(**self.card["detector_box"])
-
-    def _yunet(self) -> YuNetDetector:
-        if "mean_shape" not in self.card:
-            raise ModelError(
-                "the model card has no mean_shape, which YuNet's face boxes are made from; freeze"
-                " the model again, or give face boxes (--boxes)"
-            )
-        shape = self.card["mean_shape"]
-        return YuNetDetector(self._detector_file, self.scheme, shape, self.rule)
+    def _in_detected_box(self, picture, found) -> Face:
+        mean_shape = self.card.get("mean_shape")
+        box, score, roll_deg = found
+        seen = landmarks_near(picture, box, self._run, self.rule, self.passes, roll_deg, mean_shape)
+        return Face(seen.box, score, seen.landmarks, seen.roll_deg)
 
     def _run(self, crop) -> np.ndarray:
         landmarks = self._engine(crop)
@@ -246,12 +271,9 @@ class LandmarkPredictor:
             )
         return landmarks
 
-    def _in_detected_box(self, picture, box, score) -> Face:
-        box, landmarks = landmarks_near(picture, box, self._run, self.rule, self.passes)
-        return Face(box, score, landmarks)
-
-    def _in_given_box(self, picture, box) -> Face:
-        return Face(box, None, landmarks_in(picture, box, self._run, self.rule))
+    def _in_given_box(self, picture, box, roll_deg) -> Face:
+        seen = look(picture, box, self._run, self.rule, roll_deg)
+        return Face(seen.box, None, seen.landmarks, seen.roll_deg)
 
 
 def _boxes_in(picture, boxes) -> list[np.ndarray]:

@@ -2,19 +2,38 @@
 
 import cv2
 
-MAX_ENLARGEMENT = 2  # a small picture is enlarged at most this much
+from senet_kp.inference.detections import Detection, merged
+from senet_kp.tfrecords.errors import UserError
+
+LEAST_FACE_PX = 20  # for smaller faces, dlib would search a copy of more than 16 times the pixels
+MAX_ENLARGEMENT = 2  # of a small picture in which nothing was found
+LAST_SIDE_PX = 1280  # longest side of the copy in which small faces are looked for in that case
 
 
-def detect_in_pyramid(detect, picture, reductions) -> list:
-    """The faces in the first copy of a picture that has any; an empty list if none has.
+def check_min_face(min_face_px: float | None):
+    """Raise UserError if faces of this size cannot be searched; None stands for a default."""
+    if min_face_px is not None and not min_face_px >= LEAST_FACE_PX:
+        raise UserError(
+            f"--min-face-px {min_face_px:g}: has to be at least {LEAST_FACE_PX}; enlarge the"
+            " pictures to find smaller faces"
+        )
 
-    detect(copy, reduction) -> list: the faces in a copy at 1/reduction of the picture's size, with
-    coordinates of the picture itself. reductions: the copies to search, in this order.
+
+def detect_in_copies(detect, picture, reductions) -> list[Detection]:
+    """The faces of all copies of a picture, each once, best score first.
+
+    detect(copy, reduction) -> list of Detection: the faces in a copy at 1/reduction of the
+    picture's size, with coordinates of the picture itself.
     """
-    for reduction in dict.fromkeys(reductions):  # for a small picture they can be equal
-        if found := detect(resized(picture, reduction), reduction):
-            return found
-    return []
+    found = []
+    for reduction in reductions:
+        found += detect(resized(picture, reduction), reduction)
+    return merged(found)
+
+
+def last_reduction(picture) -> float:
+    """The reduction of the copy that is searched where no other had a face."""
+    return max(max(picture.shape[:2]) / LAST_SIDE_PX, 1 / MAX_ENLARGEMENT)
 
 
 def resized(picture, reduction: float):

@@ -39,6 +39,8 @@ class ReportConfig(ScoringConfig):
     """number of randomly drawn faces whose boxes are shifted and scaled"""
     detector_faces: int = 2000
     """number of randomly drawn faces on whose pictures dlib runs"""
+    min_face_px: float | None = None
+    """dlib finds every face of at least this size; None is 80"""
     seed: int = 0
     """seed of the confidence intervals and of all random draws"""
     out: Path = Path("out/report.html")

@@ -46,11 +46,11 @@ def find_pictures(names: list[str], roots: tuple[Path, ...]) -> list[Path]:
     return paths
 
 
-def detect(paths: list[Path]) -> list[list[np.ndarray]]:
+def detect(paths: list[Path], min_face_px: float | None) -> list[list[np.ndarray]]:
     """The boxes [x, y, w, h], in pixels, that dlib finds in each picture."""
-    detector = DlibDetector()
+    detector = DlibDetector(min_face_px)
     bar = tqdm(paths, unit="picture", desc="dlib", disable=None)
-    return [[box for box, _ in detector.detect(read_picture(path))] for path in bar]
+    return [[found.box for found in detector.detect(read_picture(path))] for path in bar]
 
 
 def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxRule) -> list:
@@ -59,7 +59,7 @@ def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxR
     None for a face that dlib missed: no detected box, converted to a face box, has an intersection
     over union of at least MIN_IOU with the true one.
     """
-    transform = BoxTransform(**model.detector_box)
+    transform, shape = BoxTransform(**model.detector_box), (model.card or {}).get("mean_shape")
     points = []
     bar = tqdm(paths, unit="picture", desc=model.path.name, disable=None)
     for path, found, affine in zip(bar, detections, crops.affine, strict=True):
@@ -69,8 +69,8 @@ def points_in_detected(model: Model, paths, detections, crops: Crops, rule: BoxR
         if best is None or iou(best, truth) < MIN_IOU:
             points.append(None)
         else:
-            _, landmarks = landmarks_near(read_picture(path), best, model.run, rule)
-            points.append(to_relative(landmarks, truth))
+            seen = landmarks_near(read_picture(path), best, model.run, rule, mean_shape=shape)
+            points.append(to_relative(seen.landmarks, truth))
     return points
 
 

@@ -131,7 +131,7 @@ def _load_faces(config, manifest: dict) -> Faces:
     limit = config.detector_faces if config.data else 0
     searched = in_pictures[_random_indices(rng, len(in_pictures), limit)]
     paths = find_pictures([crops.names[i] for i in searched], config.data)
-    detections = detect(paths) if paths else []
+    detections = detect(paths, config.min_face_px) if paths else []
     return Faces(crops, scheme, manifest, left_out, boxed, stored, searched, paths, detections)
 
 
