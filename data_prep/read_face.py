@@ -14,7 +14,7 @@ from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.formats.format import Pixels
 from senet_kp.data_prep.formats.matlab73 import picture_of
-from senet_kp.data_prep.label_maps import mapped
+from senet_kp.data_prep.whole_face import mapped
 from senet_kp.face.orientation import UPRIGHT, orientation_of
 from senet_kp.face.pictures import decode_picture, grey_picture
 from senet_kp.face.pose import angles_deg, rotation_of, turned

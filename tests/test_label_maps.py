@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
-from senet_kp.data_prep.label_maps import label_maps_of, mapped
+from senet_kp.data_prep.label_maps import label_maps_of
 from senet_kp.data_prep.prepare import plan_of, prepare
 from senet_kp.data_prep.sample_faces.shapes import random_shapes
+from senet_kp.data_prep.whole_face import mapped
 from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.known_label_maps import LABEL_MAPS, known_label_map
 from senet_kp.face.known_schemes import AFLW21, IBUG68
