@@ -168,7 +168,7 @@ def _detector() -> DlibDetector:
 def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
     scheme = source.label_map.source if source.label_map else rule.scheme
     label = FORMATS[source.format].read_label(source, data, scheme)
-    return mapped(label, source.label_map, rule.scheme)
+    return mapped(label, source.label_map, rule.scheme, rule.box.source == "landmarks")
 
 
 def _face_box(label: FaceLabel, rule: BoxRule, picture=None):
