@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from benchmarks.measure import conditions, markdown_table, report_table
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import CropRule, labelled_face
+from senet_kp.data_prep.crop_record import labelled_face
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.recognise import recognise
 from senet_kp.face.facebox import face_box

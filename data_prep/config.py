@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from senet_kp.data_prep.crop_record import CropRule
+from senet_kp.data_prep.crop_rule import CropRule, LabelPixels
 from senet_kp.data_prep.formats import FORMATS
-from senet_kp.data_prep.read_face import LabelPixels
 from senet_kp.face.facebox import BoxRule
 from senet_kp.face.known_schemes import read_scheme
 from senet_kp.face.scheme import LandmarkScheme

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.read_face import (
     FaceOnDisk,
-    LabelPixels,
     location,
     orientation_of_source,
     picture_bytes,
@@ -33,29 +33,11 @@ from senet_kp.face.facebox import (
 )
 from senet_kp.face.orientation import UPRIGHT
 from senet_kp.face.pictures import BadPicture
-from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.face.turning import inverse, turned_box
 from senet_kp.tfrecords.fingerprints import HASH_SIDE, hash_text
-from senet_kp.tfrecords.schema import Encoding, Record, encode
+from senet_kp.tfrecords.schema import Record, encode
 
 MIN_BOX_PX = 16.0  # a smaller face has no detail that a 128 px crop could show
-
-
-@dataclass(frozen=True)
-class CropRule:
-    """The settings by which a face is cropped to a record; see PrepareConfig."""
-
-    box: BoxRule
-    context: float
-    jpeg_quality: int
-    scheme: LandmarkScheme
-    encoding: Encoding = "jpeg"
-    label_pixels: LabelPixels = "format"
-
-    @property
-    def stored_px(self) -> int:
-        """Width and height of the stored picture: the face box and the context around it."""
-        return round(self.box.size_px * self.context)
 
 
 @dataclass(frozen=True)
@@ -99,7 +81,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
     face = None
     try:
         # BGR, as the JPEG encoder expects: swapping channels twice would take a tenth of the time.
-        face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_BGR)
+        face = read_face(source, rule, cv2.IMREAD_COLOR_BGR)
         box = _checked_box(face, source, rule)
     except BadPicture as error:
         return Reject(error.reason, str(error))
@@ -166,9 +148,9 @@ def labelled_face(source: FaceSource, rule: CropRule) -> tuple[np.ndarray, FaceL
     """
     orientation = orientation_of_source(source, picture_bytes(source))
     if orientation == UPRIGHT:
-        label = read_label(source, rule.scheme)
+        label = read_label(source, rule)
         return face_box_of(label, rule.box), label
-    face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_BGR)
+    face = read_face(source, rule, cv2.IMREAD_COLOR_BGR)
     size = face.picture.shape[1::-1]
     box = turned_box(face_box_of(face.label, rule.box), inverse(orientation), size)
     return box, stored_label(face.label, orientation, size)

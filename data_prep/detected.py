@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from senet_kp.data_prep.crop_record import CropRule, face_box_of
+from senet_kp.data_prep.crop_record import face_box_of
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource
 from senet_kp.data_prep.read_face import OTHER, pixels_of, read_face
 from senet_kp.face.facebox import to_relative
@@ -51,7 +52,7 @@ def detected(
 
     choice, min_face_px: as for `open_detector`; facts: its facts, as JSON
     """
-    face = read_face(source, rule.scheme, rule.label_pixels, cv2.IMREAD_COLOR_RGB)
+    face = read_face(source, rule, cv2.IMREAD_COLOR_RGB)
     box = face_box_of(face.label, rule.box)
     faces = [found.box for found in _detector(choice, facts, min_face_px).detect(face.picture)]
     best = max(faces, key=lambda found: iou(found, box), default=None)

@@ -21,11 +21,11 @@ import tyro
 from tqdm import tqdm
 
 from senet_kp.data_prep.config import AUTO, FormatName, Points, PrepareConfig, check, crop_rule
-from senet_kp.data_prep.crop_record import CropRule, labelled_face
+from senet_kp.data_prep.crop_record import labelled_face
+from senet_kp.data_prep.crop_rule import CropRule, LabelPixels
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
 from senet_kp.data_prep.formats.imglab_xml import format_imglab
-from senet_kp.data_prep.read_face import LabelPixels
 from senet_kp.data_prep.recognise import with_formats
 from senet_kp.face.facebox import BoxRule, to_absolute, widened
 from senet_kp.face.pictures import BadPicture, stored_picture, write_picture

@@ -21,7 +21,8 @@ import tyro
 from tqdm import tqdm
 
 from senet_kp.data_prep.config import PrepareConfig, check, crop_rule, described, settings_of
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.data_sets import DataSet, scan_all
 from senet_kp.data_prep.detected import alarms, detected
 from senet_kp.data_prep.formats.face_sample import FaceSource

@@ -6,10 +6,10 @@ which, and `--label-pixels` overrules it.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from senet_kp.data_prep.crop_rule import CropRule, LabelPixels
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import Cell, FaceLabel, FaceSource, Rejected
 from senet_kp.data_prep.formats.format import Pixels
@@ -18,11 +18,9 @@ from senet_kp.data_prep.whole_face import mapped
 from senet_kp.face.orientation import UPRIGHT, orientation_of
 from senet_kp.face.pictures import decode_picture, grey_picture
 from senet_kp.face.pose import angles_deg, rotation_of, turned
-from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.face.turning import inverse, turn_matrix, turned_box, turned_points, turned_size
 from senet_kp.tfrecords.errors import is_exhausted
 
-LabelPixels = Literal["format", "stored", "upright"]
 OTHER = {"stored": "upright", "upright": "stored"}
 
 
@@ -44,29 +42,29 @@ class FaceOnDisk:
     data: tuple[bytes, bytes]
 
 
-def read_face(source: FaceSource, scheme: LandmarkScheme, pixels: LabelPixels, mode: int):
-    """Return one face as FaceOnDisk. Raises Rejected, and BadPicture for its picture.
+def read_face(source: FaceSource, rule: CropRule, mode: int) -> FaceOnDisk:
+    """Return one face. Raises Rejected, and BadPicture for its picture.
 
-    pixels: where its label lies; mode: OpenCV's, IMREAD_COLOR_RGB or IMREAD_COLOR_BGR
+    mode: OpenCV's, IMREAD_COLOR_RGB or IMREAD_COLOR_BGR
     """
     data = picture_bytes(source), _label_data(source)
-    label = _label(source, data[1], scheme)
+    label = _label(source, data[1], rule)
     picture = _picture(source, data[0], mode)
     orientation = orientation_of_source(source, data[0])
     if orientation == UPRIGHT:
         return FaceOnDisk(picture, label, orientation, None, data)
     size = turned_size(picture.shape[1::-1], orientation)  # as stored
     readings = {"upright": label, "stored": turned_label(label, orientation, size)}
-    own = pixels_of(source.format, pixels)
+    own = pixels_of(source.format, rule.label_pixels)
     return FaceOnDisk(picture, readings[own], orientation, readings[OTHER[own]], data)
 
 
-def read_label(source: FaceSource, scheme: LandmarkScheme) -> FaceLabel:
+def read_label(source: FaceSource, rule: CropRule) -> FaceLabel:
     """Return the label of a face as its file has it, without opening the picture. Raises Rejected.
 
     Its pixels are those of `pixels_of`.
     """
-    return _label(source, _label_data(source), scheme)
+    return _label(source, _label_data(source), rule)
 
 
 def pixels_of(format: str, asked: LabelPixels) -> Pixels:
@@ -120,10 +118,11 @@ def location(source: FaceSource) -> str:
     return f"{source.picture}: {source.name}" if source.cell else str(source.picture)
 
 
-def _label(source: FaceSource, data: bytes, scheme: LandmarkScheme) -> FaceLabel:
+def _label(source: FaceSource, data: bytes, rule: CropRule) -> FaceLabel:
     """Return the label in the scheme of the records, by the label map of its data set if any."""
-    own = source.label_map.source if source.label_map else scheme
-    return mapped(FORMATS[source.format].read_label(source, data, own), source.label_map, scheme)
+    own = source.label_map.source if source.label_map else rule.scheme
+    label = FORMATS[source.format].read_label(source, data, own)
+    return mapped(label, source.label_map, rule.scheme, rule.box.source == "landmarks")
 
 
 def _label_data(source: FaceSource) -> bytes:

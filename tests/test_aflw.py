@@ -10,7 +10,8 @@ from conftest import REAL_DATA, make_picture, prepared
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import aflw, aflw2000, tables
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.recognise import recognise
@@ -186,6 +187,19 @@ def test_the_records_mask_missing_points(database, tmp_path):
     assert np.flatnonzero(record.mask).tolist() == known
     np.testing.assert_allclose(points[known], FACE[known] + (20, 20), atol=1e-2)
     assert record.pose[1] == pytest.approx(-81)
+
+
+def test_as_68_landmarks_the_records_keep_pose_and_group(database, tmp_path):
+    manifest, found = prepared(database, tmp_path / "out", test_share=0.3, scheme="ibug68")
+    assert manifest["scheme"]["name"] == "ibug68" and manifest["rejects"] == 0
+    assert manifest["sources"][0]["label_map"]["name"] == "aflw21-ibug68"
+    record, points = found["aflw/data/flickr/0/image00014.jpg"]  # the face 39343
+    known = {0: 17, 2: 21, 3: 22, 5: 26, 6: 36, 8: 39, 9: 42, 11: 45, 14: 30, 17: 48, 20: 8}
+    known = {point: twin for point, twin in known.items() if (point + 39343) % 3}
+    assert set(known.values()) <= set(np.flatnonzero(record.mask))
+    for point, twin in known.items():
+        np.testing.assert_allclose(points[twin], FACE[point] + (20, 20), atol=1e-2)
+    assert record.pose[1] == pytest.approx(-81) and record.group == "AFLW2000_image00014"
 
 
 # --- the table of crops ---

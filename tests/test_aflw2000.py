@@ -8,7 +8,8 @@ from runs import config as training
 from tables import make_aflw2000
 
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import aflw2000
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.face.facebox import BoxRule

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import make_picture, prepared
 
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import celeba
 from senet_kp.data_prep.recognise import recognise
 from senet_kp.face.facebox import BoxRule

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import assert_one_line_error, make_picture, prepared, run_module
 
-from senet_kp.data_prep.crop_record import Cropped, CropRule, crop_record
+from senet_kp.data_prep.crop_record import Cropped, crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import cofw
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.formats.matlab73 import picture_of

@@ -10,7 +10,8 @@ from runs import rows as rows_of
 from tables import FEW, KAGGLE_FACE, kaggle_row, make_kaggle, write_table
 
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import kaggle
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.export.freeze import FreezeConfig, freeze

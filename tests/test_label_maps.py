@@ -11,13 +11,13 @@ from conftest import make_picture
 from hypothesis import given
 from hypothesis import strategies as st
 
+from senet_kp.data_prep import whole_face
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats.face_sample import FaceLabel, Rejected
 from senet_kp.data_prep.label_maps import label_maps_of
 from senet_kp.data_prep.prepare import plan_of, prepare
 from senet_kp.data_prep.sample_faces.shapes import random_shapes
-from senet_kp.data_prep.whole_face import mapped
 from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.known_label_maps import LABEL_MAPS, known_label_map
 from senet_kp.face.known_schemes import AFLW21, IBUG68
@@ -28,6 +28,10 @@ from senet_kp.tfrecords.shards import read_records
 MAPS = [known_label_map(*name.split("-")) for name in LABEL_MAPS]
 AFLW = known_label_map("aflw21", "ibug68")
 FACTS = {"from": "dlib5", "to": "celeba5", "points": {"0": [2, 3], "1": [[0, 3], [1, 1]], "2": 4}}
+
+
+def mapped(label, label_map, scheme):
+    return whole_face.mapped(label, label_map, scheme, estimate=True)
 
 
 def label_of(landmarks, mask):
@@ -213,6 +217,13 @@ def test_two_points_are_too_few():
     with pytest.raises(Rejected, match="2 landmarks, and 3 are needed") as caught:
         mapped(label_of(np.ones((21, 2)) * np.arange(21)[:, None], mask), AFLW, IBUG68)
     assert caught.value.reason == "few-points"
+
+
+def test_nothing_is_estimated_for_a_box_that_is_not_around_the_landmarks():
+    mask = np.isin(np.arange(21), (14, 20))
+    label = label_of(np.ones((21, 2)), mask)
+    found = label_maps.mapped(label, AFLW, IBUG68, estimate=False)
+    assert found.whole is None and np.flatnonzero(found.mask).tolist() == [8, 30]
 
 
 # --- records ---

@@ -7,7 +7,8 @@ from conftest import make_picture, prepared
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import lapa
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.recognise import recognise

@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import CropRule, crop_with_context, perceptual_hash
+from senet_kp.data_prep.crop_record import crop_with_context, perceptual_hash
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats.lp300w import FORMAT
 from senet_kp.data_prep.overlap import OverlapConfig, overlap, table
 from senet_kp.data_prep.prepare import prepare

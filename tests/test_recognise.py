@@ -14,7 +14,8 @@ from conftest import (
 )
 
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import CropRule, labelled_face
+from senet_kp.data_prep.crop_record import labelled_face
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.data_sets import scan_all
 from senet_kp.data_prep.formats import FORMATS, aflw
 from senet_kp.data_prep.formats.face_sample import FaceLabel

@@ -6,7 +6,8 @@ from conftest import assert_choices, run_module
 from tables import make_wflw, wflw_line, wflw_points
 
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import wflw
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.face.facebox import BoxRule

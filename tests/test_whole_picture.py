@@ -9,7 +9,8 @@ import pytest
 from conftest import assert_one_line_error, face_points, make_picture, run_module
 from runs import config
 
-from senet_kp.data_prep.crop_record import CropRule, crop_record
+from senet_kp.data_prep.crop_record import crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import pts
 from senet_kp.export.freeze import FreezeConfig, freeze
 from senet_kp.face.facebox import BoxRule

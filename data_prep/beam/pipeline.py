@@ -26,7 +26,8 @@ import cv2
 from apache_beam.pvalue import AsDict, TaggedOutput
 
 from senet_kp.data_prep.beam.files import Output
-from senet_kp.data_prep.crop_record import CropRule, Reject, crop_record
+from senet_kp.data_prep.crop_record import Reject, crop_record
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import SHEET_PICTURES
 from senet_kp.data_prep.prepare import Plan
