@@ -5,9 +5,11 @@ import json
 import pytest
 
 from benchmarks import (
+    bench_detection,
     bench_inference,
     bench_training,
     compare,
+    looks,
     measure,
     profile_layers,
     profile_step,
@@ -31,6 +33,9 @@ from senet_kp.tfrecords.errors import UserError
 
 TABLES = {
     "compare": compare.table,
+    "detection": bench_detection.table,
+    "looks": looks.table,
+    "rolls": looks.table,
     "inference": bench_inference.table,
     "training": bench_training.table,
     "levers": training_levers.table,
