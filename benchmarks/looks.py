@@ -146,7 +146,7 @@ def turned_picture(picture, landmarks, roll_deg: float):
     size = np.array(picture.shape[1::-1], np.float64)
     centre = (size - 1) / 2
     corners = turned([(0, 0), (size[0], 0), (0, size[1]), size], roll_deg)
-    new = np.ceil(np.ptp(corners, axis=0)).astype(int)
+    new = np.ceil(np.ptp(corners, axis=0) - 1e-6).astype(int)
     move = (new - 1) / 2
     first = turned([(0, 0), (1, 0), (0, 1)], roll_deg, centre) + move - centre
     matrix = np.column_stack([first[1] - first[0], first[2] - first[0], first[0]])

@@ -201,3 +201,12 @@ def uninterrupted(records, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("uninterrupted") / "run"
     assert train(config(records, run)) == 0
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_cache(tmp_path_factory):
+    """A cache without YuNet's file, so that dlib finds the faces on every machine."""
+    folder = str(tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SENET_KP_CACHE", folder)
+        yield

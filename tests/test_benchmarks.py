@@ -10,9 +10,11 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import (
+    bench_detection,
     bench_inference,
     bench_training,
     compare,
+    looks,
     measure,
     profile_layers,
     profile_step,
@@ -36,6 +38,9 @@ from senet_kp.tfrecords.errors import UserError
 
 TABLES = {
     "compare": compare.table,
+    "detection": bench_detection.table,
+    "looks": looks.table,
+    "rolls": looks.table,
     "inference": bench_inference.table,
     "training": bench_training.table,
     "levers": training_levers.table,

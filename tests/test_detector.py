@@ -55,6 +55,7 @@ def test_the_same_face_is_found_in_a_picture_of_any_size(longest_px):
 def test_dlibs_detector_is_the_same_from_the_cache(tmp_path, monkeypatch, cache):
     dlib = pytest.importorskip("dlib")
     folder = tmp_path / "cache"
+    monkeypatch.delenv("SENET_KP_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     file = folder / "senet_kp" / f"frontal-face-{dlib.__version__}.svm"
     if cache == "broken":

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from senet_kp.data_prep import download as command
 from senet_kp.data_prep.download import SOURCES, DownloadConfig, Name, download
-from senet_kp.data_prep.fetch import transfer
+from senet_kp.data_prep.fetch import detector, transfer
 from senet_kp.data_prep.fetch.transfer import TransferError, fetch, part_of
 from senet_kp.data_prep.fetch.unpack import unpack
-from senet_kp.tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.inference import yunet
+from senet_kp.tfrecords.errors import CheckError, InputError, ModelError, UserError
 
 DRIVE_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
@@ -288,7 +289,7 @@ def test_what_cannot_be_fetched_is_named(server, tmp_path):
     result = run_module("-m", "data_prep.download", "coco", "--out", tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert all(w in result.stderr for w in ("coco", "300w-lp", "aflw2000-3d", "p1", "vgg16"))
-    assert set(get_args(Name)) == set(SOURCES)
+    assert set(get_args(Name)) == {*SOURCES, "yunet"}
     with pytest.raises(TransferError, match="no-link.* get AFLW2000-3D.zip by hand"):
         download(DownloadConfig("aflw2000-3d", tmp_path, "no-link"))
     with pytest.raises(CheckError, match="bytes, not 87,413,900"):
@@ -443,3 +444,53 @@ def test_a_damaged_archive_leaves_no_folder(config, server, damage):
         download(config)
     assert names(config.out) == ["train-test-data.zip"]
     assert [p.name for p in config.out.iterdir()] == ["train-test-data.zip"]
+
+
+# --- YuNet's file, which goes to the cache ---
+
+
+@pytest.fixture
+def known_yunet(monkeypatch, tmp_path):
+    """Make PIXELS the expected file of YuNet; its place in an empty cache."""
+    monkeypatch.setenv("SENET_KP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(yunet, "FILE_BYTES", len(PIXELS))
+    monkeypatch.setattr(yunet, "FILE_SHA256", hashlib.sha256(PIXELS).hexdigest())
+    monkeypatch.setattr(detector, "FILE_BYTES", yunet.FILE_BYTES)
+    monkeypatch.setattr(detector, "FILE_SHA256", yunet.FILE_SHA256)
+    return tmp_path / "cache" / "face_detection_yunet_2026may.onnx"
+
+
+def test_yunet_is_downloaded_into_the_cache_once(known_yunet, server, capsys):
+    server.body = PIXELS
+    for _ in range(2):
+        assert download(DownloadConfig("yunet", url=server.url)) == known_yunet
+    assert known_yunet.read_bytes() == PIXELS and server.asked == [None]
+    assert "nothing to do" in capsys.readouterr().out
+    assert yunet.cached_file() == known_yunet
+
+
+def test_another_file_in_yunets_place_is_an_error_until_it_is_fetched(known_yunet, server):
+    known_yunet.parent.mkdir()
+    known_yunet.write_bytes(b"cut")
+    with pytest.raises(ModelError, match="is not YuNet's file .* senet-kp fetch yunet"):
+        yunet.cached_file()
+    server.body = PIXELS
+    download(DownloadConfig("yunet", url=server.url))
+    assert yunet.cached_file() == known_yunet
+
+
+def test_yunet_is_installed_from_a_file_of_the_known_hash(known_yunet, tmp_path):
+    file = tmp_path / "mine.onnx"
+    with pytest.raises(InputError, match="no such file"):
+        download(DownloadConfig("yunet", file=file))
+    file.write_bytes(PIXELS[:-1])
+    with pytest.raises(CheckError, match="mine.onnx: is not face_detection_yunet_2026may.onnx"):
+        download(DownloadConfig("yunet", file=file))
+    assert not known_yunet.exists()
+    file.write_bytes(PIXELS)
+    assert download(DownloadConfig("yunet", file=file)).read_bytes() == PIXELS
+
+
+def test_only_yunet_is_installed_from_a_file(tmp_path):
+    with pytest.raises(UserError, match="--file: only yunet"):
+        download(DownloadConfig("p1", file=tmp_path / "p1.zip"))

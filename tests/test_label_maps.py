@@ -222,7 +222,7 @@ def test_two_points_are_too_few():
 def test_nothing_is_estimated_for_a_box_that_is_not_around_the_landmarks():
     mask = np.isin(np.arange(21), (14, 20))
     label = label_of(np.ones((21, 2)), mask)
-    found = label_maps.mapped(label, AFLW, IBUG68, estimate=False)
+    found = whole_face.mapped(label, AFLW, IBUG68, estimate=False)
     assert found.whole is None and np.flatnonzero(found.mask).tolist() == [8, 30]
 
 

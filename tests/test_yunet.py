@@ -9,15 +9,20 @@ from conftest import ROOT, assert_one_line_error, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
+from senet_kp.data_prep.config import PrepareConfig
+from senet_kp.data_prep.formats.pts import write_pts
+from senet_kp.data_prep.prepare import prepare
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.known_schemes import CELEBA5, DLIB5, IBUG68, KAGGLE15, WFLW98
-from senet_kp.face.pictures import write_picture
+from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.inference import yunet
+from senet_kp.inference.face_detector import FaceDetector
 from senet_kp.inference.model_card import read_card
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.inference.yunet import YuNetDetector, anchors_in, mean_face_box
 from senet_kp.tfrecords.errors import ModelError
+from senet_kp.tfrecords.files import sha256_of_file
 
 onnx = pytest.importorskip("onnx")
 PRETRAINED = ROOT / "export" / "pretrained" / "senet68.pb"
@@ -192,6 +197,53 @@ def test_demo_with_a_detector_of_the_users(photo, tmp_path):
     distance = np.linalg.norm(np.array(face["landmarks"]) - truth, axis=1).mean()
     assert distance < 0.08 * np.linalg.norm(truth[36] - truth[45])
     assert cv2.imread(str(tmp_path / "face-landmarks.png")).shape == (450, 450, 3)
+
+
+@pytest.fixture
+def in_cache(photo, tmp_path, monkeypatch):
+    """The stand-in network in the cache, as if `senet-kp fetch` had put it there."""
+    file = tmp_path / yunet.FILE
+    file.write_bytes(photo[1].read_bytes())
+    monkeypatch.setenv("SENET_KP_CACHE", str(tmp_path))
+    monkeypatch.setattr(yunet, "FILE_BYTES", file.stat().st_size)
+    monkeypatch.setattr(yunet, "FILE_SHA256", sha256_of_file(file))
+    return file
+
+
+def test_yunet_is_used_where_its_file_is_in_the_cache(photo, in_cache):
+    automatic, dlib = LandmarkPredictor(PRETRAINED), LandmarkPredictor(PRETRAINED, detector="dlib")
+    assert str(automatic.detector) == f"YuNet ({in_cache}), faces from 40 px on"
+    assert str(dlib.detector) == "dlib, faces from 80 px on"
+    (face,) = automatic.predict(photo[0])
+    assert face.score > 0.9
+    in_cache.unlink()
+    assert str(LandmarkPredictor(PRETRAINED).detector) == str(dlib.detector)
+
+
+def test_yunets_boxes_are_corrected_by_what_was_measured(photo):
+    card = read_card(PRETRAINED)
+    before = FaceDetector(card | {"yunet_box": None}, photo[1])
+    assert "no yunet_box" in str(before)
+    moved = {"shift_x": 0.1, "shift_y": 0, "scale": 2, "spread": (0, 0, 0)}
+    measured = FaceDetector(card | {"yunet_box": moved | {"pictures": 1, "found": 1}}, photo[1])
+    picture = read_picture(photo[0])
+    (box, *_), (other, *_) = before.detect(picture)[0], measured.detect(picture)[0]
+    side = box[2]
+    expected = [box[0] - 0.4 * side, box[1] - 0.5 * side, 2 * side, 2 * side]
+    np.testing.assert_allclose(other, expected)
+
+
+def test_preparation_measures_yunets_boxes(photo, in_cache, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(8):
+        (data / f"{number}.png").write_bytes(photo[0].read_bytes())
+        write_pts(data / f"{number}.pts", photo[2])
+    options = {"format": ("pts",), "processes": 1}
+    manifest = prepare(PrepareConfig(data=(data,), out=tmp_path / "out", **options))
+    box = manifest["yunet_box"]
+    assert box["found"] == box["pictures"] > 0
+    assert abs(box["shift_x"]) < 0.1 and 0.8 < box["scale"] < 1.25
 
 
 def test_labels_with_a_detector_of_the_users(photo, tmp_path):

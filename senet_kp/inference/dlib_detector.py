@@ -15,7 +15,7 @@ from senet_kp.tfrecords.errors import OutputError, UserError
 from senet_kp.tfrecords.files import atomic_path
 
 LEAST_PX = 80  # the smallest box that dlib finds in the picture that it is given
-# The picture is searched as it is; docs/detection.md gives the time that other sizes take.
+# The picture is searched as it is; docs/demo.md gives the time that other sizes take.
 MIN_FACE_PX = 80
 
 

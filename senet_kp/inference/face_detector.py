@@ -42,7 +42,7 @@ def open_detector(choice, facts: dict, min_face_px: float | None = None):
 class FaceDetector:
     """Finds faces and returns the face boxes of one model; loads the detector at its first use.
 
-    facts: a model card or a manifest. detector: "auto", "dlib" or the path of YuNet's ONNX file.
+    facts: a model card or a manifest. detector: "auto" (or None), "dlib" or YuNet's ONNX file.
     min_face_px: faces of at least this size are found; None for the detector's default. any_roll:
     search every picture in all four quarter turns, and not only one without an upright face.
     Raises UserError if min_face_px is too small, or a detector is named for a model that takes
@@ -51,6 +51,7 @@ class FaceDetector:
 
     def __init__(self, facts: dict, detector=AUTO, min_face_px=None, any_roll: bool = False):
         check_min_face(min_face_px)
+        detector = AUTO if detector is None else detector
         self._facts, self._rule = facts, box_rule(facts)
         self._min_face_px, self._any_roll = min_face_px, any_roll
         self._search = None

@@ -1,4 +1,4 @@
-"""Face detection with YuNet, which OpenCV runs; the user provides YuNet's ONNX file.
+"""Face detection with YuNet, which OpenCV runs, from its file in the cache or one of the user's.
 
 YuNet (Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023) returns five points
 with every face: the eyes, the nose and the corners of the mouth. The mean face of the training set
@@ -37,7 +37,7 @@ FILE_SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
 
 # YuNet finds faces of 10 to 300 px, the smallest of them less reliably.
 LEAST_PX, COPY_STEP = 16, 8  # 8 times as large a face is found in the next smaller copy
-# The picture is searched at 1/2.5 of its size; docs/detection.md gives the time of other sizes.
+# The picture is searched at 1/2.5 of its size; docs/demo.md gives the time of other sizes.
 MIN_FACE_PX = 40
 # The first copy is no smaller than this, unless the picture is, and the last one is no larger: a
 # face that fills a copy of 640 px is found in the copy of 320.
