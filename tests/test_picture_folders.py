@@ -5,7 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
-from conftest import face_points, make_picture, prepared
+from conftest import face_points, make_picture, prepared, write_view
 
 from senet_kp.data_prep.autolabel import _by_stem
 from senet_kp.data_prep.config import PrepareConfig, crop_rule
@@ -163,3 +163,19 @@ def test_of_two_pictures_with_one_label_the_common_suffix_has_it(tmp_path):
     assert [source.name for source in data_set.sources] == ["a.jpg"]
     assert "2 pictures have no .pts file" in data_set.survey()
     assert crop_record(data_set.sources[0], crop_rule(config)).reason == "empty"
+
+
+def test_300w_lp_takes_any_picture_with_a_label_and_names_the_rest(tmp_path):
+    for number, suffix in enumerate((".jpg", ".JPG", ".png")):
+        stem = f"AFW_{number}_1_0"
+        write_view(tmp_path, "AFW", stem, face_points((70, 80), 80), np.zeros((160, 140, 3)))
+        (tmp_path / "AFW" / f"{stem}.jpg").rename(tmp_path / "AFW" / f"{stem}{suffix}")
+    touch(tmp_path, "AFW/._AFW_0_1_0.jpg", "AFW/AFW_9_1_0.HEIC")
+    (data_set,) = scan_all(PrepareConfig(data=(tmp_path,), format=("300w-lp",)))
+    assert names(source.picture for source in data_set.sources) == [
+        "AFW_0_1_0.jpg",
+        "AFW_1_1_0.JPG",
+        "AFW_2_1_0.png",
+    ]
+    survey = data_set.survey()
+    assert "1 hidden pictures are left out" in survey and "1 pictures are HEIC" in survey
