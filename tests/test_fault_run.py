@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.faults import kills, system
+from tests.faults.deadline import Deadline
 from tests.faults.operations import OPERATIONS, Bench, Ended, Operation, contents, strangers
 from tests.faults.table import Row, result_of, table
 
@@ -33,8 +33,8 @@ def test_preparation_survives_shortages(bench):
     assert not [failure for row in rows.values() for failure in row.failures]
 
 
-def _never() -> float:
-    return time.monotonic() + 3600
+def _never() -> Deadline:
+    return Deadline(3600)
 
 
 @pytest.fixture

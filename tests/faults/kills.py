@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.faults.deadline import Deadline
 from tests.faults.operations import (
     Bench,
     Operation,
@@ -26,16 +27,16 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ORPHANS_END_IN_S = 20.0  # worker processes whose parent was killed
 
 
-def kill_all(bench: Bench, seed: int, kills: int, deadline: float) -> Iterator[Row]:
+def kill_all(bench: Bench, seed: int, kills: int, until: Deadline) -> Iterator[Row]:
     """Kill every operation in turn, by every signal in turn, `kills` times in all.
 
-    Stops early at `deadline` (of time.monotonic). Yields a row of every operation and signal after
+    Stops early when `until` is over. Yields a row of every operation and signal after
     each trial, so that the last row of each is its result.
     """
     rng = random.Random(seed)
     rows = {}
     for trial in range(kills):
-        if time.monotonic() > deadline:
+        if until.over():
             return
         operation = bench.operations[trial % len(bench.operations)]
         number = SIGNALS[trial // len(bench.operations) % len(SIGNALS)]

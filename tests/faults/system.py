@@ -9,10 +9,10 @@ import os
 import random
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.faults.deadline import Deadline
 from tests.faults.kills import bad_repetition, changed_strangers, half_written, orphans_of
 from tests.faults.operations import Bench, Ended, Operation, begin, contents, ended, strangers
 from tests.faults.table import Row
@@ -23,8 +23,8 @@ HANDLES, MEMORY = "out of file handles", "memory limit"
 ROOM_BYTES = 256 << 20  # of a disk that is not full
 
 
-def starve_all(bench: Bench, seed: int, rounds: int, deadline: float) -> Iterator[Row]:
-    """Let every operation run short of everything, `rounds` times, until `deadline`.
+def starve_all(bench: Bench, seed: int, rounds: int, until: Deadline) -> Iterator[Row]:
+    """Let every operation run short of everything, `rounds` times or until the end.
 
     Yields a row of every operation and shortage after each trial; the last of each is its result.
     """
@@ -34,7 +34,7 @@ def starve_all(bench: Bench, seed: int, rounds: int, deadline: float) -> Iterato
     for number in range(rounds):
         for operation in bench.operations:
             for shortage in shortages:
-                if time.monotonic() > deadline:
+                if until.over():
                     return
                 share = rng.random()
                 row = rows.setdefault((operation, shortage), Row(operation.name, shortage))
