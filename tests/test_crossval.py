@@ -107,7 +107,7 @@ def test_it_stops_goes_on_and_writes_the_table(records, tmp_path, capsys):
     out = tmp_path / "crossval"
     assert crossval(config(records, out, max_minutes=1e-4)) == 0
     assert "fold 0 is not complete; run the same command to resume" in capsys.readouterr().out
-    assert not (out / "folds.csv").exists() and not (out / "fold-1").exists()
+    assert not (out / "folds.csv").exists() and not (out / "fold-1" / "run").exists()
     assert crossval(config(records, out)) == 0
     printed = capsys.readouterr().out
     assert "from step 1" in printed  # where the time was up
