@@ -34,8 +34,8 @@ def test_a_damaged_best_score_is_named(tmp_path, content):
 
 @pytest.mark.parametrize(
     "content",
-    ["step,minutes\n4,x\n", "step\n4\n", "step,minutes\n4\n", "step,minutes\n4,1,1\n", "step,minutes\n4,nan\n",
-     "step,minutes\nstep,minutes\n", "step,minutes\n4," + "1" * 200_000],
+    ["step,minutes\n4,x\n", "step\n4\n", "step,minutes\n4\n", "step,minutes\n4,1,1\n",
+     "step,minutes\n4,nan\n", "step,minutes\nstep,minutes\n", "step,minutes\n4," + "1" * 200_000],
 )  # fmt: skip
 def test_damaged_metrics_are_named(tmp_path, content):
     (tmp_path / "metrics.csv").write_text(content)

@@ -221,17 +221,17 @@ class LandmarkPredictor:
     def _transform(self) -> BoxTransform:
         if not self.card.get("detector_box"):
             raise ModelError(
-                "the model card has no detector_box, the transform from dlib's boxes to face"
-                " boxes, because dlib found no face in the training pictures; give face boxes"
-                " (--boxes) or use YuNet (--detector)"
+                f"{self._model}: the model card has no detector_box, the transform from dlib's"
+                " boxes to face boxes, because dlib found no face in the training pictures; give"
+                " face boxes (--boxes) or use YuNet (--detector)"
             )
         return BoxTransform(**self.card["detector_box"])
 
     def _yunet(self) -> YuNetDetector:
         if "mean_shape" not in self.card:
             raise ModelError(
-                "the model card has no mean_shape, which YuNet's face boxes are made from; freeze"
-                " the model again, or give face boxes (--boxes)"
+                f"{self._model}: the model card has no mean_shape, which YuNet's face boxes are"
+                " made from; freeze the model again, or give face boxes (--boxes)"
             )
         shape = self.card["mean_shape"]
         return YuNetDetector(self._detector_file, self.scheme, shape, self.rule)

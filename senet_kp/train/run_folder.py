@@ -127,7 +127,8 @@ class RunFolder:
         if not fine:
             raise InputError(
                 f"{self.metrics}: a damaged table of metrics: a step or a time is no number,"
-                " or a row has more or fewer cells than the header; correct it, or delete it to go on without it"
+                " or a row has more or fewer cells than the header; correct it, or delete it to go"
+                " on without it"
             )
         return rows
 
