@@ -9,7 +9,8 @@ import pytest
 
 from senet_kp.tfrecords.errors import InputError
 from tests.faults import mutations, mutators, worker
-from tests.faults.mutators import BYTES, JSON, TEXT
+from tests.faults.mutators import BYTES, TEXT
+from tests.faults.structured import JSON
 from tests.faults.targets import Target
 from tests.faults.worker import Kind
 

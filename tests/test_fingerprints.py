@@ -269,5 +269,5 @@ def test_an_altered_split_is_refused(records, tmp_path):
     assert len(read_fingerprints(folder, ("test",)))
     text = path.read_text()
     path.write_text(text.replace("AFW_10", "AFW_20", 1))
-    with pytest.raises(InputError, match="split.csv: altered since the records were made"):
+    with pytest.raises(InputError, match="split.csv: missing, or altered since the records were"):
         read_fingerprints(folder, ("test",))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from senet_kp.input.crops import load_crops
-from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.errors import CheckError, InputError
 from senet_kp.tfrecords.example import BadRecord, frame, read_frames
 from senet_kp.tfrecords.schema import (
     LANDMARKS,
@@ -27,6 +27,8 @@ from senet_kp.tfrecords.schema import (
 )
 from senet_kp.tfrecords.shards import read_manifest
 from senet_kp.tfrecords.verify import verify
+from senet_kp.train.config import TrainConfig
+from senet_kp.train.setup import checked_records
 
 floats = st.floats(-1e6, 1e6, width=32)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -259,6 +261,24 @@ def test_a_shard_outside_the_folder_is_not_read(copy):
     (copy / "manifest.json").write_text(text.replace('"train-', '"../train-', 1))
     with pytest.raises(InputError, match="not the name of a file"):
         read_manifest(copy)
+
+
+def test_a_manifest_without_a_train_side_is_refused_by_training(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["sides"]["train"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=f"{copy}: no face on the train side to train on"):
+        checked_records(TrainConfig(records=copy))
+
+
+def test_a_wrong_mirror_table_is_named_with_the_records(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["scheme"]["flip_pairs"].remove([36, 45])
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CheckError, match=f"{copy}: landmarks 36 and 45 change places"):
+        checked_records(TrainConfig(records=copy))
 
 
 def test_a_manifest_that_is_nested_too_deeply_is_named(copy):

@@ -112,9 +112,6 @@ def read_fingerprints(folder, sides) -> Fingerprints:
     the manifest.
     """
     manifest, path = read_manifest(folder), Path(folder) / SPLIT
-    digest = manifest.get("split_sha256")
-    if digest and path.exists() and sha256_of_file(path) != digest:
-        raise InputError(f"{path}: altered since the records were made; make the records again")
     rows = [row for row in read_csv(path) if row.get("side") in sides]
     expected = sum(manifest["sides"].get(side, {"records": 0})["records"] for side in sides)
     if len(rows) != expected:
@@ -130,6 +127,11 @@ def read_fingerprints(folder, sides) -> Fingerprints:
         raise InputError(
             f"{path}: holds no fingerprints of the pictures; make the records again"
         ) from None
+    digest = manifest.get("split_sha256")
+    if digest and not (path.is_file() and sha256_of_file(path) == digest):
+        raise InputError(
+            f"{path}: missing, or altered since the records were made; make the records again"
+        )
     return fingerprints_of(*columns, hashes)
 
 

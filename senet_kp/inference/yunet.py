@@ -43,6 +43,7 @@ MIN_FACE_PX = 40
 # face that fills a copy of 640 px is found in the copy of 320.
 FIRST_SIDE_PX, LAST_COPY_PX = 640, 320
 MIN_SCORE = 0.7
+TRIAL_S = 60  # for what takes half a second
 _TRIAL = """
 import cv2, numpy, sys
 detector = cv2.FaceDetectorYN.create(sys.argv[1], "", (32, 32))
@@ -224,11 +225,17 @@ def _require_survivor(model):
 
     The file has no card with a hash, so a process of its own tries it, which takes half a second.
     """
-    trial = subprocess.run([sys.executable, "-c", _TRIAL, str(model)], capture_output=True)
-    if trial.returncode < 0:  # by a signal; errors of Python are reported by the caller
+    if not sys.executable:  # Python is embedded in another program
+        return
+    command = [sys.executable, "-c", _TRIAL, str(model)]
+    try:
+        code = subprocess.run(command, capture_output=True, timeout=TRIAL_S).returncode
+    except subprocess.TimeoutExpired:
+        code = -1
+    if code < 0:  # by a signal; errors of Python are reported by the caller
         raise ModelError(
-            f"{model}: OpenCV {cv2.__version__} crashes on this file; it is damaged, so fetch it"
-            " again"
+            f"{model}: OpenCV {cv2.__version__} crashes or hangs on this file; it is damaged, so"
+            " fetch it again"
         )
 
 

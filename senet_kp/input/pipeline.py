@@ -97,7 +97,7 @@ def sample_count(config: InputConfig, manifest: dict) -> int:
     """The number of faces in an epoch; raises InputError if there are none."""
     complete = config.missing == "drop"
     counted = "complete" if complete else "records"
-    count = sum(manifest["sides"][side][counted] for side in config.sides)
+    count = sum(manifest["sides"].get(side, {counted: 0})[counted] for side in config.sides)
     if not count:
         what = "no face that has all its landmarks" if complete else "no face"
         raise InputError(

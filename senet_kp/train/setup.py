@@ -68,7 +68,7 @@ def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
             f" {manifest['colour']} with values {manifest['value_range']}; make the records again"
         )
     if error := flip_table_error(scheme, manifest["mean_shape"]):
-        raise CheckError(error)
+        raise CheckError(f"{config.records}: {error}")
     check(config, scheme)
     if error := size_error(config.net, manifest["box"]["size_px"]):
         raise InputError(f"{config.records}: {error}")

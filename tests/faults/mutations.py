@@ -1,6 +1,7 @@
 """Damaged inputs for every reader.
 
-Each input is a file of a small, valid folder, damaged by a mutator of `mutators.py`. It counts as
+Each input is a file of a small, valid folder, damaged by a mutator of `mutators.py` or
+`structured.py`. It counts as
 survived if the reader gives what the undamaged parts justify, or an error of one line that names a
 file. It fails with any other exception, a crash, more than 10 s or more than 1 GB of memory, or a
 wrong result. `input_of` (worker.py) makes the same input again from its kind, seed and number; the
@@ -13,23 +14,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.faults import mutators, record_targets, sets
-from tests.faults.model_targets import (
-    Boxes,
-    Checkpoint,
-    Detector,
-    Exported,
-    ForeignDat,
-    KaggleTables,
-    Model,
-    PredictionLines,
-    RunTexts,
-    Scheme,
-)
-from tests.faults.mutators import BYTES, JSON, TEXT
+from tests.faults import record_targets, sets, structured
+from tests.faults.model_targets import Detector, Exported, ForeignDat, Model
+from tests.faults.mutators import BYTES, TEXT
 from tests.faults.record_targets import Records
+from tests.faults.run_targets import Checkpoint, RunTexts
+from tests.faults.structured import JSON
 from tests.faults.table import Row
 from tests.faults.targets import DataSet, Picture
+from tests.faults.text_targets import Boxes, KaggleTables, PredictionLines, Scheme
 from tests.faults.worker import Kind, Worker
 
 FAULT = "damaged bytes"
@@ -43,9 +36,9 @@ def _picture(suffix: str, **options) -> partial:
     return partial(Picture, suffix=suffix, **options)
 
 
-_JPEG = [*BYTES, mutators.jpeg_size]
-_PNG = [*BYTES, mutators.png_chunk, mutators.png_size]
-_SHARD = [*BYTES, *[mutators.resealed_record] * 4]
+_JPEG = [*BYTES, structured.jpeg_size]
+_PNG = [*BYTES, structured.png_chunk, structured.png_size]
+_SHARD = [*BYTES, *[structured.resealed_record] * 4]
 _LINES = {"by_line": True}
 
 KINDS = [
@@ -124,6 +117,7 @@ MENDED: dict[str, list[str]] = {
         "A manifest could name shards outside its folder, and sizes that contradict each other or"
         " the stored pictures.",
         "JSON files that are nested too deeply ended in a traceback of the parser.",
+        "Training without a train side ended in a traceback.",
         "verify compares the hash of all records with those of the shards.",
     ],
     "split.csv": ["Fingerprints of an altered split.csv were compared as if they were right."],
