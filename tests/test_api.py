@@ -93,13 +93,13 @@ def test_every_method_and_attribute_is_described():
 
 
 def test_signatures_are_the_real_ones():
-    calls = re.findall(r"```python\n((?:predictor\.)?\w+)\(([^\n]*)\)\n```", PAGE)
+    calls = re.findall(r"```python\n((?:predictor\.)?\w+)\(([^`]*)\)\n```", PAGE)
     assert len(calls) == 5
     for name, arguments in calls:
         owner = LandmarkPredictor if name.startswith("predictor.") else senet_kp
         function = getattr(owner, name.removeprefix("predictor."))
         real = inspect.signature(function).parameters.values()
-        shown = inspect.signature(eval(f"lambda {arguments}: 0", SHOWN_NAMES)).parameters
+        shown = inspect.signature(eval(f"(lambda {arguments}: 0)", SHOWN_NAMES)).parameters
         real = {p.name: p.default for p in real if p.name != "self"}
         assert {p.name: p.default for p in shown.values()} == real, name
 
