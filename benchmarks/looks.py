@@ -28,6 +28,7 @@ from senet_kp.face.scheme import scheme_of
 from senet_kp.face.turned import turned
 from senet_kp.inference.backends import open_backend
 from senet_kp.inference.box_transform import MIN_IOU, iou
+from senet_kp.inference.cache import cache_folder
 from senet_kp.inference.detections import Detection
 from senet_kp.inference.face_detector import AUTO, DLIB, FaceDetector
 from senet_kp.inference.model_card import box_rule, read_card
@@ -79,7 +80,7 @@ def main():
             model=config.model.name,
             faces=len(faces),
             seed=config.seed,
-            detectors=[str(one).replace(str(Path.home()), "~") for one in detectors.values()],
+            detectors=[str(one).replace(f"{cache_folder()}/", "") for one in detectors.values()],
         ),
         "rows": rows,
     }
@@ -88,7 +89,7 @@ def main():
 
 def table(result: dict) -> str:
     """The result as a Markdown table: in every bin of yaw the NME and the share found."""
-    bins = list(result["rows"][0]["yaw"])
+    bins = [name for name, part in result["rows"][0]["yaw"].items() if part["faces"]]
     body = [
         [f"{row['roll_deg']:g}", row["boxes"], str(row["passes"])]
         + [_cell(row["yaw"][name]) for name in bins]
@@ -98,8 +99,6 @@ def table(result: dict) -> str:
 
 
 def _cell(part: dict) -> str:
-    if not part["faces"]:
-        return ""
     found = part["found"] / part["faces"]
     shown = "-" if part["nme"] is None else f"{part['nme']:.2%}"
     return shown if found == 1 else f"{shown} of {found:.1%}"

@@ -99,7 +99,7 @@ def test_signatures_are_the_real_ones():
         owner = LandmarkPredictor if name.startswith("predictor.") else senet_kp
         function = getattr(owner, name.removeprefix("predictor."))
         real = inspect.signature(function).parameters.values()
-        shown = inspect.signature(eval(f"lambda {arguments.strip()}: 0", SHOWN_NAMES)).parameters
+        shown = inspect.signature(eval(f"(lambda {arguments}: 0)", SHOWN_NAMES)).parameters
         real = {p.name: p.default for p in real if p.name != "self"}
         assert {p.name: p.default for p in shown.values()} == real, name
 

@@ -107,7 +107,7 @@ class Scripted:
     def __init__(self, shape):
         self.shape = shape
 
-    def place(self, picture, box):
+    def place(self, picture, box, roll_deg=0.0):
         shape = self.shape if picture[0, 0, 0] == 0 else IBUG68.mirror(self.shape)
         return shape * box[2:] + box[:2]
 
@@ -131,7 +131,7 @@ def test_a_prediction_that_only_mirroring_changes_is_uncertain():
     """Predictions at fixed pixels, mirrored or not: mirroring moves them by 2 x 20 px."""
     fixed = np.tile([[70.0, 50.0]], (68, 1))
     fixed[[36, 45]] = (60.0, 50.0), (80.0, 50.0)
-    labeller = SimpleNamespace(scheme=IBUG68, place=lambda picture, box: fixed)
+    labeller = SimpleNamespace(scheme=IBUG68, place=lambda picture, box, roll_deg: fixed)
     picture = np.zeros((100, 181, 3), np.uint8)  # its middle is 90
     face = Face(np.array([30.0, 10.0, 80.0, 80.0]), 1.0, fixed)
     assert spread_percent(labeller, picture, face) == pytest.approx(100 * 40 / 7 / 20)

@@ -12,6 +12,7 @@ from benchmarks.dlib_baseline import BaselineConfig, TreeConfig, train_baseline
 from senet_kp.face.facebox import BoxRule, affine_box, box_affine
 from senet_kp.face.known_schemes import CELEBA5, IBUG68
 from senet_kp.face.metrics import normaliser
+from senet_kp.inference.detections import Detection
 from senet_kp.inference.dlib_detector import DlibDetector
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.input.crops import Crops, load_crops, load_stored
@@ -219,7 +220,7 @@ def test_a_detected_face_is_processed_as_in_the_demo(model, records, tree, monke
     crops = load_crops(records, manifest, "test", 1)
     x, y, side, _ = affine_box(crops.affine[0])
     boxes = [np.array([0.0, 0.0, 30.0, 30.0]), np.array([x, y, side * 0.9, side * 0.9])]
-    monkeypatch.setattr(DlibDetector, "detect", lambda *_: [(box, 1.0) for box in boxes])
+    monkeypatch.setattr(DlibDetector, "detect", lambda *_: [Detection(box, 1.0) for box in boxes])
     path, rule = tree / crops.names[0], BoxRule(**manifest["box"])
     with open_model(model, records, manifest) as opened:
         found = points_in_detected(opened, [path], [boxes], crops, rule)

@@ -22,18 +22,18 @@ AUTO, DLIB = "auto", "dlib"
 UNMEASURED = BoxTransform(0.0, 0.0, 1.0, (0.0, 0.0, 0.0), 0, 0)
 
 
-def open_detector(choice, facts: dict, min_face_px: float | None = None):
+def open_detector(choice, facts: dict, min_face_px: float | None = None, model=""):
     """dlib's detector if choice is "dlib", or YuNet from the file that choice names.
 
-    facts: the "scheme", "box" and "mean_shape" of a card or manifest, which YuNet needs. Raises
-    UserError and ModelError as the two detectors do.
+    facts: the "scheme", "box" and "mean_shape" of a card or manifest, which YuNet needs. model: the
+    file that messages name. Raises UserError and ModelError as the two detectors do.
     """
     if choice == DLIB:
         return DlibDetector(min_face_px)
     if "mean_shape" not in facts:
         raise ModelError(
-            "the model card has no mean_shape, which YuNet's face boxes are made from; freeze"
-            " the model again, or give face boxes (--boxes)"
+            f"{model}: the model card has no mean_shape, which YuNet's face boxes are made from;"
+            " freeze the model again, or give face boxes (--boxes)"
         )
     scheme, shape = scheme_of(facts), facts["mean_shape"]
     return yunet.YuNetDetector(choice, scheme, shape, box_rule(facts), min_face_px)
@@ -44,13 +44,17 @@ class FaceDetector:
 
     facts: a model card or a manifest. detector: "auto" (or None), "dlib" or YuNet's ONNX file.
     min_face_px: faces of at least this size are found; None for the detector's default. any_roll:
-    search every picture in all four quarter turns, and not only one without an upright face.
+    search every picture in all four quarter turns, and not only one without an upright face. model:
+    the file that messages name.
     Raises UserError if min_face_px is too small, or a detector is named for a model that takes
     whole pictures, and ModelError if the file in the cache is damaged.
     """
 
-    def __init__(self, facts: dict, detector=AUTO, min_face_px=None, any_roll: bool = False):
+    def __init__(
+        self, facts: dict, detector=AUTO, min_face_px=None, any_roll: bool = False, model=""
+    ):
         check_min_face(min_face_px)
+        self._model = model
         detector = AUTO if detector is None else detector
         self._facts, self._rule = facts, box_rule(facts)
         self._min_face_px, self._any_roll = min_face_px, any_roll
@@ -58,7 +62,7 @@ class FaceDetector:
         if self._rule.source == "picture":
             if detector != AUTO:
                 raise UserError(
-                    "this model takes whole pictures as face boxes and uses no face detector; leave"
+                    f"{model}: takes whole pictures as face boxes and uses no face detector; leave"
                     " out the detector (--detector)"
                 )
             return
@@ -97,7 +101,7 @@ class FaceDetector:
 
     def _open(self):
         """A function from a picture to Detections with face boxes."""
-        detector = open_detector(self._choice, self._facts, self._min_face_px)
+        detector = open_detector(self._choice, self._facts, self._min_face_px, self._model)
         transform = self._transform()
         return lambda picture: [_converted(one, transform) for one in detector.detect(picture)]
 
@@ -107,9 +111,9 @@ class FaceDetector:
             return BoxTransform(**measured) if measured else UNMEASURED
         if not self._facts.get("detector_box"):
             raise ModelError(
-                "the model card has no detector_box, the transform from dlib's boxes to face"
-                " boxes, because dlib found no face in the training pictures; give face boxes"
-                " (--boxes) or use YuNet (--detector)"
+                f"{self._model}: the model card has no detector_box, the transform from dlib's"
+                " boxes to face boxes, because dlib found no face in the training pictures; give"
+                " face boxes (--boxes) or use YuNet (--detector)"
             )
         return BoxTransform(**self._facts["detector_box"])
 

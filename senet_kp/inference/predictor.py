@@ -173,7 +173,7 @@ class LandmarkPredictor:
         self.card = read_card(model)
         self.scheme = scheme_of(self.card)
         self.rule = box_rule(self.card)
-        self.detector = FaceDetector(self.card, detector, min_face_px, any_roll)
+        self.detector = FaceDetector(self.card, detector, min_face_px, any_roll, model)
         self._model, self._engine = model, open_backend(model, backend)
 
     def predict(self, picture, boxes=None, rolls_deg=None) -> list[Face]:
