@@ -20,6 +20,8 @@ def test_damaged_settings_are_named(tmp_path, content):
     with pytest.raises(ModelError, match="config.json is missing or damaged"):
         read_settings(tmp_path)
     if content != '{"net": 3}':  # other settings, but settings
+        (tmp_path / "latest").mkdir()
+        (tmp_path / "latest" / "ckpt-4.index").touch()
         with pytest.raises(ModelError, match="config.json: damaged"):
             RunFolder(tmp_path).open(SETTINGS)
 
