@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from benchmarks.measure import report_table
@@ -62,12 +62,14 @@ def _run(args, folder: Path) -> tuple[list[Row], bool]:
     )
     with ThreadPoolExecutor(len(parts)) as pool:  # each waits for processes of its own
         done = [pool.submit(_told, part, until) for part in parts]
+        interrupted = False
         try:
-            wait(done)
+            wait(done, return_when=FIRST_EXCEPTION)
         except KeyboardInterrupt:
             print("interrupted: the trials under way are finished first", file=sys.stderr)
-            until.passed = True
-        return [row for part in done for row in part.result()], until.passed
+            interrupted = True
+        until.passed = True  # ends the parts that go on after Ctrl-C or an exception in another
+        return [row for part in done for row in part.result()], interrupted
 
 
 def _told(part: Iterator[Row], until: Deadline) -> list[Row]:

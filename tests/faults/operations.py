@@ -28,7 +28,7 @@ class Operation:
     words: str  # stage and options
     results: tuple[str, ...]  # files and folders that it writes
     needs: tuple[str, ...] = ()  # results of other operations that it reads or completes
-    timed: tuple[str, ...] = ()  # patterns of files whose name or content holds a time
+    timed: tuple[str, ...] = ()  # patterns of files that hold a time or the number of a process
     grows: tuple[str, ...] = ()  # patterns of files that are complete only at the end
     marked: tuple[str, ...] = ()  # patterns of files whose name says that they are incomplete
     older: str = ""  # stage and options that leave older results of the same names
@@ -67,7 +67,7 @@ OPERATIONS = (
         TRAIN,
         ("run",),
         ("records",),
-        timed=("run/events.out.tfevents.*",),
+        timed=("run/events.out.tfevents.*", "run/.lock"),
         grows=("run/*",),
     ),
     Operation("freeze", FREEZE, GRAPH, ("records", "run")),
