@@ -98,6 +98,7 @@ def test_processes_that_outlive_their_parent_are_noticed_and_ended(monkeypatch):
         (Ended(0, "", ""), None),
         (Ended(-9, "", ""), None),
         (Ended(130, "", "error: interrupted\n"), None),
+        (Ended(130, "step 4, stopped and saved; the same command continues it\n", ""), None),
         (Ended(130, "", ""), "without its line"),
         (Ended(1, "", "Traceback"), "exit code 1 after SIGKILL"),
         (Ended(0, "", "Traceback"), "a traceback"),

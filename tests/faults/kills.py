@@ -81,7 +81,8 @@ def _bad_end(end, number) -> str | None:
         return "did not end in 60 s after the signal"
     if end.code not in (0, 130, -number):
         return f"exit code {end.code} after {number.name}: {end.errors[-300:]!r}"
-    if end.code == 130 and end.errors.count("error: interrupted") != 1:
+    told = end.errors.count("error: interrupted") + end.output.count("stopped and saved")
+    if end.code == 130 and told != 1:
         return f"exit code 130 without its line: {end.errors[-300:]!r}"
     return f"a traceback: {end.errors[-300:]!r}" if "Traceback" in end.errors else None
 
