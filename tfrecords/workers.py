@@ -28,11 +28,15 @@ def worker_pool(processes: int):
 def _start_worker():
     for number in (SIGINT, SIGTERM):  # the parent process handles them
         signal(number, SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)
 
 
-def _end_with_parent():
-    """Wait until the parent process has ended, by SIGKILL for example, and end this one."""
-    connection.wait([parent_process().sentinel])
-    os._exit(1)
+def end_with_parent():
+    """From now on, end this process when its parent has ended, by SIGKILL for example."""
+
+    def watch():
+        connection.wait([parent_process().sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

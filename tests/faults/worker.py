@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from senet_kp.tfrecords.errors import UserError
+from senet_kp.tfrecords.workers import end_with_parent
 from tests.faults.mutators import Mutator, damaged
 from tests.faults.targets import LONGEST_MESSAGE, Target
 
@@ -110,6 +111,7 @@ def _cpu_s(process: int) -> float:
 
 def _work(channel, folder: Path):
     """Do the tasks that come through the channel; all output goes into a file."""
+    end_with_parent()
     folder.mkdir(parents=True, exist_ok=True)
     log = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (sys.stdout, sys.stderr):
