@@ -184,6 +184,8 @@ def test_a_run_without_it_has_no_trace_of_it(run):
 def test_a_run_older_than_the_setting_resumes_without_it(tmp_path):
     old = {"schedule": "cosine", "steps": 9}
     RunFolder(tmp_path).open(old)
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "ckpt-4.index").touch()
     with pytest.raises(UserError, match=r"pose_weight is None, not 0.1"):
         RunFolder(tmp_path).open(old | {"pose_weight": 0.1})
     RunFolder(tmp_path).open(old | {"pose_weight": 0.0})

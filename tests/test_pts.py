@@ -305,5 +305,6 @@ def test_what_only_python_reads_as_a_number_is_none(number):
     for read in (lambda: pts.parse_pts(f"{number} 5\n"), lambda: tables.floats([number, "5"])):
         with pytest.raises(ValueError, match="could not convert|not x and y"):
             read()
-    with pytest.raises(Rejected, match="here: could not convert"):
-        tables.numbers("here", [number])
+    if "," not in number:  # tables may have decimal commas
+        with pytest.raises(Rejected, match="here: could not convert"):
+            tables.numbers("here", [number])

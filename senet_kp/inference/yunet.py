@@ -105,7 +105,7 @@ class YuNetDetector:
                 f"{model}: no such detector file; it should be YuNet's .onnx"
                 " (face_detection_yunet of OpenCV's model zoo)"
             )
-        if not is_known_file(model):
+        if not is_known_file(Path(model)):
             _require_survivor(model)
         try:
             with _quiet_opencv():
