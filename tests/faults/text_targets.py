@@ -70,8 +70,8 @@ class Scheme(Target):
         json.dumps(scheme.facts(), allow_nan=False)
         if scheme.count == IBUG68.count:
             picture, points = sets.faces()[0]
-            draw_faces(picture.copy(), [SimpleNamespace(box=(0, 0, 9, 9), landmarks=points, roll_deg=0.0)],
-                       scheme, False)  # fmt: skip
+            face = SimpleNamespace(box=(0, 0, 9, 9), landmarks=points, roll_deg=0.0)
+            draw_faces(picture.copy(), [face], scheme, False)
         return scheme
 
     def problem(self, result, file, old, new, how) -> str | None:
