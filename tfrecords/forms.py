@@ -9,8 +9,21 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 from senet_kp.tfrecords.errors import brief
+from senet_kp.tfrecords.files import read_json
 
 Form = Callable[[object], str | None]
+
+
+def read_with_fault(path, form: Form) -> tuple[object, str | None]:
+    """Return the value of a JSON file, and in words what is wrong with the file; None if nothing.
+
+    The value is None if the file cannot be read.
+    """
+    try:
+        value = read_json(path)
+        return value, fault_in(value, form)
+    except (OSError, ValueError) as error:
+        return None, brief(error)
 
 
 def fault_in(value, form: Form) -> str | None:

@@ -11,9 +11,9 @@ from senet_kp.inference.model_card import INPUT_NODE, OUTPUT_NODE, SETTINGS, rea
 from senet_kp.input.crops import load_crops
 from senet_kp.nets import NETWORKS, build_network, trunk_of
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import InputError, ModelError, brief
-from senet_kp.tfrecords.files import read_json, sha256_of_file, sha256_of_lines
-from senet_kp.tfrecords.forms import fault_in
+from senet_kp.tfrecords.errors import InputError, ModelError
+from senet_kp.tfrecords.files import sha256_of_file, sha256_of_lines
+from senet_kp.tfrecords.forms import read_with_fault
 from senet_kp.train.frozen_weights import unfolded_weights
 from senet_kp.train.graph import AVERAGE
 from senet_kp.train.keras_weights import SUFFIXES, vgg16_trunk
@@ -24,11 +24,7 @@ UNFOLD_FACES = 256  # from which batch norm's statistics are estimated
 def read_settings(run: Path) -> dict:
     """The settings in a run folder's config.json; raises ModelError if it is no run folder."""
     path = run / "config.json"
-    try:
-        settings = read_json(path)
-        fault = fault_in(settings, SETTINGS)
-    except (OSError, ValueError) as error:
-        fault = brief(error)
+    settings, fault = read_with_fault(path, SETTINGS)
     if fault:
         raise ModelError(
             f"{run}: not a training run: config.json is missing or damaged ({fault}); 'make train'"

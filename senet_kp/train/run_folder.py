@@ -14,9 +14,9 @@ from math import isfinite
 from pathlib import Path
 
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import InputError, ModelError, OutputError, UserError, brief
-from senet_kp.tfrecords.files import make_folder, read_csv, read_json, write_csv, write_json
-from senet_kp.tfrecords.forms import COUNT, NUMBER, OBJECT, Form, fault_in, fields
+from senet_kp.tfrecords.errors import InputError, ModelError, OutputError, UserError
+from senet_kp.tfrecords.files import make_folder, read_csv, write_csv, write_json
+from senet_kp.tfrecords.forms import COUNT, NUMBER, OBJECT, Form, fields, read_with_fault
 from senet_kp.train.checkpoints import listed_checkpoints, newest_checkpoint, reason_of, restore
 
 # Settings that may be changed when a run is resumed, because they do not affect what it computes.
@@ -67,11 +67,7 @@ def _object_in(path: Path, form: Form) -> dict | None:
     """
     if not path.exists():
         return None
-    try:
-        value = read_json(path)
-        fault = fault_in(value, form)
-    except (OSError, ValueError) as error:
-        fault = brief(error)
+    value, fault = read_with_fault(path, form)
     if fault:
         raise ModelError(
             f"{path}: damaged ({fault}); restore it, or train again into another --run"

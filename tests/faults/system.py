@@ -1,7 +1,7 @@
 """Commands run short of disk, permission, file handles or memory: one line, a code, nothing half.
 
 The disk is a small tmpfs, which only root can mount; without root these trials are left out, and
-the table says so. Afterwards the shortage ends, and the same command must end well.
+the table says so. After the shortage is removed, the same command has to succeed.
 """
 
 import contextlib
