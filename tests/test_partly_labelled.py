@@ -1,4 +1,4 @@
-"""Records in which no face has a label for some landmarks: every command reports it and succeeds."""
+"""Records in which no face has a label for some landmarks: each command reports it and succeeds."""
 
 import csv
 from types import SimpleNamespace
