@@ -186,10 +186,12 @@ bench-training: setup $(RECORDS)/manifest.json  ## measure pictures per second o
 	$(PY) -m benchmarks.bench_training --records $(RECORDS) $(OWN_FLAGS)
 
 # Built from a copy of what git tracks (uncommitted changes included), with the date of the last
-# commit and the same file modes everywhere, so that two builds of one commit are equal.
+# commit and the same file modes everywhere, so that two builds of one commit are equal. `git stash`
+# fails on a file that has a new date and its old content, unless the index is refreshed first.
 wheel: setup  ## build dist/*.whl and its bill of materials, dist/*.cdx.json
 	@rm -f $(DIST)/senet_kp-*.whl $(DIST)/senet_kp-*.cdx.json
 	@set -e; umask 022; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	git update-index -q --refresh || true; \
 	changed=$$(git stash create); \
 	git -c tar.umask=022 archive "$${changed:-HEAD}" | tar -x -C "$$copy"; \
 	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \

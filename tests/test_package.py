@@ -42,10 +42,10 @@ def checked(*command, **options) -> str:
     return result.stdout
 
 
-def build(folder: Path, umask: str = "022") -> Path:
+def build(folder: Path, umask: str = "022", checkout: Path = ROOT) -> Path:
     """Run `make wheel` in this environment; the path of the wheel."""
     make = f"umask {umask}; make wheel -o setup VENV='{sys.prefix}' DIST='{folder}'"
-    checked("sh", "-c", make, cwd=ROOT)
+    checked("sh", "-c", make, cwd=checkout)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -116,6 +116,13 @@ def test_two_builds_are_equal_byte_for_byte(wheel, tmp_path):
     for suffix in (".whl", ".cdx.json"):
         first, second = wheel.with_suffix(suffix), again.with_suffix(suffix)
         assert first.read_bytes() == second.read_bytes(), suffix
+
+
+def test_a_file_that_only_has_a_new_date_does_not_stop_a_build(wheel, tmp_path):
+    """A copied checkout has new dates everywhere, and `git stash create` then fails by itself."""
+    checked("git", "clone", "--quiet", ROOT, tmp_path / "clone")
+    os.utime(tmp_path / "clone" / "README.md", (1, 1))
+    assert build(tmp_path / "dist", checkout=tmp_path / "clone").stat().st_size > 0
 
 
 # --- the bill of materials ---
