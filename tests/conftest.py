@@ -210,3 +210,13 @@ def empty_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENET_KP_CACHE", folder)
         yield
+
+
+@pytest.fixture(scope="session")
+def two_subsets(tmp_path_factory) -> Path:
+    """Records of the subsets A (yaws of 0 and 20 degrees) and B (0 to 80)."""
+    root = tmp_path_factory.mktemp("two")
+    make_tree(root / "data", photos=30, views=2, subset="A")
+    make_tree(root / "data", photos=8, views=5, subset="B")
+    prepared(root / "data", root / "records", test_share=0.1, val_share=0.1)
+    return root / "records"

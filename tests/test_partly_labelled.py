@@ -60,7 +60,8 @@ def test_evaluate_and_report_name_a_region_without_labels(without_jaw, tmp_path)
 
 def test_the_offsets_of_landmarks_without_labels_are_not_known(without_jaw):
     records, run = without_jaw
-    (offsets,) = learned_offsets(OffsetsConfig(run=run, records=records)).values()
+    (kind,) = learned_offsets(OffsetsConfig(run=run, records=records)).values()
+    (offsets,) = kind.values()
     unknown = np.isnan(offsets).all(axis=1)
     assert np.flatnonzero(unknown).tolist() == list(IBUG68.regions["jaw"])
 

@@ -29,6 +29,9 @@ MEAN_LANDMARKS_CM = np.array([
     (2.3, -6.9, 1.7), (0.7, -6.9, 2.4), (0.0, -6.9, 2.5), (-0.7, -6.9, 2.4),
 ])
 # fmt: on
+# The bins of the absolute yaw in which AFLW2000-3D is scored; the upper limit belongs to its bin.
+# Zhu et al., "Face Alignment Across Large Poses: A 3D Solution" (2016).
+YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 _DISTANCE = 6.0  # from camera to face, in sizes of the face box: a portrait from 1.5 m
 _MIN_POINTS = 6
 
@@ -77,6 +80,24 @@ def true_rotation(pose_deg, landmarks, mask, scheme: LandmarkScheme) -> np.ndarr
         return rotation_of(pose_deg)
     rotation = head_rotation(landmarks, mask, scheme)
     return np.full((3, 3), np.nan) if rotation is None else rotation
+
+
+def true_yaw_deg(pose_deg, landmarks, mask, scheme: LandmarkScheme) -> float:
+    """Return the yaw of a labelled head in degrees.
+
+    It is the labelled yaw of pose_deg (pitch, yaw, roll [3]) if that is finite, else the estimate
+    from landmarks [N, 2] and mask [N], else NaN.
+    """
+    labelled = float(pose_deg[1])
+    return labelled if np.isfinite(labelled) else estimate_pose_deg(landmarks, mask, scheme)[1]
+
+
+def yaw_bin(yaw_deg) -> np.ndarray:
+    """Return the index [n] of the bin of each absolute yaw [n] in degrees.
+
+    It is the number of bins for a yaw that is in none of them, or NaN.
+    """
+    return np.digitize(yaw_deg, [high for _, high in YAW_BINS_DEG], right=True)
 
 
 def turned(rotation, change) -> np.ndarray:

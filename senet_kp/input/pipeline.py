@@ -1,9 +1,10 @@
 """The `tf.data` pipeline that feeds training batches in a reproducible order.
 
 Every epoch is a permutation of the records that is drawn from (seed, epoch), and the augmentation
-of a sample is drawn from (seed, name of the sample, epoch). Nothing depends on the number of
-threads or on earlier batches, so that a training resumed at step k receives the same batches as an
-uninterrupted one.
+of a sample is drawn from (seed, name of the sample, epoch). With weights, an epoch draws records
+several times or not at all (`sampling`), which depends on (seed, epoch) as well. Nothing depends
+on the number of threads or on earlier batches, so that a training resumed at step k receives the
+same batches as an uninterrupted one.
 """
 
 from dataclasses import dataclass, field
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import cv2
+import numpy as np
 
 from senet_kp.face.scheme import scheme_of
 from senet_kp.input.augment import AugmentConfig, Augmenter
 from senet_kp.input.features import StoredFeatures
 from senet_kp.input.pose_targets import PoseTargets, require_poses
+from senet_kp.input.sampling import REPEATED, repetitions
 from senet_kp.nets.tf1 import tf
 from senet_kp.tfrecords.errors import InputError
 from senet_kp.tfrecords.schema import (
@@ -56,6 +59,9 @@ class InputConfig:
     # shares of `count` replicas are together, step by step, the batches of a training with one
     # process. Every replica reads all records, but decodes only its own share.
     share: tuple[int, int] = (0, 1)
+    # How often an epoch draws each record on average, in the order of the shards (`Population`);
+    # None for once.
+    weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -111,33 +117,70 @@ def _ordered_records(config: InputConfig, manifest: dict, start_step, count: int
     """The (serialized record, epoch) pairs in training order, from `start_step` on."""
     first = start_step * config.batch_size
     epoch, position = first // count, first % count
-    paths = [
-        str(path) for side in config.sides for path in shard_paths(config.records, manifest, side)
+    epochs = tf.data.Dataset.range(epoch, 1 << 40)
+    data = epochs.flat_map(_epoch_maker(config, manifest))
+    return data.skip(position)  # skips before decoding, so it reads one epoch at most
+
+
+def _epoch_maker(config: InputConfig, manifest: dict):
+    """The function from an epoch to its (serialized record, epoch) pairs, in random order."""
+    shards = [
+        (str(path), shard["records"])
+        for side in config.sides
+        for path, shard in zip(
+            shard_paths(config.records, manifest, side),
+            manifest["sides"][side]["shards"],
+            strict=True,
+        )
     ]
+    paths, counts = zip(*shards, strict=True)
+    if config.weights is not None:
+        firsts = np.cumsum((0, *counts[:-1]))
+        return lambda epoch: _sampled_epoch(paths, firsts, config.weights, config.seed, epoch)
     landmark_count = scheme_of(manifest).count
 
     def is_complete(record):
         return complete_op(record, landmark_count)
 
     wanted = is_complete if config.missing == "drop" else None
-    epochs = tf.data.Dataset.range(epoch, 1 << 40)
-    data = epochs.flat_map(lambda e: _epoch(paths, config.seed, e, wanted))
-    return data.skip(position)  # skips before decoding, so it reads one epoch at most
+    return lambda epoch: _epoch(paths, config.seed, epoch, wanted)
 
 
-def _epoch(paths: list[str], seed: int, epoch, wanted=None):
+def _epoch(paths: tuple[str, ...], seed: int, epoch, wanted=None):
     """The (serialized record, epoch) pairs of one epoch, in the order drawn for that epoch.
 
     wanted: a function from a serialized record to a boolean tensor, by which the records are
     filtered; None keeps all records.
     """
     seed = seed * 1_000_003 + epoch
-    files = tf.data.Dataset.from_tensor_slices(paths)
+    files = tf.data.Dataset.from_tensor_slices(list(paths))
     files = files.shuffle(len(paths), seed=seed, reshuffle_each_iteration=False)
     records = tf.data.TFRecordDataset(files)
     records = records.filter(wanted) if wanted else records
     records = records.shuffle(SHUFFLE_RECORDS, seed=seed, reshuffle_each_iteration=False)
     return records.map(lambda serialized: (serialized, epoch))
+
+
+def _sampled_epoch(paths: tuple[str, ...], firsts, weights, seed: int, epoch):
+    """The (serialized record, epoch) pairs of one epoch in which some records are repeated.
+
+    firsts: index of the first record of each file; weights: of all records, as in InputConfig. The
+    copies of a record have epochs of their own, and so they are augmented differently.
+    """
+    counts, seed = repetitions(weights, seed, epoch), seed * 1_000_003 + epoch
+    files = tf.data.Dataset.from_tensor_slices((list(paths), firsts))
+    files = files.shuffle(len(paths), seed=seed, reshuffle_each_iteration=False)
+
+    def numbered(path, first):
+        records = tf.data.TFRecordDataset(path)
+        return tf.data.Dataset.zip((records, tf.data.Dataset.range(first, 1 << 40)))
+
+    def copies(serialized, index):
+        numbers = tf.data.Dataset.range(counts[index])
+        return numbers.map(lambda number: (serialized, epoch + REPEATED * number))
+
+    drawn = files.flat_map(numbered).flat_map(copies)
+    return drawn.shuffle(SHUFFLE_RECORDS, seed=seed, reshuffle_each_iteration=False)
 
 
 def _batch_maker(config: InputConfig, manifest: dict):

@@ -1,7 +1,7 @@
 """The error by head yaw, in the bins that AFLW2000-3D is scored with.
 
-Source: Zhu et al., "Face Alignment Across Large Poses: A 3D Solution" (2016). All functions take
-the absolute yaw of n faces in degrees, [n]; NaN stands for a yaw that is not known.
+All functions take the absolute yaw of n faces in degrees, [n]; NaN stands for a yaw that is not
+known.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from senet_kp.face.metrics import balanced_mean
-from senet_kp.face.pose import estimate_pose_deg
+from senet_kp.face.pose import YAW_BINS_DEG, true_yaw_deg, yaw_bin
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.crops import Crops
-
-YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))  # the upper limit belongs to its bin, as in the paper
 
 
 def absolute_yaw_deg(crops: Crops, scheme: LandmarkScheme) -> tuple[np.ndarray, np.ndarray]:
@@ -22,16 +20,9 @@ def absolute_yaw_deg(crops: Crops, scheme: LandmarkScheme) -> tuple[np.ndarray, 
     The annotated yaw is used where there is one. Otherwise the yaw is estimated from the true
     landmarks; it is NaN where these are not sufficient.
     """
-    yaw = crops.pose_deg[:, 1].astype(np.float64)
-    unknown = ~np.isfinite(yaw)
-    for index in np.flatnonzero(unknown):
-        yaw[index] = estimate_pose_deg(crops.landmarks[index], crops.mask[index], scheme)[1]
-    return np.abs(yaw), unknown & np.isfinite(yaw)
-
-
-def yaw_bin(yaw) -> np.ndarray:
-    """[n] index of each face's bin; the number of bins for a face that is in none of them."""
-    return np.digitize(yaw, [high for _, high in YAW_BINS_DEG], right=True)
+    labels = zip(crops.pose_deg, crops.landmarks, crops.mask, strict=True)
+    yaw = np.array([true_yaw_deg(*label, scheme) for label in labels], np.float64)
+    return np.abs(yaw), np.isfinite(yaw) & ~np.isfinite(crops.pose_deg[:, 1])
 
 
 def yaw_masks(yaw) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Literal
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.input.augment import NO_AUGMENTATION, AugmentConfig, augment_recipe
 from senet_kp.input.pipeline import Missing
+from senet_kp.input.sampling import Shares, check_shares
 from senet_kp.nets import (
     DEFAULT_NETWORK,
     NETWORKS,
@@ -21,6 +22,7 @@ from senet_kp.train.losses import LossName
 from senet_kp.train.schedules import OptimiserName, ScheduleName
 
 Labels = Literal["relative", "absolute"]
+DICTIONARIES = ("region_weights", "subset_shares")  # settings of which each is one value
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,19 @@ class TrainConfig:
     """decay of batch norm's moving statistics"""
     dropout_keep: float = 1.0
     """share of the dense layer's units that dropout keeps, in networks with a dense layer"""
+    subset_shares: dict[str, float] = field(default_factory=dict)
+    """shares of a batch that subsets of the records have, for example: HELEN 0.3 AFLW 0.2; all
+    other subsets together have the rest. By default every face is drawn once in an epoch"""
+    yaw_shares: list[float] = field(default_factory=list)
+    """shares of the faces turned by 0-30, 30-60 and 60-90 degrees in a batch, for example: 2 1 1;
+    where the label has no yaw, it is estimated from the 68 landmarks"""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     mirror_offsets: bool = True
     """learn the annotation bias of each subset from mirrored pictures, and correct their labels for
     it"""
+    reference_subset: str = ""
+    """learn how the labels of every other subset lie beside those of this subset of the records,
+    and correct them for it; empty for none"""
     seed: int = 0
     """seed of initial weights, order, augmentation and dropout"""
     log_every_steps: int = 50
@@ -161,7 +172,7 @@ def flat_settings(settings: dict, prefix: str = "") -> dict:
     """Settings as in config.json with those of nested groups as "augment.flip" and so on."""
     flat = {}
     for key, value in settings.items():
-        nested = isinstance(value, dict) and key != "region_weights"
+        nested = isinstance(value, dict) and key not in DICTIONARIES
         flat |= flat_settings(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return flat
 
@@ -222,6 +233,7 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
             f"--region-weights: {scheme.name} has no region {', '.join(sorted(unknown))}; its"
             f" regions are {', '.join(scheme.regions)}"
         )
+    check_shares(shares_of(config))
     if config.schedule == "plateau" and config.train_on_val:
         raise UserError(
             "--schedule plateau needs the val NME, so it cannot be combined with --train-on-val"
@@ -239,6 +251,11 @@ def check(config: TrainConfig, scheme: LandmarkScheme):
             f"--pose-weight: {config.net} has no features from which to learn the head pose; use"
             f" --net {' or '.join(able)}"
         )
+
+
+def shares_of(config: TrainConfig) -> Shares:
+    """The shares of subsets and yaw bins in a batch."""
+    return Shares(config.subset_shares, tuple(config.yaw_shares))
 
 
 def point_weights(config: TrainConfig, scheme: LandmarkScheme) -> list[float]:

@@ -14,6 +14,7 @@ from senet_kp.train.config import trains_trunk
 from senet_kp.train.losses import map_loss, mean_absolute_error, pose_loss, sample_loss
 from senet_kp.train.mirror_offsets import mirror_offsets
 from senet_kp.train.schedules import Schedule, build_optimiser, build_schedule
+from senet_kp.train.subset_offsets import subset_offsets
 
 AVERAGE = "ExponentialMovingAverage"  # the suffix of the name of a variable's moving average
 # Lower bound of the labels' standard deviations. A box is as high as most faces, so the chin hardly
@@ -149,10 +150,13 @@ def net_options(config, manifest: dict, step) -> NetOptions:
 
 
 def _training_truth(batch, config, manifest: dict):
-    """The labels [B, N, 2] that the network shall predict, corrected where mirroring moved them."""
+    """The labels [B, N, 2] that the network shall predict, corrected for annotation bias."""
+    truth, scheme = batch.landmarks, scheme_of(manifest)
     if config.mirror_offsets and config.augment.flip:
-        return batch.landmarks - mirror_offsets(batch, scheme_of(manifest))
-    return batch.landmarks
+        truth -= mirror_offsets(batch, scheme)
+    if config.reference_subset:
+        truth -= subset_offsets(batch, scheme, manifest["mean_shape"], config.reference_subset)
+    return truth
 
 
 def _landmark_loss(config, manifest: dict, point_weights):
@@ -175,7 +179,7 @@ def _other_losses(outputs: Outputs, truth, batch, config):
     """The losses [B] of heatmaps and pose where they are enabled, otherwise 0."""
     losses = 0.0
     if config.map_loss and outputs.maps is not None:
-        fixed_truth = tf.stop_gradient(truth)  # mirror offsets learn from the landmarks alone
+        fixed_truth = tf.stop_gradient(truth)  # offsets learn from the landmarks alone
         losses += config.map_loss * map_loss(outputs.maps, fixed_truth, batch.mask)
     if config.pose_weight:
         rotation = pose_head(outputs.features, config.weight_decay)

@@ -6,13 +6,21 @@ from pathlib import Path
 from senet_kp.face.scheme import LandmarkScheme, flip_table_error, scheme_of
 from senet_kp.input.features import StoredFeatures
 from senet_kp.input.pipeline import Batch, InputConfig, sample_count, training_batch
+from senet_kp.input.sampling import population
 from senet_kp.nets import output_names, size_error
 from senet_kp.nets.tf1 import tf
-from senet_kp.tfrecords.errors import CheckError, InputError
-from senet_kp.tfrecords.shards import read_manifest
+from senet_kp.tfrecords.errors import CheckError, InputError, UserError
+from senet_kp.tfrecords.shards import read_manifest, read_records
 from senet_kp.tfrecords.sides import trained_sides
 from senet_kp.train.checkpoints import initial_settings
-from senet_kp.train.config import TrainConfig, check, effective, point_weights, with_steps
+from senet_kp.train.config import (
+    TrainConfig,
+    check,
+    effective,
+    point_weights,
+    shares_of,
+    with_steps,
+)
 from senet_kp.train.graph import TrainingGraph, build_training_graph
 
 
@@ -70,6 +78,7 @@ def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
     if error := flip_table_error(scheme, manifest["mean_shape"]):
         raise CheckError(f"{config.records}: {error}")
     check(config, scheme)
+    _require_reference(config, manifest)
     if error := size_error(config.net, manifest["box"]["size_px"]):
         raise InputError(f"{config.records}: {error}")
     if "shape_spread" not in manifest and "label_spread" in output_names(config.net):
@@ -79,6 +88,20 @@ def checked_records(config: TrainConfig) -> tuple[dict, LandmarkScheme]:
             " them again"
         )
     return manifest, scheme
+
+
+def _require_reference(config: TrainConfig, manifest: dict):
+    """Raise UserError if the records have no face of --reference-subset, or no other one."""
+    if not config.reference_subset:
+        return
+    sides = trained_sides(config.train_on_val)
+    records = (r for side in sides for r in read_records(config.records, manifest, side))
+    found = sorted({record.subset for record in records})
+    if config.reference_subset not in found or len(found) == 1:
+        raise UserError(
+            f"--reference-subset {config.reference_subset}: the records to train on have the"
+            f" subsets {', '.join(found)}; name one of several"
+        )
 
 
 def run_settings(config: TrainConfig, manifest: dict) -> dict:
@@ -118,6 +141,11 @@ def build(
     if features:
         parts = [features[side] for side in inputs.sides if side in features]
         inputs = replace(inputs, features=StoredFeatures(parts))
+    if shares := shares_of(config):
+        complete = config.missing == "drop"
+        drawn = population(config.records, manifest, inputs.sides, shares, complete)
+        print("an epoch draws", *drawn.lines(), sep="\n")
+        inputs = replace(inputs, weights=drawn.weights)
     batch, start_input = training_batch(inputs, manifest, start_step)
     weights = point_weights(config, scheme) if config.region_weights else None
     # Every replica gets a seed of its own, so that no two of them drop the same units.

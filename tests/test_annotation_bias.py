@@ -1,4 +1,4 @@
-"""Annotation bias in mirrored pictures: what training learns of it, and where it is corrected."""
+"""Annotation bias: what training learns of it, and where labels are corrected for it."""
 
 from types import SimpleNamespace
 
@@ -10,8 +10,9 @@ from runs import config, variables
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.input.augment import AugmentConfig, Augmenter
 from senet_kp.nets.tf1 import tf
+from senet_kp.train import subset_offsets
 from senet_kp.train.loop import train
-from senet_kp.train.mirror_offsets import NAME, mirror_offsets
+from senet_kp.train.mirror_offsets import NAME, bucket_of, mirror_offsets
 
 MIRROR, QUARTER = np.diag([-1.0, 1.0]), np.array([[0.0, -1.0], [1.0, 0.0]])
 MANIFEST = {"scheme": IBUG68.facts(), "box": {"size_px": 128}, "detector_box": None}
@@ -96,3 +97,84 @@ def assert_printed(offsets, run, records):
     printed = dict(line.split() for line in result.stdout.splitlines()[1:])
     (learned,) = (100 * value / 2 for value in offsets[:, ::2].mean(1) if value)
     assert printed == {"AFW": f"{learned:+.2f}"}  # the records have no other subset
+
+
+# --- a subset beside a reference subset ---
+
+
+def rotation(angle_deg: float) -> np.ndarray:
+    cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def faces_of(shape, offset, count: int = 64, seed: int = 0):
+    """Labels and answers [count, 68, 2] of rolled faces: the labels lie beside the answers."""
+    random, labels, answers = np.random.default_rng(seed), [], []
+    for _ in range(count):
+        turn = random.uniform(0.8, 1.2) * rotation(random.uniform(-60, 60))
+        place = random.uniform(0.3, 0.7, 2)
+        answers.append((shape - shape.mean(0)) @ turn.T + place)
+        labels.append(
+            answers[-1] + offset @ rotation(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))).T
+        )
+    return np.float32(labels), np.float32(answers)
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 30.0, -100.0])
+def test_the_roll_of_a_face_is_that_of_its_labelled_landmarks(angle_deg):
+    shape = np.random.default_rng(1).uniform(0, 1, (68, 2))
+    labels = np.float32([0.7 * shape @ rotation(angle_deg).T + 0.1] * 2)
+    mask = np.ones((2, 68), np.float32)
+    mask[1, 10:] = 0
+    labels[1, 10:] = 9.0  # not labelled, so it does not count
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(subset_offsets.roll_of(tf.constant(labels), tf.constant(mask), shape))
+    np.testing.assert_allclose(found, [rotation(angle_deg)] * 2, atol=1e-5)
+
+
+def test_the_offset_of_a_subset_beside_the_reference_is_learned_in_the_frame_of_the_face():
+    """The network answers as the reference is labelled; the other subset's labels lie beside it."""
+    shape = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
+    offset = np.zeros((68, 2))
+    offset[36], offset[:17] = (-0.015, 0.0), (0.0, 0.02)
+    labels, answers = faces_of(shape, offset)
+    same, same_answers = faces_of(shape, 0 * offset, seed=1)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batch = SimpleNamespace(
+            landmarks=tf.constant(np.concatenate([labels, same])),
+            mask=tf.ones([128, 68]),
+            subset=tf.constant(["other"] * 64 + ["reference"] * 64),
+        )
+        found = subset_offsets.subset_offsets(batch, IBUG68, shape, "reference")
+        truth = np.concatenate([answers, same_answers])
+        loss = tf.reduce_mean(tf.abs(batch.landmarks - found - truth))
+        step = tf.train.AdamOptimizer(
+            tf.train.exponential_decay(3e-3, tf.train.get_or_create_global_step(), 1, 0.97)
+        ).minimize(loss, tf.train.get_global_step())
+        session.run(tf.global_variables_initializer())
+        for _ in range(200):
+            session.run(step)
+        row = session.run(bucket_of(["other"]))[0]
+        learned = session.run(tf.trainable_variables()[0])[row].reshape(68, 2)
+        assert not session.run(found)[64:].any()
+    # The labels' roll is measured from labels that the offset itself has moved.
+    np.testing.assert_allclose(learned, offset, atol=1e-3)
+
+
+def test_training_learns_the_offsets_and_prints_them(two_subsets, tmp_path):
+    run = tmp_path / "run"
+    settings = config(two_subsets, run, steps=30, reference_subset="A", learning_rate=1e-2)
+    assert train(settings) == 0
+    kept = variables(run)[subset_offsets.NAME]
+    assert np.abs(kept).max() > 1e-5
+    result = run_module("-m", "senet_kp.train.label_offsets", run, "--records", two_subsets)
+    assert result.returncode == 0, result.stderr
+    below = result.stdout.split("landmarks beside those of A (right, down), in % of the face box:")
+    assert below[1].split()[:2] == ["B", "jaw"]
+
+
+def test_a_reference_that_no_face_belongs_to_is_refused(two_subsets, records, tmp_path):
+    for folder, name, found in ((two_subsets, "C", "A, B"), (records, "AFW", "AFW")):
+        command = ("-m", "senet_kp.train", "--records", folder, "--run", tmp_path / "run")
+        result = run_module(*command, "--reference-subset", name)
+        assert_one_line_error(result, 2, f"have the subsets {found}; name one of several")
