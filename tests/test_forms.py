@@ -4,6 +4,7 @@ import pytest
 
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.tfrecords import forms
+from senet_kp.tfrecords.files import read_json
 from senet_kp.tfrecords.forms import COUNT, FILE_NAME, NUMBER, SCHEME, TEXT, fault_in
 
 FORM = forms.fields(
@@ -33,6 +34,14 @@ def test_a_value_that_fits_has_no_fault():
 )
 def test_a_fault_is_said_with_its_place(change, said):
     assert said in fault_in(FITTING | change, FORM)
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_is_damage(text, tmp_path):
+    path = tmp_path / "value.json"
+    path.write_text(f'{{"shape": [1, {text}]}}')
+    with pytest.raises(ValueError, match=f"{text} is not a number"):
+        read_json(path)
 
 
 def test_a_value_that_is_no_object_is_said_so():

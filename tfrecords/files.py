@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -208,11 +209,22 @@ def read_json(path):
 
 
 def parse_json(data: bytes | str):
-    """Return the value of a JSON text; raises ValueError for any damage."""
+    """Return the value of a JSON text; raises ValueError for any damage.
+
+    Python reads numbers that JSON does not have, NaN and Infinity, and 1e999 as infinity. Here they
+    are damage, since no result that is made from them could be written.
+    """
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("its values are nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a number")
+    return value
 
 
 def load_array(file) -> np.ndarray:

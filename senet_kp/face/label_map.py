@@ -14,16 +14,14 @@ helps to tell where the whole face is. "from" and "to" are the names of built-in
 files of schemes. Points are counted from 0.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from senet_kp.face.known_schemes import read_scheme
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.tfrecords.errors import InputError, UserError
-from senet_kp.tfrecords.files import sha256_of_lines
+from senet_kp.tfrecords.files import read_json, sha256_of_lines
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def label_map_from(facts, where: str) -> LabelMap:
 def read_label_map(path) -> LabelMap:
     """Read a label map from a .json file. Raises InputError or UserError if it is none."""
     try:
-        facts = json.loads(Path(path).read_text())
+        facts = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable label map ({error})") from None
     return label_map_from(facts, str(path))

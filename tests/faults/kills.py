@@ -24,6 +24,7 @@ from tests.faults.operations import (
 from tests.faults.table import Row
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SAVED = "stopped and saved"  # what a training says that a signal has ended
 ORPHANS_END_IN_S = 20.0  # worker processes whose parent was killed
 
 
@@ -68,7 +69,7 @@ def killed(bench: Bench, operation: Operation, number, share: float, old: bool) 
         or orphans_of(process.pid)
         or half_written(operation, folder, before, normal.results)
         or changed_strangers(operation, folder, kept, finished=False)
-        or bad_repetition(operation, folder, kept, normal.results)
+        or bad_repetition(operation, folder, kept, normal.results, SAVED in end.output)
     )
     if not problem:
         shutil.rmtree(folder)
@@ -81,7 +82,7 @@ def _bad_end(end, number) -> str | None:
         return "did not end in 60 s after the signal"
     if end.code not in (0, 130, -number):
         return f"exit code {end.code} after {number.name}: {end.errors[-300:]!r}"
-    told = end.errors.count("error: interrupted") + end.output.count("stopped and saved")
+    told = end.errors.count("error: interrupted") + end.output.count(SAVED)
     if end.code == 130 and told != 1:
         return f"exit code 130 without its line: {end.errors[-300:]!r}"
     return f"a traceback: {end.errors[-300:]!r}" if "Traceback" in end.errors else None
@@ -117,14 +118,26 @@ def changed_strangers(operation: Operation, folder: Path, kept: dict, finished: 
     return f"left behind: {', '.join(left[:5])}" if finished and left else None
 
 
-def bad_repetition(operation: Operation, folder: Path, kept: dict, final: dict) -> str | None:
-    """The same command, undisturbed, ends well and leaves the undisturbed result."""
+def bad_repetition(
+    operation: Operation, folder: Path, kept: dict, final: dict, saved: bool
+) -> str | None:
+    """The same command, undisturbed, ends well and leaves the undisturbed result.
+
+    saved: the command saved what it had done before it ended by the signal
+    """
     end = run(operation.words, folder)
     if end.code != 0:
         return f"the same command afterwards: exit code {end.code}: {end.errors[-300:]!r}"
-    if (results := contents(operation, folder)) != final:
+    results = contents(operation, folder)
+    if saved:
+        results, final = (_without(found, operation.saved) for found in (results, final))
+    if results != final:
         return f"the same command afterwards leaves other results: {difference(results, final)}"
     return changed_strangers(operation, folder, kept, finished=True)
+
+
+def _without(results: dict, patterns: tuple[str, ...]) -> dict:
+    return {name: data for name, data in results.items() if not matches(name, patterns)}
 
 
 def _processes() -> list[int]:

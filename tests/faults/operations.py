@@ -31,6 +31,9 @@ class Operation:
     timed: tuple[str, ...] = ()  # patterns of files that hold a time or the number of a process
     grows: tuple[str, ...] = ()  # patterns of files that are complete only at the end
     marked: tuple[str, ...] = ()  # patterns of files whose name says that they are incomplete
+    # Patterns of results that hold more or other values after a run that saved when it was stopped:
+    # the rows and columns of that moment.
+    saved: tuple[str, ...] = ()
     older: str = ""  # stage and options that leave older results of the same names
 
     def is_result(self, path: str) -> bool:
@@ -69,6 +72,10 @@ OPERATIONS = (
         ("records",),
         timed=("run/events.out.tfevents.*", "run/.lock"),
         grows=("run/*",),
+        saved=(
+            *("run/metrics.csv", "run/curves.png", "run/progress.*", "run/latest/checkpoint"),
+            *("run/latest/ckpt-[1-9].*", "run/latest/ckpt-1[01].*"),
+        ),
     ),
     Operation("freeze", FREEZE, GRAPH, ("records", "run")),
     Operation(

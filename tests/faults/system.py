@@ -66,7 +66,7 @@ def starved(bench: Bench, operation: Operation, shortage: str, share: float) -> 
             or orphans_of(process.pid)
             or half_written(operation, folder, before, normal.results)
             or changed_strangers(operation, folder, kept, finished=True)
-            or bad_repetition(operation, folder, kept, normal.results)
+            or bad_repetition(operation, folder, kept, normal.results, saved=False)
         )
         if not problem or disk:
             shutil.rmtree(folder)
