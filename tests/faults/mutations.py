@@ -112,8 +112,8 @@ MENDED: dict[str, list[str]] = {
         " traceback.",
     ],
     "manifest.json": [
-        "Infinity and 1e999, which JSON does not have, were read as numbers and could not be written"
-        " again: every JSON file that holds them is damaged.",
+        "Infinity and 1e999, which JSON does not have, were read as numbers, and writing them again"
+        " ended in a traceback: every JSON file that holds them is damaged.",
         "Values that were missing or of another type ended in tracebacks of a dozen kinds: all are"
         " checked when the manifest is read, and the message names the place.",
         "A manifest could name shards outside its folder, and sizes that contradict each other or"
