@@ -15,29 +15,20 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from benchmarks.labelled import boxes_in, labelled_pictures
 from benchmarks.measure import conditions, markdown_table, report_table
-from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import labelled_face
-from senet_kp.data_prep.crop_rule import CropRule
-from senet_kp.data_prep.formats import FORMATS
-from senet_kp.data_prep.recognise import recognise
-from senet_kp.face.facebox import face_box
 from senet_kp.face.metrics import mean_of_found, nme, normalised_errors
 from senet_kp.face.pictures import read_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.face.turned import turned
 from senet_kp.inference.backends import open_backend
-from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.cache import cache_folder
-from senet_kp.inference.detections import Detection
 from senet_kp.inference.face_detector import AUTO, DLIB, FaceDetector
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.predictor import landmarks_near
 from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.scoring.yaw_bins import yaw_masks
 from senet_kp.tfrecords.errors import exit_code_of
-
-LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,9 @@ class Config:
 def main():
     config = tyro.cli(Config, prog="python -m benchmarks.looks", description=__doc__)
     card, run = read_card(config.model), open_backend(config.model, AUTO)
-    detectors = {one: FaceDetector(card, one) for one in config.detectors}
-    rows, faces = [], _labelled(config, card)
+    detectors = [FaceDetector(card, one) for one in config.detectors]
+    rows = []
+    faces = labelled_pictures(config.data, card, config.pictures, config.seed)
     yaw = np.array([abs(label.pose_deg[1]) for _, label in faces])
     for roll_deg in config.rolls_deg:
         scores = _scores(faces, roll_deg, card, run, detectors, config.passes)
@@ -80,7 +72,7 @@ def main():
             model=config.model.name,
             faces=len(faces),
             seed=config.seed,
-            detectors=[str(one).replace(f"{cache_folder()}/", "") for one in detectors.values()],
+            detectors=[str(one).replace(f"{cache_folder()}/", "") for one in detectors],
         ),
         "rows": rows,
     }
@@ -104,25 +96,12 @@ def _cell(part: dict) -> str:
     return shown if found == 1 else f"{shown} of {found:.1%}"
 
 
-def _labelled(config: Config, card: dict) -> list:
-    """The pictures' files and labels."""
-    name = recognise(config.data)
-    sources = FORMATS[name].scan(config.data, False, PrepareConfig(()).points)
-    drawn = np.random.default_rng(config.seed).permutation(len(sources))
-    drawn = np.sort(drawn[: config.pictures or None])
-    rule = CropRule(box_rule(card), 1.0, 95, scheme_of(card))
-    return [(sources[i].picture, labelled_face(sources[i], rule)[1]) for i in drawn]
-
-
-def _scores(faces, roll_deg, card, run, detectors: dict, passes) -> dict[tuple, list]:
+def _scores(faces, roll_deg, card, run, detectors, passes) -> dict[tuple, list]:
     """{(boxes, passes): [n] NMEs, NaN for a face that was not found}."""
     rule, scheme, scores = box_rule(card), scheme_of(card), {}
     for path, label in tqdm(faces, unit="picture", desc=f"roll {roll_deg:g}", disable=None):
         picture, truth = turned_picture(read_picture(path), label.landmarks, roll_deg)
-        true_box = face_box(truth[label.mask], rule)
-        seen = {LABELS: Detection(true_box, None)}
-        for detector in detectors.values():
-            seen[str(detector).split(" ")[0].strip(",")] = _best(detector.detect(picture), true_box)
+        seen = boxes_in(picture, truth[label.mask], rule, detectors)
         for boxes, found in seen.items():
             for count in passes:
                 error = np.nan
@@ -151,11 +130,6 @@ def turned_picture(picture, landmarks, roll_deg: float):
     matrix = np.column_stack([first[1] - first[0], first[2] - first[0], first[0]])
     copy = cv2.warpAffine(picture, matrix, tuple(new.tolist()), flags=cv2.INTER_CUBIC)
     return copy, turned(landmarks, roll_deg, centre) + move - centre
-
-
-def _best(found: list[Detection], true_box) -> Detection | None:
-    best = max(found, key=lambda one: iou(one.box, true_box), default=None)
-    return best if best is not None and iou(best.box, true_box) >= MIN_IOU else None
 
 
 def _by_yaw(nmes, yaw) -> dict:

@@ -1,0 +1,68 @@
+"""The benchmark of turned heads: errors by yaw, lost faces, and the sheet."""
+
+import sys
+
+import numpy as np
+import pytest
+from conftest import assert_one_line_error, run_module
+from tables import make_aflw2000
+
+from benchmarks import turned
+from senet_kp.data_prep.formats.face_sample import FaceLabel
+from senet_kp.face.known_schemes import IBUG68
+from senet_kp.face.pictures import read_picture
+from senet_kp.inference.pretrained import PRETRAINED
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Faces of dots with a yaw of 0, 10, 20, 45, 50, 70, 90 and 95 degrees; no detector sees them."""
+    return make_aflw2000(tmp_path_factory.mktemp("turned") / "AFLW2000")
+
+
+def test_errors_and_lost_faces_go_by_yaw_and_by_the_contour():
+    """A jaw that is off by a tenth of the box, on faces of 100 px; one of the three is lost."""
+    truth = np.random.default_rng(0).uniform(0, 100, (68, 2))
+    truth[20:22] = (0, 0), (100, 100)
+    label = FaceLabel(truth, np.ones(68, bool), np.zeros(3))
+    predicted = np.stack([truth, truth, np.full((68, 2), np.nan)])
+    predicted[0, list(IBUG68.contour), 0] += 10
+    faces = [(None, label)] * 3
+    all_points, inner = turned._rows(predicted, faces, np.array([10, 40, 80]), IBUG68)
+    assert (all_points["points"], inner["points"]) == (68, 51)
+    assert all_points["lost"] == inner["lost"] == {"0-30": 0, "30-60": 0, "60-90": 1}
+    assert all_points["nme"]["0-30"] == pytest.approx(0.1 * 17 / 68)
+    assert inner["nme"] == {"0-30": 0, "30-60": 0, "60-90": None, "mean": None}
+    predicted[2] = truth + (0, 10)
+    all_points, inner = turned._rows(predicted, faces, np.array([10, 40, 80]), IBUG68)
+    assert all_points["nme"]["mean"] == pytest.approx((0.025 + 0 + 0.1) / 3)
+    assert inner["nme"]["mean"] == pytest.approx(0.1 / 3)
+
+
+def test_models_are_measured_and_drawn(data, tmp_path, capsys, monkeypatch):
+    sheet = tmp_path / "turned.png"
+    argv = f"turned {data} --detector dlib --models {PRETRAINED} {PRETRAINED} --sheet {sheet}"
+    monkeypatch.setattr(sys, "argv", [*argv.split(), "--sheet-faces", "7"])
+    turned.main()
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| `")]
+    assert [row[1:4] for row in rows] == 2 * [
+        ["labels", "1", "68"],
+        ["labels", "1", "51"],
+        ["dlib", "2", "68"],
+        ["dlib", "2", "51"],
+    ]
+    assert rows[0][4:] == rows[4][4:] and rows[0][-1] == "0 / 0 / 0 |"
+    assert rows[2][4:] == ["-", "-", "-", "-", "3 / 2 / 2 |"]  # 95 degrees is in no bin
+    # two rows of seven faces
+    gap, side = 4, turned.SIDE_PX
+    assert read_picture(sheet).shape == (2 * (side + gap) + gap, 7 * (side + gap) + gap, 3)
+
+
+def test_arguments_that_cannot_be_measured_end_in_one_line(data, tmp_path):
+    command = ("-m", "benchmarks.turned", data)
+    assert_one_line_error(
+        run_module(*command, "--label-looks", 0), 2, "--label-looks", "at least 1"
+    )
+    missing = run_module(*command, "--models", tmp_path / "none.pb")
+    assert_one_line_error(missing, 4, "none.pb", "no such model file")
