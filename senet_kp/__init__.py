@@ -15,6 +15,7 @@ _HOME = {
     "Face": "senet_kp.inference.predictor",
     "LandmarkPredictor": "senet_kp.inference.predictor",
     "PRETRAINED": "senet_kp.inference.pretrained",
+    "PRETRAINED_3D": "senet_kp.inference.pretrained",
     "draw_landmarks": "senet_kp.face.draw",
     "read_card": "senet_kp.inference.model_card",
 }

@@ -22,6 +22,7 @@ from typing import get_args
 
 import numpy as np
 
+from senet_kp.demo.head_pose import HeadPose
 from senet_kp.demo.results import (
     DrawnNames,
     describe,
@@ -36,11 +37,10 @@ from senet_kp.demo.results import (
 )
 from senet_kp.demo.sources import VideoReader, boxes_of, is_live, is_video, pictures_of, read_boxes
 from senet_kp.face.facebox import is_beside
-from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.inference.backends import AUTO, Backend
 from senet_kp.inference.predictor import PASSES, Face, LandmarkPredictor
-from senet_kp.inference.pretrained import OWN, default_model, trained_on
+from senet_kp.inference.pretrained import OWN, SHIPPED, default_model, trained_on
 from senet_kp.tfrecords.errors import InputError, UserError, exit_code_of
 
 COMMAND = "senet-kp demo"
@@ -60,10 +60,11 @@ def main() -> int:
     print(f"model: {args.model}, trained on {trained_on(predictor.card)}", file=sys.stderr)
     if boxes is None:
         print(f"face detector: {predictor.detector}", file=sys.stderr)
-    if args.pose and predictor.scheme != IBUG68:
-        raise UserError(
-            f"--pose: needs a model with 68 landmarks; this one predicts {predictor.scheme.name}"
-        )
+    args.rotations = lambda picture, faces: None
+    if args.pose:
+        pose = HeadPose(predictor, args.model, args.backend, args.detector)
+        print(f"head pose: {pose}", file=sys.stderr)
+        args.rotations = pose.rotations
     args.names = DrawnNames(args.out)
     return process_sources(predictor, boxes, args)
 
@@ -112,10 +113,16 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--model",
-        default=default_model(),
         help="frozen graph, or a file that was exported from one, with its model card in the same"
         f" folder (default: the newest .pb in {OWN}/, or else the shipped"
         " export/pretrained/senet68.pb)",
+    )
+    parser.add_argument(
+        "--points",
+        choices=SHIPPED,
+        help="run a shipped graph, not with --model: the jaw of visible follows the visible contour"
+        " of the face; the points of 3d are those of a head model, also on the far side (default:"
+        " visible)",
     )
     parser.add_argument(
         "--backend",
@@ -172,7 +179,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pose",
         action="store_true",
-        help="estimate the head pose: draw the head's axes, write pitch, yaw and roll in degrees",
+        help="estimate the head pose: draw the head's axes, write pitch, yaw and roll in degrees;"
+        " with the shipped graph of visible points, that of 3d points runs once on each face",
     )
     parser.add_argument(
         "--beside",
@@ -185,7 +193,11 @@ def parse_arguments() -> argparse.Namespace:
         help="also show the results in a window, or else the first picture in the system's viewer",
     )
     parser.set_defaults(view=False)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.points and args.model:
+        raise UserError("--points: chooses between the shipped graphs; leave it out, or --model")
+    args.model = args.model or (SHIPPED[args.points] if args.points else default_model())
+    return args
 
 
 def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, write_line):
@@ -195,11 +207,12 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
     if not faces:
         why = "no face found" if boxes is None else "the boxes file has no usable box for it"
         print(f"{source}: {why}", file=sys.stderr)
-    write_line(describe(source, None, picture, faces, args.pose))
+    rotations = args.rotations(picture, faces)
+    write_line(describe(source, None, picture, faces, rotations))
     suffix = ".png" if Path(source).suffix.lower() == ".png" else ".jpg"
     target = args.names.target(Path(source).stem, suffix)
     original = [picture.copy()] if args.beside else []
-    drawn = draw_faces(picture, faces, predictor.scheme, args.pose)
+    drawn = draw_faces(picture, faces, predictor.scheme, rotations)
     write_picture(target, np.hstack([*original, drawn]))
     count = f"{len(faces)} face{'' if len(faces) == 1 else 's'}"
     print(f"{source}: {count}, {target}", file=sys.stderr)
@@ -221,8 +234,9 @@ def process_video(source: str, predictor: LandmarkPredictor, boxes, args, write_
         with video_file(target, frames.fps, frames.size) as write_frame, stop:
             for picture in frames:
                 faces = predict(picture, source, predictor, boxes)
-                write_line(describe(source, read, picture, faces, args.pose))
-                write_frame(draw_faces(picture, faces, predictor.scheme, args.pose))
+                rotations = args.rotations(picture, faces)
+                write_line(describe(source, read, picture, faces, rotations))
+                write_frame(draw_faces(picture, faces, predictor.scheme, rotations))
                 read, with_faces = read + 1, with_faces + bool(faces)
                 if args.show and show(picture, wait_ms=1) == ord("q"):
                     break

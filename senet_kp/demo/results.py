@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 
 from senet_kp.face.draw import draw_axes, draw_box, draw_landmarks
-from senet_kp.face.known_schemes import IBUG68
-from senet_kp.face.pose import angles_deg, head_rotation
+from senet_kp.face.pose import angles_deg
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import OutputError
@@ -62,12 +61,15 @@ def _file_of_lines(target: str):
         raise failure
 
 
-def describe(source: str, frame: int | None, picture, faces: list[Face], pose: bool) -> dict:
+def describe(
+    source: str, frame: int | None, picture, faces: list[Face], rotations: list | None = None
+) -> dict:
     """One line of the JSON output: coordinates in pixels, rounded to 0.001.
 
-    frame: the number of a video's frame, from 0; None for a picture. pose: whether each face has
-    pitch, yaw and roll as well.
+    frame: the number of a video's frame, from 0; None for a picture. rotations: those of the
+    heads, [3, 3] or None, of which each face gets pitch, yaw and roll; None for no pose.
     """
+    poses = [{}] * len(faces) if rotations is None else [{"pose": _deg(one)} for one in rotations]
     return {
         "source": source,
         "frame": frame,
@@ -79,19 +81,19 @@ def describe(source: str, frame: int | None, picture, faces: list[Face], pose: b
                 "score": None if face.score is None else round(face.score, 4),
                 "landmarks": np.round(face.landmarks, 3).tolist(),
                 "roll_deg": round(face.roll_deg, 2),
-                **({"pose": _pose_deg(face)} if pose else {}),
+                **pose,
             }
-            for face in faces
+            for face, pose in zip(faces, poses, strict=True)
         ],
     }
 
 
-def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, pose: bool):
-    """Draw boxes and landmarks, and with `pose` the heads' axes, into the picture itself."""
-    for face in faces:
+def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, rotations: list | None = None):
+    """Draw boxes and landmarks, and the axes of the heads' rotations, into the picture itself."""
+    for face, rotation in zip(faces, rotations or [None] * len(faces), strict=True):
         draw_box(picture, face.box, roll_deg=face.roll_deg)
         draw_landmarks(picture, face.landmarks, scheme)
-        if pose and (rotation := _rotation(face)) is not None:
+        if rotation is not None:
             draw_axes(picture, face.landmarks, rotation)
     return picture
 
@@ -204,12 +206,6 @@ def show(picture, wait_ms: int) -> int:
     return cv2.waitKey(wait_ms)
 
 
-def _rotation(face: Face):
-    """The rotation [3, 3] of a head with the 68 landmarks; None if it cannot be estimated."""
-    return head_rotation(face.landmarks, np.ones(len(face.landmarks)), IBUG68)
-
-
-def _pose_deg(face: Face) -> list[float] | None:
-    """Pitch, yaw and roll in degrees, rounded to 0.01; None if they cannot be estimated."""
-    rotation = _rotation(face)
+def _deg(rotation) -> list[float] | None:
+    """Pitch, yaw and roll in degrees, rounded to 0.01; None if they could not be estimated."""
     return None if rotation is None else np.round(angles_deg(rotation), 2).tolist()

@@ -34,6 +34,8 @@ from senet_kp.tfrecords.forms import (
 INPUT_NODE = "image"  # float32 [1, S, S, 3], RGB, 0..255
 OUTPUT_NODE = "landmarks"  # float32 [1, 2N], x0, y0, x1, ..., relative to the face box
 CARD_VERSION = 2
+# Sets of labels that are projected from a head model, as the readers of data sets name them.
+HEAD_MODEL_LABELS = {"pts_3d", "pt3d_68"}
 SAVED_MODEL, DLIB_PREDICTOR = "saved_model", "dat"
 KINDS = {
     "pb": "a frozen graph",
@@ -67,7 +69,7 @@ _RECORDS = fields(
     {
         "sha256": TEXT,
         "sides": mapped(fields({"records": COUNT})),
-        "sources": listed(fields({"folder": TEXT})),
+        "sources": listed(fields({"folder": TEXT}, {"labels": TEXT})),
     },
 )
 _FACES = fields({"sha256": TEXT, "sides": listed(TEXT), "faces": COUNT, "crop": TEXT})
@@ -170,6 +172,16 @@ def find_card(model) -> dict | None:
 def box_rule(card: dict) -> BoxRule:
     """The face-box rule of a card or a manifest."""
     return BoxRule(**card["box"])
+
+
+def has_head_model_points(card: dict) -> bool:
+    """Whether a model learned points that are projected from a 3-D head model.
+
+    The far jaw of a turned head is then where the head model has it, and not on the visible
+    contour. A card that names no records of its training says nothing, which is False.
+    """
+    sources = card.get("training", {}).get("records", {}).get("sources", ())
+    return any(source.get("labels") in HEAD_MODEL_LABELS for source in sources)
 
 
 def _require_model(model: Path):

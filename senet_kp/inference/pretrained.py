@@ -1,4 +1,4 @@
-"""The frozen graph that is shipped with the project, and the one that a command runs by default."""
+"""The frozen graphs that are shipped with the project, and the one that commands run by default."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,8 +7,17 @@ from senet_kp.tfrecords.sides import trained_sides
 
 # find_spec locates the folder without importing senet_kp.export.
 PRETRAINED = Path(find_spec("senet_kp.export").origin).parent / "pretrained" / "senet68.pb"
-"""Path of the shipped frozen graph, in a checkout and in an installed wheel; its model card is
-senet68.json in the same folder. It may be used for non-commercial research only."""
+"""Path of the shipped frozen graph whose jaw follows the visible contour of the face, in a checkout
+and in an installed wheel; its model card is senet68.json in the same folder. It may be used for
+non-commercial research only."""
+
+PRETRAINED_3D = PRETRAINED.with_name("senet68-3d.pb")
+"""Path of the shipped frozen graph whose 68 points are those of a 3-D head model, projected into
+the picture: the far jaw of a turned head is where the head has it. For head pose, masks and
+augmented reality. It has the network and the terms of PRETRAINED, and a model card of its own."""
+
+SHIPPED = {"visible": PRETRAINED, "3d": PRETRAINED_3D}
+"""The shipped graphs by the meaning of their points on the contour."""
 
 OWN = Path("out")
 """Where `make freeze` writes the user's own frozen graphs, relative to the current folder."""

@@ -52,8 +52,8 @@ class Model(Target):
         (given,) = predictor.predict(self._picture, [self._box])
         found = self.tried(lambda: predictor.predict(self._picture)) or []
         for face in (given, *found):
-            json.dumps(describe("photo.jpg", None, self._picture, [face], False), allow_nan=False)
-            draw_faces(self._picture.copy(), [face], scheme, False)
+            json.dumps(describe("photo.jpg", None, self._picture, [face]), allow_nan=False)
+            draw_faces(self._picture.copy(), [face], scheme)
         return {"rule": rule, "scheme": scheme, "given": given, "found": found}
 
     @staticmethod

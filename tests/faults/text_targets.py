@@ -10,6 +10,7 @@ import numpy as np
 from senet_kp.data_prep.formats.kaggle import FEATURES, rows
 from senet_kp.data_prep.kaggle_submission import COLUMNS, read_lookup
 from senet_kp.demo.command import predict
+from senet_kp.demo.head_pose import rotations_of
 from senet_kp.demo.results import describe, draw_faces
 from senet_kp.demo.sources import read_boxes
 from senet_kp.face.facebox import BoxRule, face_box
@@ -40,8 +41,9 @@ class Boxes(Target):
         for face, (picture, _) in enumerate(sets.faces()):
             name, picture = f"photo{face}.jpg", picture.copy()
             faces = predict(picture, name, self._predictor, boxes)
-            json.dumps(describe(name, None, picture, faces, True), allow_nan=False)
-            draw_faces(picture, faces, self._predictor.scheme, True)
+            rotations = rotations_of(faces)
+            json.dumps(describe(name, None, picture, faces, rotations), allow_nan=False)
+            draw_faces(picture, faces, self._predictor.scheme, rotations)
             found[name] = faces
         return found
 
@@ -71,7 +73,7 @@ class Scheme(Target):
         if scheme.count == IBUG68.count:
             picture, points = sets.faces()[0]
             face = SimpleNamespace(box=(0, 0, 9, 9), landmarks=points, roll_deg=0.0)
-            draw_faces(picture.copy(), [face], scheme, False)
+            draw_faces(picture.copy(), [face], scheme)
         return scheme
 
     def problem(self, result, file, old, new, how) -> str | None:
