@@ -3,9 +3,11 @@
 Measure the landmarks that models predict on turned heads: the NME by the bins of the head's yaw
 and the mean of the bins, of all points and of those that are not on the contour, divided by the
 square root of width times height of all labelled points' bounding rectangle. The face boxes are
-those of the labels and those of the detector, whose lost faces are counted. `--sheet` also draws
-some faces with the landmarks of every model, in the labels' boxes. Takes about a tenth of a second
-per picture and model.
+those of the labels and those of the detector, whose lost faces are counted. Where the labels state
+the pose, the mean absolute errors of the head pose are measured, too: estimated from the same
+points, and, for comparison, from those of the labels. `--sheet` also draws some faces with the
+landmarks of every model, in the labels' boxes. Takes about a tenth of a second per picture and
+model.
 """
 
 import sys
@@ -25,7 +27,7 @@ from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.facebox import BoxRule, crop, face_box, to_relative
 from senet_kp.face.metrics import mean_of_found, nme, normalised_errors
 from senet_kp.face.pictures import read_picture, write_picture
-from senet_kp.face.pose import true_yaw_deg
+from senet_kp.face.pose import estimate_pose_deg, true_yaw_deg
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.inference.backends import open_backend
 from senet_kp.inference.cache import cache_folder
@@ -33,12 +35,13 @@ from senet_kp.inference.detections import Detection
 from senet_kp.inference.face_detector import AUTO, FaceDetector
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.predictor import landmarks_near
-from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.inference.pretrained import SHIPPED
 from senet_kp.scoring.yaw_bins import yaw_masks
 from senet_kp.tfrecords.errors import UserError, exit_code_of
 
 NAME = "turned"
 MEAN = "mean"
+MOST_DEG = 99  # faces with a larger angle are left out of pose errors, as in published evaluations
 # The sheet: faces in a row, the side of each, and the side of its square in sides of the face box.
 COLUMNS, SIDE_PX, SHOWN_SCALE = 10, 192, 1.4
 
@@ -47,7 +50,7 @@ COLUMNS, SIDE_PX, SHOWN_SCALE = 10, 192, 1.4
 class Config:
     data: tyro.conf.Positional[Path]
     """folder of a data set whose labels have the models' scheme"""
-    models: tuple[Path, ...] = (PRETRAINED,)
+    models: tuple[Path, ...] = tuple(SHIPPED.values())
     """the models, with their cards"""
     detector: str = AUTO
     """auto, dlib, or the file of the YuNet detector"""
@@ -82,15 +85,7 @@ def main():
     scheme = scheme_of(models[0].card)
     faces = labelled_pictures(config.data, models[0].card, config.pictures, config.seed)
     yaw = _absolute_yaw_deg(faces, scheme)
-    rows, shapes = [], []
-    for model in models:
-        found = _landmarks(model, faces, config)
-        shapes.append(found[LABELS])
-        for boxes, predicted in found.items():
-            head = {"model": model.name, "boxes": boxes, "looks": _looks(boxes, config)}
-            for row in _rows(predicted, faces, yaw, scheme):
-                rows.append(head | row)
-                print(rows[-1], flush=True)
+    rows, shapes = _measured(models, faces, yaw, config)
     if config.sheet:
         chosen = _chosen(yaw, config)
         write_picture(config.sheet, _sheet(faces, shapes, chosen, scheme))
@@ -100,16 +95,17 @@ def main():
 
 
 def table(result: dict) -> str:
-    """The result as a Markdown table: the NMEs by yaw, their mean, and the lost faces by yaw."""
+    """The result as a Markdown table: NMEs by yaw, their mean, lost faces by yaw, pose errors."""
     bins = list(result["conditions"]["faces"])
     body = [
-        [f"`{row['model']}`", row["boxes"], str(row["looks"]), str(row["points"])]
+        [row["model"], row["boxes"], str(row["looks"]), str(row["points"])]
         + [_percent(row["nme"][name]) for name in (*bins, MEAN)]
         + [" / ".join(str(row["lost"][name]) for name in bins)]
+        + ["-" if row["pose_deg"] is None else " / ".join(f"{one:.1f}" for one in row["pose_deg"])]
         for row in result["rows"]
     ]
     head = ["model", "face boxes", "looks", "points", *bins, f"{MEAN} of the bins", "lost faces"]
-    return markdown_table(head, body)
+    return markdown_table([*head, "pitch / yaw / roll, degrees"], body)
 
 
 def _percent(value: float | None) -> str:
@@ -154,6 +150,23 @@ def _conditions(config: Config, model: Model, faces, yaw) -> dict:
     )
 
 
+def _measured(models: list[Model], faces, yaw, config: Config) -> tuple[list[dict], list]:
+    """The rows of the labels' points and of all models; each model's landmarks in label boxes."""
+    shapes, scheme = [], scheme_of(models[0].card)
+    own = {"model": LABELS, "boxes": "", "looks": ""}
+    truth = np.array([label.landmarks for _, label in faces])
+    rows = [own | row for row in _rows(truth, faces, yaw, scheme)]
+    for model in models:
+        found = _landmarks(model, faces, config)
+        shapes.append(found[LABELS])
+        for boxes, predicted in found.items():
+            head = {"model": model.name, "boxes": boxes, "looks": _looks(boxes, config)}
+            for row in _rows(predicted, faces, yaw, scheme):
+                rows.append(head | row)
+                print(rows[-1], flush=True)
+    return rows, shapes
+
+
 def _looks(boxes: str, config: Config) -> int:
     return config.label_looks if boxes == LABELS else config.detector_looks
 
@@ -185,12 +198,28 @@ def _rows(predicted, faces, yaw, scheme: LandmarkScheme) -> list[dict]:
     errors = normalised_errors(predicted, truth, mask, scheme, "box")
     inner = [point for point in range(scheme.count) if point not in scheme.contour]
     parts = [errors] if len(inner) == scheme.count else [errors, errors[:, inner]]
+    labels = [label for _, label in faces]
     lost = np.isnan(predicted).any(axis=(1, 2))
     lost_by_yaw = {name: int(lost[part].sum()) for name, part in yaw_masks(yaw).items()}
     return [
-        {"points": part.shape[1], "nme": _by_yaw(nme(part), yaw), "lost": lost_by_yaw}
+        {
+            "points": part.shape[1],
+            "nme": _by_yaw(nme(part), yaw),
+            "lost": lost_by_yaw,
+            "pose_deg": _pose_errors_deg(predicted, labels, scheme, part is errors),
+        }
         for part in parts
     ]
+
+
+def _pose_errors_deg(predicted, labels, scheme: LandmarkScheme, with_contour: bool):
+    """Mean absolute errors of pitch, yaw, roll [3] of the found faces; None if none has a pose."""
+    errors = [
+        np.abs(estimate_pose_deg(shape, label.mask, scheme, with_contour) - label.pose_deg)
+        for shape, label in zip(predicted, labels, strict=True)
+        if np.isfinite(shape).all() and (np.abs(label.pose_deg) <= MOST_DEG).all()
+    ]
+    return np.mean(errors, axis=0).tolist() if errors and np.isfinite(errors).all() else None
 
 
 def _by_yaw(nmes, yaw) -> dict[str, float | None]:

@@ -1,8 +1,8 @@
 """python -m senet_kp.export.bill_of_materials dist/senet_kp-0.1.0-py3-none-any.whl
 
 Writes the bill of materials of a wheel beside it, as CycloneDX 1.6 JSON (dist/*.cdx.json): the
-wheel, the packages that it requires, in the versions of requirements/base.txt, and the frozen graph
-inside it, with SHA-256 sums. `make wheel` runs it in a checkout. The file depends only on the wheel
+wheel, the packages that it requires, in the versions of requirements/base.txt, and the frozen
+graphs inside it, with SHA-256 sums. `make wheel` runs it in a checkout. The file depends only on the wheel
 and on the environment variable SOURCE_DATE_EPOCH, which is its date in seconds since 1970.
 """
 
@@ -23,18 +23,18 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 
+from senet_kp.inference.pretrained import SHIPPED
 from senet_kp.tfrecords.errors import InputError, exit_code_of
 from senet_kp.tfrecords.files import write_bytes
 
 LOCK = Path("requirements/base.txt")
-GRAPH = "senet_kp/export/pretrained/senet68.pb"
-CARD = "senet_kp/export/pretrained/senet68.json"
+FOLDER = "senet_kp/export/pretrained"
 
 
 def bill_of_materials(wheel: Path, lock: Path = LOCK) -> Bom:
     """The CycloneDX document of a wheel, with the pinned versions in the requirements file `lock`.
 
-    Raises InputError for a wheel that does not hold the frozen graph.
+    Raises InputError for a wheel that does not hold the frozen graphs.
     """
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     name, version = wheel.name.split("-")[:2]
@@ -46,7 +46,8 @@ def bill_of_materials(wheel: Path, lock: Path = LOCK) -> Bom:
         licenses=[DisjunctiveLicense(id="MIT")],
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
-    parts = [graph_component(wheel, version), *map(package_component, pinned_packages(lock))]
+    graphs = [graph_component(wheel, f"{FOLDER}/{path.name}", version) for path in SHIPPED.values()]
+    parts = [*graphs, *map(package_component, pinned_packages(lock))]
     bom = Bom(components=parts, serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest))
     bom.metadata.component = product
     bom.metadata.timestamp = datetime.fromtimestamp(
@@ -56,19 +57,20 @@ def bill_of_materials(wheel: Path, lock: Path = LOCK) -> Bom:
     return bom
 
 
-def graph_component(wheel: Path, version: str) -> Component:
-    """The frozen graph inside a wheel, with its SHA-256 and the terms in its model card."""
+def graph_component(wheel: Path, name: str, version: str) -> Component:
+    """A frozen graph inside a wheel, with its SHA-256 and the terms in its model card."""
     try:
         with ZipFile(wheel) as archive:
-            graph, card = archive.read(GRAPH), json.loads(archive.read(CARD))
+            graph = archive.read(name)
+            card = json.loads(archive.read(name.removesuffix(".pb") + ".json"))
     except KeyError:
-        raise InputError(f"{wheel}: holds no {GRAPH}; build it with `make wheel`") from None
+        raise InputError(f"{wheel}: holds no {name}; build it with `make wheel`") from None
     digest = hashlib.sha256(graph).hexdigest()
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
-        name=GRAPH,
+        name=name,
         version=version,
-        bom_ref=GRAPH,
+        bom_ref=name,
         licenses=[DisjunctiveLicense(name="model card", text=AttachedText(content=card["terms"]))],
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )

@@ -20,6 +20,7 @@ from benchmarks import (
     profile_step,
     scale,
     training_levers,
+    turned,
 )
 from benchmarks.measure import (
     RESULTS,
@@ -41,6 +42,7 @@ TABLES = {
     "detection": bench_detection.table,
     "looks": looks.table,
     "rolls": looks.table,
+    "turned": turned.table,
     "inference": bench_inference.table,
     "training": bench_training.table,
     "levers": training_levers.table,

@@ -25,10 +25,10 @@ import yaml
 from conftest import ROOT, assert_one_line_error
 
 from senet_kp.data_prep.sample_faces.identity import render_identity
-from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.inference.pretrained import SHIPPED
 
-MAX_WHEEL_BYTES = 8_000_000
-GRAPH = "senet_kp/export/pretrained/senet68.pb"
+MAX_WHEEL_BYTES = 11_500_000  # of which each graph takes 3.5 MB
+GRAPHS = {f"senet_kp/export/pretrained/{path.name}": path for path in SHIPPED.values()}
 BASE = {"dlib-bin", "numpy", "opencv-python-headless", "platformdirs"}
 FOLDERS = ("data_prep", "export", "senet_kp", "tfrecords")
 
@@ -100,10 +100,12 @@ def test_the_wheel_contains_every_module_and_the_licence(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in installed)
 
 
-def test_the_graph_and_the_files_beside_it_are_those_of_the_checkout(wheel):
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_the_graphs_and_the_files_beside_them_are_those_of_the_checkout(wheel, graph):
     with zipfile.ZipFile(wheel) as archive:
-        for path in (PRETRAINED, *map(PRETRAINED.with_suffix, (".json", ".fingerprints"))):
-            assert archive.read(str(Path(GRAPH).with_name(path.name))) == path.read_bytes()
+        for suffix in (".pb", ".json", ".fingerprints"):
+            inside = archive.read(str(Path(graph).with_suffix(suffix)))
+            assert inside == GRAPHS[graph].with_suffix(suffix).read_bytes()
 
 
 def test_the_wheel_requires_only_what_finding_landmarks_needs(wheel):
@@ -135,18 +137,19 @@ def test_the_bill_of_materials_lists_the_wheel_and_its_dependencies(wheel, parts
     assert product["name"] == "senet_kp"
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     assert product["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    assert parts.keys() == BASE | {GRAPH}
+    assert parts.keys() == BASE | GRAPHS.keys()
     references = {part["bom-ref"] for versions in parts.values() for part in versions}
     (needs,) = [d["dependsOn"] for d in bill["dependencies"] if d["ref"] == product["bom-ref"]]
     assert set(needs) == references
 
 
-def test_the_bill_of_materials_has_the_hash_and_the_terms_of_the_graph(parts):
-    (graph,) = parts[GRAPH]
-    digest = hashlib.sha256(PRETRAINED.read_bytes()).hexdigest()
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_bill_of_materials_has_the_hash_and_the_terms_of_a_graph(parts, name):
+    (graph,) = parts[name]
+    digest = hashlib.sha256(GRAPHS[name].read_bytes()).hexdigest()
     assert graph["hashes"] == [{"alg": "SHA-256", "content": digest}]
     assert graph["type"] == "machine-learning-model"
-    terms = json.loads(PRETRAINED.with_suffix(".json").read_text())["terms"]
+    terms = json.loads(GRAPHS[name].with_suffix(".json").read_text())["terms"]
     assert graph["licenses"][0]["license"]["text"]["content"] == terms
 
 
@@ -157,7 +160,7 @@ def test_the_versions_are_those_of_the_lock(parts):
         assert {part["version"] for part in parts[name]} == set(versions), name
 
 
-def test_a_wheel_without_the_graph_is_refused(tmp_path):
+def test_a_wheel_without_the_graphs_is_refused(tmp_path):
     wheel = tmp_path / "other-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("other/__init__.py", "")

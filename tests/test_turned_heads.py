@@ -4,13 +4,14 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import assert_one_line_error, run_module
+from conftest import assert_one_line_error, face_points, run_module
 from tables import make_aflw2000
 
 from benchmarks import turned
 from senet_kp.data_prep.formats.face_sample import FaceLabel
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture
+from senet_kp.face.pose import estimate_pose_deg
 from senet_kp.inference.pretrained import PRETRAINED
 
 
@@ -39,21 +40,38 @@ def test_errors_and_lost_faces_go_by_yaw_and_by_the_contour():
     assert inner["nme"]["mean"] == pytest.approx(0.1 / 3)
 
 
+def test_pose_errors_are_those_of_the_points_that_count():
+    """A head turned by 40 degrees whose label says 45, and one whose label is out of range."""
+    points = face_points((225, 225), 200, 40)
+    sign = np.sign(estimate_pose_deg(points, np.ones(68), IBUG68)[1])
+    labels = [
+        FaceLabel(points, np.ones(68, bool), np.array([0, sign * yaw, 0])) for yaw in (45, 100)
+    ]
+    moved = points.copy()
+    moved[list(IBUG68.contour)] += (30, 0)
+    pitch, yaw, roll = turned._pose_errors_deg([moved, moved], labels, IBUG68, False)
+    assert yaw == pytest.approx(5, abs=3) and pitch < 5 and roll < 5
+    assert turned._pose_errors_deg([moved], labels[:1], IBUG68, True)[1] > yaw + 3
+    assert turned._pose_errors_deg([moved], labels[1:], IBUG68, False) is None
+
+
 def test_models_are_measured_and_drawn(data, tmp_path, capsys, monkeypatch):
     sheet = tmp_path / "turned.png"
     argv = f"turned {data} --detector dlib --models {PRETRAINED} {PRETRAINED} --sheet {sheet}"
     monkeypatch.setattr(sys, "argv", [*argv.split(), "--sheet-faces", "3"])
     turned.main()
     lines = capsys.readouterr().out.splitlines()
-    rows = [line.split(" | ") for line in lines if line.startswith("| `")]
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")][1:]
+    own, rows = rows[:2], rows[2:]
     assert [row[1:4] for row in rows] == 2 * [
         ["labels", "1", "68"],
         ["labels", "1", "51"],
         ["dlib", "2", "68"],
         ["dlib", "2", "51"],
     ]
-    assert rows[0][4:] == rows[4][4:] and rows[0][-1] == "0 / 0 / 0 |"
-    assert rows[2][4:] == ["-", "-", "-", "-", "1 / 1 / 1 |"]  # 95 degrees is in no bin
+    assert rows[0][4:] == rows[4][4:] and rows[0][-2] == "0 / 0 / 0"
+    assert rows[2][4:] == ["-", "-", "-", "-", "1 / 1 / 1", "- |"]  # 95 degrees is in no bin
+    assert [row[3:9] for row in own] == [[n, *["0.00%"] * 4, "0 / 0 / 0"] for n in ("68", "51")]
     # two rows of three faces
     gap, side = 4, turned.SIDE_PX
     assert read_picture(sheet).shape == (2 * (side + gap) + gap, 3 * (side + gap) + gap, 3)

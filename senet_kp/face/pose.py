@@ -36,12 +36,15 @@ _DISTANCE = 6.0  # from camera to face, in sizes of the face box: a portrait fro
 _MIN_POINTS = 6
 
 
-def estimate_pose_deg(landmarks, mask, scheme: LandmarkScheme) -> np.ndarray:
+def estimate_pose_deg(
+    landmarks, mask, scheme: LandmarkScheme, with_contour: bool = False
+) -> np.ndarray:
     """Estimate pitch, yaw, roll [3] in degrees, with the signs of 300W-LP's Pose_Para.
 
-    landmarks [N, 2] in any unit, mask [N]. NaN where `head_rotation` returns None.
+    landmarks [N, 2] in any unit, mask [N]; with_contour as for `head_rotation`. NaN where that
+    returns None.
     """
-    rotation = head_rotation(landmarks, mask, scheme)
+    rotation = head_rotation(landmarks, mask, scheme, with_contour)
     return np.full(3, np.nan) if rotation is None else angles_deg(rotation)
 
 

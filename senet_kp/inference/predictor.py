@@ -112,7 +112,8 @@ class LandmarkPredictor:
         A frozen graph (.pb) or a file exported from one (.onnx, .tflite, the folder of a
         SavedModel), or a dlib shape predictor (.dat) trained by benchmarks.dlib_baseline. Its
         model card has to be in the same folder. The default is the shipped graph with 68
-        landmarks, for non-commercial research only.
+        landmarks, for non-commercial research only; PRETRAINED_3D is the one whose landmarks are
+        those of a 3-D head model, also on the far side of a turned head.
     backend : {"auto", "opencv", "tensorflow", "onnxruntime", "tflite", "dlib"}, default "auto"
         The engine that runs the model; "auto" takes the first of these that reads the file.
     passes : int, default 2

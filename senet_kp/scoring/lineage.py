@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from senet_kp.inference.model_card import read_card
-from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.inference.pretrained import SHIPPED
 from senet_kp.scoring.fingerprint_file import (
     LearnedFaces,
     faces_of_folder,
@@ -112,7 +112,7 @@ def _folder_of(step: dict, folders: dict[str, Path]) -> Path | None:
 def _initial_graph(step: dict) -> tuple[Path, dict] | None:
     """The frozen graph that a training started from, with its card; None if one of them is gone."""
     digest = (step.get("before") or {}).get("graph_sha256")
-    for path in (Path(step.get("init_from", "")), PRETRAINED) if digest else ():
+    for path in (Path(step.get("init_from", "")), *SHIPPED.values()) if digest else ():
         if path.is_file() and sha256_of_file(path) == digest:
             with suppress(ModelError):
                 return path, read_card(path)
