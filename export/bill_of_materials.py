@@ -2,8 +2,8 @@
 
 Writes the bill of materials of a wheel beside it, as CycloneDX 1.6 JSON (dist/*.cdx.json): the
 wheel, the packages that it requires, in the versions of requirements/base.txt, and the frozen
-graphs inside it, with SHA-256 sums. `make wheel` runs it in a checkout. The file depends only on the wheel
-and on the environment variable SOURCE_DATE_EPOCH, which is its date in seconds since 1970.
+graphs inside it, with SHA-256 sums. `make wheel` runs it in a checkout. The file depends only on
+the wheel and on the environment variable SOURCE_DATE_EPOCH, its date in seconds since 1970.
 """
 
 import hashlib
