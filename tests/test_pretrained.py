@@ -1,7 +1,8 @@
-"""The graph that comes with the project: its card, its size, its terms, and that it is good."""
+"""The graphs that come with the project: their cards, sizes and terms, and that they are good."""
 
 import json
 import shutil
+from functools import cache
 
 import cv2
 import numpy as np
@@ -19,15 +20,21 @@ from senet_kp.face.pictures import read_picture
 from senet_kp.inference.backends import OpenCVBackend, TensorFlowBackend
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.predictor import LandmarkPredictor
-from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.inference.pretrained import PRETRAINED, SHIPPED
 from senet_kp.tfrecords.errors import ModelError
 
 
 @pytest.fixture(scope="module")
 def views():
     """Eight rendered photos, near frontal: [(RGB picture, points [68, 2])]."""
+    return [(picture, points) for picture, points, _ in rendered()]
+
+
+@cache
+def rendered():
+    """Eight rendered photos, near frontal: [(RGB picture, points_2d, points_3d)]."""
     photos = [render_identity(11, identity, 1)[0] for identity in range(8)]
-    return [(np.ascontiguousarray(v.image[..., ::-1]), v.points_2d) for v in photos]
+    return [(np.ascontiguousarray(v.image[..., ::-1]), v.points_2d, v.points_3d) for v in photos]
 
 
 def face_nme(landmarks, truth) -> float:
@@ -51,19 +58,23 @@ def test_help_and_readme_state_the_terms():
     assert "non-commercial" in (ROOT / "README.md").read_text()
 
 
-def test_tensorflow_and_opencv_agree(views):
-    data, rule = PRETRAINED.read_bytes(), box_rule(read_card(PRETRAINED))
+@pytest.mark.parametrize("points", SHIPPED)
+def test_tensorflow_and_opencv_agree(views, points):
+    data, rule = SHIPPED[points].read_bytes(), box_rule(read_card(SHIPPED[points]))
     ours, theirs = OpenCVBackend(data), TensorFlowBackend(data)
     for picture, points in views:
         cut = crop(picture, face_box(points, rule), rule.size_px)
         assert np.abs(ours(cut) - theirs(cut)).max() * rule.size_px < LIMIT_PX
 
 
-def test_it_finds_the_points_of_faces_it_never_saw_with_dlibs_boxes(views):
-    """Rendered faces, of another world than its training: each within 9 %, 6 % on average."""
+@pytest.mark.parametrize("points", SHIPPED)
+def test_it_finds_the_points_of_faces_it_never_saw_with_dlibs_boxes(points):
+    """Rendered faces, of another world than photos: each within 9 %, 6 % on average."""
     pytest.importorskip("dlib")
-    predictor = LandmarkPredictor(PRETRAINED)
-    found = [(predictor.predict(picture), truth) for picture, truth in views]
+    predictor = LandmarkPredictor(SHIPPED[points])
+    truths = [points_3d if points == "3d" else points_2d for _, points_2d, points_3d in rendered()]
+    pictures = [picture for picture, *_ in rendered()]
+    found = zip(map(predictor.predict, pictures), truths, strict=True)
     errors = [face_nme(faces[0].landmarks, truth) for faces, truth in found if faces]
     assert len(errors) >= 7
     assert np.mean(errors) < 0.06 and max(errors) < 0.09

@@ -5,9 +5,10 @@
     senet-kp demo clip.mp4                       a video
     senet-kp demo 0 --show                       the first camera, until q or Ctrl-C is pressed
     senet-kp demo group.jpg --min-face-px 30     find small faces, too
+    senet-kp demo photo.jpg --points 3d          the points of a 3-D head model
 
-The shipped model was trained on pictures of 300-W and P1, which are licensed for non-commercial
-research only, and so is the model. A model trained on your own data (--model) is yours.
+The shipped models were trained on pictures of 300-W and P1, which are licensed for non-commercial
+research only, and so are the models. A model trained on your own data (--model) is yours.
 
 Exit codes: 0 done (also if a picture has no face: a line on stderr reports it), 2 unusable
 arguments, 3 an input could not be read, 4 the model could not be used, 6 a result could not be
