@@ -6,15 +6,19 @@ import numpy as np
 
 from senet_kp.data_prep.profile_views.head_fit import HeadFit
 from senet_kp.data_prep.sample_faces.camera import Camera
+from senet_kp.data_prep.sample_faces.head import grid_angles_deg
 from senet_kp.data_prep.sample_faces.render import grid_faces
-from senet_kp.data_prep.sample_faces.surface import Surface, smoothstep
+from senet_kp.data_prep.sample_faces.surface import Surface, bell, smoothstep
 
 ROWS, COLUMNS = 144, 208
 FACES = grid_faces(ROWS, COLUMNS)
 _REACH = 0.22  # how far the pull of a landmark's residual reaches, as a share of the face's size
 _LABEL_NOISE = 0.05  # of a residual, as a share of the residuals' own deviation
-_UNROLLED = 0.55  # how far outside the silhouette the surface behind it looks, per length of it
-_LEAST_CM, _MOST_CM = 0.4, 2.2  # range of these distances, within which they go back and forth
+_UNROLLED = 0.55  # how far from the silhouette the surface behind it looks, per length of it
+_EAR_CM, _EAR_Y_CM, _EAR_HEIGHT_CM = 1.3, -2.0, 2.2  # how far out, and at what heights, ears reach
+_HAIR_CM, _INSIDE_CM = 0.4, 1.2  # how far out hair surely reaches; range inside the silhouette
+_TEMPLE_Y_CM, _NAPE_Y_CM = 3.0, -8.0  # hair behind the ears looks like that at the temples
+_EAR_BEGINS_DEG, _EAR_ENDS_DEG = 90.0, 115.0  # angles of the head's section
 
 
 class Correction:
@@ -70,29 +74,56 @@ def _unrolled(grid, camera: Camera):
     """Return the places [R, C, 2] in the photo of a grid of points [R, C, 3].
 
     What lies behind the silhouette of its row is not seen in the photo. It takes the pixels outside
-    the silhouette: first ear and hair, then to and fro between them and the skin. Also returns how
-    far behind the silhouette [R, C] each point is, in cm along the row.
+    the silhouette, as far as an ear or hair reaches, and further back those of the hair at the
+    temples. Also returns how far behind the silhouette [R, C] each point is, in cm along the row.
     """
     flat = camera.project(grid)
     up = camera.rotation[:2, 1]
-    outward = np.array((up[1], up[0])) / np.hypot(*up)  # y down
+    outward = np.array((up[1], up[0])) / np.hypot(*up) * camera.scale_px_per_cm  # y down
     middle = grid.shape[1] // 2
     behind = np.zeros(grid.shape[:2])
     for sign, half in ((1, slice(middle, None)), (-1, slice(middle - 1, None, -1))):
-        across = sign * flat[:, half] @ outward
-        edge = np.argmax(across, axis=1)[:, None]
-        steps = np.linalg.norm(np.diff(grid[:, half], axis=1, prepend=grid[:, half][:, :1]), axis=2)
-        length = np.cumsum(steps, axis=1)
-        behind[:, half] = np.maximum(length - np.take_along_axis(length, edge, 1), 0)
-        at_edge = np.take_along_axis(flat[:, half], edge[..., None], 1)
-        away = _to_and_fro(_UNROLLED * behind[:, half]) * camera.scale_px_per_cm
-        outside = at_edge + sign * away[..., None] * outward
-        flat[:, half] = np.where(behind[:, half, None] > 0, outside, flat[:, half])
+        edge = np.argmax(sign * flat[:, half] @ outward, axis=1)
+        length = _length_behind(grid[:, half], edge)
+        places = _places_behind(grid[:, half, 1], flat[:, half], edge, length, sign * outward)
+        flat[:, half] = np.where(length[..., None] > 0, places, flat[:, half])
+        behind[:, half] = length
     return flat, behind
 
 
-def _to_and_fro(distance_cm):
-    """Return distances that rise to the most, and then go back and forth between the limits."""
-    width = _MOST_CM - _LEAST_CM
-    after = np.maximum(distance_cm - _MOST_CM, 0) % (2 * width)
-    return np.where(distance_cm < _MOST_CM, distance_cm, _MOST_CM - width + np.abs(after - width))
+def _length_behind(half, edge):
+    """Return the length [R, C] of each row of `half` [R, C, 3] from the column `edge` [R] on."""
+    steps = np.linalg.norm(np.diff(half, axis=1, prepend=half[:, :1]), axis=2)
+    length = np.cumsum(steps, axis=1)
+    return np.maximum(length - length[np.arange(len(edge)), edge][:, None], 0)
+
+
+def _places_behind(y, flat, edge, length, outward):
+    """Return where [R, C, 2] what lies `length` behind the silhouette takes its colour from.
+
+    y, flat: [R, C], [R, C, 2] height in cm and place in the photo of each point
+    outward: [2] the silhouette's outside, px per cm
+    """
+    rows = np.arange(len(edge))
+    y, at_edge, angle = y[rows, edge], flat[rows, edge], grid_angles_deg(2 * flat.shape[1])
+    reach = _reach_cm(y, angle[flat.shape[1] + edge])[:, None]
+    far = _UNROLLED * length
+    near_place = at_edge[:, None] + _between(far, 0.4 * reach, reach)[..., None] * outward
+    height = np.maximum(y, _TEMPLE_Y_CM + 0.12 * (y - _TEMPLE_Y_CM))
+    temple = np.stack([np.interp(height, y[::-1], axis[::-1]) for axis in at_edge.T], axis=1)
+    inside = _between(far, 0.15 * _INSIDE_CM, _INSIDE_CM)[..., None]
+    far_place = temple[:, None] - inside * outward
+    share = smoothstep(far - reach, 0, 1.2) * smoothstep(y, _NAPE_Y_CM, _NAPE_Y_CM + 3)[:, None]
+    return near_place + (far_place - near_place) * share[..., None]
+
+
+def _reach_cm(y, edge_deg):
+    """Return how far ear or hair reaches outside a silhouette at height y, at that angle."""
+    left = np.clip((_EAR_ENDS_DEG - edge_deg) / (_EAR_ENDS_DEG - _EAR_BEGINS_DEG), 0, 1)
+    return _HAIR_CM + left * _EAR_CM * bell(y - _EAR_Y_CM, _EAR_HEIGHT_CM)
+
+
+def _between(length, low, high):
+    """Return distances that rise with the length to `high`, and then go to and fro."""
+    width = high - low
+    return np.where(length < high, length, low + np.abs((length - high) % (2 * width) - width))

@@ -18,7 +18,7 @@ from senet_kp.data_prep.sample_faces.rasterise import rasterise
 
 _MIDDLE_CM = np.array((0.0, -1.5, -1.0))  # inside the head in every view
 _RAYS = 360
-_BACK_CM, _FRONT_CM = 1.5, 5.0  # of the layer behind the head that a turn of 90 degrees covers
+_BACK_CM, _FRONT_CM = 2.0, 5.0  # of the layer behind the head that a turn of 90 degrees covers
 
 
 class TurnedHead:
