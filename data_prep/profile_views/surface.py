@@ -15,9 +15,10 @@ FACES = grid_faces(ROWS, COLUMNS)
 _REACH = 0.22  # how far the pull of a landmark's residual reaches, as a share of the face's size
 _LABEL_NOISE = 0.05  # of a residual, as a share of the residuals' own deviation
 _UNROLLED = 0.55  # how far from the silhouette the surface behind it looks, per length of it
-_EAR_CM, _EAR_Y_CM, _EAR_HEIGHT_CM = 1.3, -2.0, 2.2  # how far out, and at what heights, ears reach
-_HAIR_CM, _INSIDE_CM = 0.4, 1.2  # how far out hair surely reaches; range inside the silhouette
-_TEMPLE_Y_CM, _NAPE_Y_CM = 3.0, -8.0  # hair behind the ears looks like that at the temples
+_EAR_CM, _EAR_Y_CM, _EAR_HEIGHT_CM = 1.9, -2.0, 2.2  # how far out, and at what heights, ears reach
+_INSIDE_CM = 0.9  # how far inside the silhouette the hair at the temples is looked for
+_EDGE_CM = 0.2  # next to the silhouette, pixels of a photo are a mixture with what is behind it
+_TEMPLE_Y_CM, _NAPE_Y_CM = 4.0, -8.0  # hair behind the ears looks like that at the temples
 _EAR_BEGINS_DEG, _EAR_ENDS_DEG = 90.0, 115.0  # angles of the head's section
 
 
@@ -74,7 +75,7 @@ def _unrolled(grid, camera: Camera):
     """Return the places [R, C, 2] in the photo of a grid of points [R, C, 3].
 
     What lies behind the silhouette of its row is not seen in the photo. It takes the pixels outside
-    the silhouette, as far as an ear or hair reaches, and further back those of the hair at the
+    the silhouette, as far as an ear reaches, and further back those of the hair at the
     temples. Also returns how far behind the silhouette [R, C] each point is, in cm along the row.
     """
     flat = camera.project(grid)
@@ -83,12 +84,23 @@ def _unrolled(grid, camera: Camera):
     middle = grid.shape[1] // 2
     behind = np.zeros(grid.shape[:2])
     for sign, half in ((1, slice(middle, None)), (-1, slice(middle - 1, None, -1))):
-        edge = np.argmax(sign * flat[:, half] @ outward, axis=1)
+        across = sign * flat[:, half] @ outward
+        edge = np.argmax(across, axis=1)
+        flat[:, half] -= _inset(across, camera.scale_px_per_cm)[..., None] * sign * outward
         length = _length_behind(grid[:, half], edge)
         places = _places_behind(grid[:, half, 1], flat[:, half], edge, length, sign * outward)
         flat[:, half] = np.where(length[..., None] > 0, places, flat[:, half])
         behind[:, half] = length
     return flat, behind
+
+
+def _inset(across, scale):
+    """Return by how many cm [R, C] to look further inside: by _EDGE_CM at the silhouette.
+
+    across: [R, C] in px * px/cm, from the inside to the outside
+    """
+    inside = (across.max(axis=1, keepdims=True) - across) / scale**2
+    return np.hypot(inside, _EDGE_CM) - inside
 
 
 def _length_behind(half, edge):
@@ -113,17 +125,18 @@ def _places_behind(y, flat, edge, length, outward):
     temple = np.stack([np.interp(height, y[::-1], axis[::-1]) for axis in at_edge.T], axis=1)
     inside = _between(far, 0.15 * _INSIDE_CM, _INSIDE_CM)[..., None]
     far_place = temple[:, None] - inside * outward
-    share = smoothstep(far - reach, 0, 1.2) * smoothstep(y, _NAPE_Y_CM, _NAPE_Y_CM + 3)[:, None]
+    share = smoothstep(far - reach, 0.1, 1.5) * smoothstep(y, _NAPE_Y_CM, _NAPE_Y_CM + 3)[:, None]
     return near_place + (far_place - near_place) * share[..., None]
 
 
 def _reach_cm(y, edge_deg):
-    """Return how far ear or hair reaches outside a silhouette at height y, at that angle."""
+    """Return how far an ear reaches outside a silhouette at height y, at that angle."""
     left = np.clip((_EAR_ENDS_DEG - edge_deg) / (_EAR_ENDS_DEG - _EAR_BEGINS_DEG), 0, 1)
-    return _HAIR_CM + left * _EAR_CM * bell(y - _EAR_Y_CM, _EAR_HEIGHT_CM)
+    return left * _EAR_CM * bell(y - _EAR_Y_CM, _EAR_HEIGHT_CM)
 
 
 def _between(length, low, high):
     """Return distances that rise with the length to `high`, and then go to and fro."""
     width = high - low
-    return np.where(length < high, length, low + np.abs((length - high) % (2 * width) - width))
+    after = np.maximum(length - high, 0) % np.maximum(2 * width, 1e-3)
+    return np.where(length < high, length, low + np.abs(after - width))
