@@ -13,7 +13,7 @@ from senet_kp.data_prep.sample_faces.surface import Surface, bell, smoothstep
 ROWS, COLUMNS = 144, 208
 FACES = grid_faces(ROWS, COLUMNS)
 _REACH = 0.22  # how far the pull of a landmark's residual reaches, as a share of the face's size
-_LABEL_NOISE = 0.05  # of a residual, as a share of the residuals' own deviation
+_LABEL_NOISE = 0.03  # of a residual, as a share of the residuals' own deviation
 _UNROLLED = 0.55  # how far from the silhouette the surface behind it looks, per length of it
 _EAR_CM, _EAR_Y_CM, _EAR_HEIGHT_CM = 1.9, -2.0, 2.2  # how far out, and at what heights, ears reach
 _INSIDE_CM = 0.9  # how far inside the silhouette the hair at the temples is looked for
