@@ -15,6 +15,7 @@ EPOCHS ?=
 MINUTES ?=
 FLAGS  ?=
 MODELS ?=
+SETS   ?=
 WORKERS ?= 2
 PS     ?= 1
 NAME   ?=
@@ -52,7 +53,7 @@ SHORT_vgg16 := --learning-rate 1e-4 --warmup-steps 200
 
 LENGTH = $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp compare test fault-test lint lock wheel docker bench bench-prep bench-inference bench-training clean
+.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp pretrained compare test fault-test lint lock wheel docker bench bench-prep bench-inference bench-training clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -160,6 +161,9 @@ cpp:  ## build the C++ program of examples/cpp: out/cpp/landmarks
 	  echo "error: a C++ compiler is missing (Debian: g++), or name yours with CXX=" >&2; exit 2
 	cmake -S examples/cpp -B $(OUT)/cpp
 	cmake --build $(OUT)/cpp
+
+pretrained: setup  ## make the included networks anew from the data sets in SETS=folder (two hours)
+	$(MAKE) -f export/pretrained/recipe.mk KP=$(KP) OUT=$(OUT)/pretrained SETS=$(SETS)
 
 compare: setup $(RECORDS)/manifest.json  ## train every network on the same pictures; a table and a plot
 	$(PY) -m benchmarks.compare --records $(RECORDS) --out $(OUT)/compare $(OWN_FLAGS)

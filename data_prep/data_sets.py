@@ -88,6 +88,25 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
     return found
 
 
+def listing(data_sets: list[DataSet]) -> str:
+    """Return a fingerprint of names, sizes and times of the source files, which are not read."""
+
+    def line(path: Path):
+        try:
+            state = path.stat()
+        except (OSError, ValueError):  # ValueError: a zero byte in a damaged table
+            return f"{path.name} missing"
+        return f"{path.name} {state.st_size} {state.st_mtime_ns}"
+
+    maps = (f"label map {part.label_map.facts()}" for part in data_sets if part.label_map)
+    faces = (
+        f"{source.format} {source.name} {line(source.picture)} {line(source.label)}"
+        for data_set in data_sets
+        for source in data_set.sources
+    )
+    return sha256_of_lines(chain(maps, faces))
+
+
 def _scanned(folder: Path, format: Format, label_map: LabelMap | None, config: PrepareConfig):
     """Return the data set in a folder."""
     faces = format.scan(folder, config.flips, config.points)

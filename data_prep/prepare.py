@@ -23,7 +23,7 @@ from tqdm import tqdm
 from senet_kp.data_prep.config import PrepareConfig, check, crop_rule, described, settings_of
 from senet_kp.data_prep.crop_record import crop_record
 from senet_kp.data_prep.crop_rule import CropRule
-from senet_kp.data_prep.data_sets import DataSet, scan_all
+from senet_kp.data_prep.data_sets import DataSet, listing, scan_all
 from senet_kp.data_prep.detected import alarms, detected
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.ledger import Ledger
@@ -39,7 +39,6 @@ from senet_kp.tfrecords.files import (
     fraction,
     restore_folder,
     sha256_of_file,
-    sha256_of_lines,
     write_json,
 )
 from senet_kp.tfrecords.fingerprints import read_fingerprints
@@ -112,7 +111,7 @@ def plan_of(config: PrepareConfig) -> Plan:
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     sides = sides_of_faces(ordered, config)
-    return Plan(config, data_sets, ordered, crop_rule(config), _listing(data_sets), sides)
+    return Plan(config, data_sets, ordered, crop_rule(config), listing(data_sets), sides)
 
 
 def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dict:
@@ -209,25 +208,6 @@ def _measured(pool, ledger: Ledger, plan: Plan, choice, facts: str) -> dict | No
         print(*(f"{line}\n" for line in alarms(measured, plan.rule)), sep="", end="")
     pairs = [one.pair for one in measured[: len(sources)] if one.pair is not None]
     return asdict(measure_transform(pairs, len(sources))) if pairs else None
-
-
-def _listing(data_sets: list[DataSet]) -> str:
-    """Return a fingerprint of names, sizes and times of the source files, which are not read."""
-
-    def line(path: Path):
-        try:
-            state = path.stat()
-        except (OSError, ValueError):  # ValueError: a zero byte in a damaged table
-            return f"{path.name} missing"
-        return f"{path.name} {state.st_size} {state.st_mtime_ns}"
-
-    maps = (f"label map {part.label_map.facts()}" for part in data_sets if part.label_map)
-    faces = (
-        f"{source.format} {source.name} {line(source.picture)} {line(source.label)}"
-        for data_set in data_sets
-        for source in data_set.sources
-    )
-    return sha256_of_lines(chain(maps, faces))
 
 
 def finished(out: Path, plan: Plan) -> dict | None:

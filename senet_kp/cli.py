@@ -35,6 +35,12 @@ STAGES = {
         "prepare",
         "render the built-in sample data set",
     ),
+    "profile-views": Stage(
+        DATA,
+        "senet_kp.data_prep.profile_views.command",
+        "prepare",
+        "make turned views of labelled photos, up to profile",
+    ),
     "prepare": Stage(
         DATA,
         "senet_kp.data_prep.prepare",

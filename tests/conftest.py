@@ -218,5 +218,8 @@ def two_subsets(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("two")
     make_tree(root / "data", photos=30, views=2, subset="A")
     make_tree(root / "data", photos=8, views=5, subset="B")
-    prepared(root / "data", root / "records", test_share=0.1, val_share=0.1)
+    from senet_kp.face.facebox import BoxRule
+
+    small = {"test_share": 0.1, "val_share": 0.1, "box": BoxRule(size_px=64)}
+    prepared(root / "data", root / "records", **small)
     return root / "records"

@@ -163,7 +163,7 @@ def test_the_offset_of_a_subset_beside_the_reference_is_learned_in_the_frame_of_
 
 def test_training_learns_the_offsets_and_prints_them(two_subsets, tmp_path):
     run = tmp_path / "run"
-    settings = config(two_subsets, run, steps=30, reference_subset="A", learning_rate=1e-2)
+    settings = config(two_subsets, run, steps=4, reference_subset="A", learning_rate=1e-2)
     assert train(settings) == 0
     kept = variables(run)[subset_offsets.NAME]
     assert np.abs(kept).max() > 1e-5

@@ -116,3 +116,40 @@ def test_cpp_names_the_package_of_opencv(tmp_path):
         pytest.skip("no C++ compiler is installed")
     assert result.returncode != 0
     assert "error: OpenCV's files for C++ are missing (Debian: libopencv-dev)" in result.stderr
+
+
+STAGE = """#!/bin/sh
+# Stands for senet-kp: notes its words, and writes the file by which make sees that it is done.
+echo "$@" >> {log}
+test "$(wc -l < {log})" != "$FAILS_AT" || exit 1
+stage=$1
+while test "$1" != --out && test $# != 1; do shift; done
+case $stage in
+  prepare) mkdir -p $2; touch $2/manifest.json ;;
+  sample) mkdir -p $2; touch $2/sample.json ;;
+  profile-views) mkdir -p $2; touch $2/views.json ;;
+  freeze) touch $2 ;;
+esac
+"""
+
+
+def test_the_recipe_of_the_shipped_graphs_goes_on_where_it_was_stopped(tmp_path):
+    log, stage, out = tmp_path / "log", tmp_path / "kp", tmp_path / "out"
+    stage.write_text(STAGE.format(log=log))
+    stage.chmod(0o755)
+    out.mkdir()
+    words = ["make", "-f", "export/pretrained/recipe.mk", f"KP={stage}", f"OUT={out}", "SETS=data"]
+    made = {
+        fails_at: subprocess.run(
+            words, cwd=ROOT, env=ENV | {"FAILS_AT": fails_at}, capture_output=True, text=True
+        )
+        for fails_at in ("5", "never")
+    }
+    assert made["5"].returncode == 2 and made["never"].returncode == 0, made["never"].stderr
+    done = log.read_text().splitlines()
+    assert done[4] == done[5] and len(set(done)) == len(done) - 1 == 12  # the fifth was repeated
+    stages = [line.split()[0] for line in done[:4] + done[5:]]
+    assert (stages.count("prepare"), stages.count("train"), stages.count("freeze")) == (3, 5, 2)
+    assert done[-1].startswith("freeze") and (out / "senet68-3d.pb").exists()
+    subprocess.run(words, cwd=ROOT, env=ENV, check=True, capture_output=True)
+    assert log.read_text().splitlines() == done  # nothing is repeated

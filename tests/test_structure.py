@@ -28,6 +28,7 @@ FLOORS = {
     "data_prep.sample_faces": 7,
     "data_prep": 8,
     "data_prep.beam": 9,
+    "data_prep.profile_views": 9,
     "data_prep.former_names": 10,
     "export": 8,
     "demo": 8,

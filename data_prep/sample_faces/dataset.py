@@ -9,7 +9,6 @@ Exit codes: 0 done, or the folder already holds this set; 2 unusable arguments, 
 be written.
 """
 
-import io
 import os
 import re
 import sys
@@ -22,7 +21,8 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from senet_kp.data_prep.sample_faces.identity import View, render_identity
+from senet_kp.data_prep.sample_faces.identity import render_identity
+from senet_kp.data_prep.sample_faces.layout import write_view
 from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
@@ -43,8 +43,6 @@ _SUMMARY, _SHEET = "sample.json", "contact_sheet.png"
 _OWN_FILE = re.compile(
     r"(SAMPLE/SAMPLE_\d{5,}_1_\d+\.(jpg|mat)|landmarks/SAMPLE/SAMPLE_\d{5,}_1_\d+_pts\.mat)"
 )
-_JPEG_QUALITY = 92
-_MAT_HEADER = b"MATLAB 5.0 MAT-file, rendered sample faces".ljust(116)
 _SHEET_PICTURES, _SHEET_COLUMNS = 40, 8
 
 
@@ -138,32 +136,8 @@ def _write_identity(config, folder, identity):
     views = render_identity(config.seed, identity, config.views)[: config.views_of(identity)]
     for pose, view in enumerate(views):
         stem = f"{SET_NAME}_{identity:05d}_1_{pose}"
-        _write_view(folder, stem, view, original=views[0])
+        write_view(folder, SET_NAME, stem, view, original=views[0])
     return len(views)
-
-
-def _write_view(folder, stem, view: View, original: View):
-    """Write one picture and its labels.
-
-    As in 300W-LP, `pt2d` of every view holds the landmarks of the near-frontal `original`.
-    """
-    _, jpeg = cv2.imencode(".jpg", view.image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
-    (folder / SET_NAME / f"{stem}.jpg").write_bytes(jpeg)
-    low, high = view.points_2d.min(axis=0) + 1, view.points_2d.max(axis=0) + 1
-    region = np.round([[*low, *high]]).astype(np.int16)
-    labels = {"pt2d": original.points_2d.T + 1, "roi": region, "Pose_Para": view.camera.pose_para()}
-    _write_mat(folder / SET_NAME / f"{stem}.mat", labels)
-    points = {"pts_2d": view.points_2d + 1, "pts_3d": view.points_3d + 1}
-    _write_mat(folder / "landmarks" / SET_NAME / f"{stem}_pts.mat", points)
-
-
-def _write_mat(path, arrays):
-    """Write a MATLAB file whose header, unlike SciPy's, holds no date."""
-    import scipy.io  # here, because importing it takes 0.1 s, which `--help` would pay too
-
-    file = io.BytesIO()
-    scipy.io.savemat(file, arrays)
-    path.write_bytes(_MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :])
 
 
 def _contact_sheet(config, folder):

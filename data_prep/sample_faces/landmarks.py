@@ -15,7 +15,7 @@ _EYE_FRACTIONS = (
 )  # along the lids: inner corner, upper lid, outer corner, lower lid
 _OUTER_LIP_FRACTIONS = (0.0, 0.27, 0.64, 1.0, 0.64, 0.27, 0.0)  # 0 is the middle, 1 the corner
 _INNER_LIP_FRACTIONS = (0.0, 0.27, 0.86, 0.27, 0.0)
-_JAW_SIDES = [point for point in IBUG68.contour if IBUG68.flip[point] != point]  # all but the chin
+JAW_SIDES = [point for point in IBUG68.contour if IBUG68.flip[point] != point]  # all but the chin
 _ARC_DEG = np.arange(90.0, 14.0, -1.0)  # angles of the visible contour; below 15 is the nose
 
 
@@ -60,7 +60,7 @@ def contour_arcs(head: Head, points):
 
     The first place is that of the landmarks `points` [68, 3].
     """
-    jaw = _JAW_SIDES
+    jaw = JAW_SIDES
     sign, y = np.sign(points[jaw, :1]), points[jaw, 1:2]
     arcs = head.section(sign * _ARC_DEG, y + 0 * _ARC_DEG)
     arcs[..., 2] = head.front_surface_z(arcs[..., 0], arcs[..., 1])
@@ -70,13 +70,16 @@ def contour_arcs(head: Head, points):
 
 def on_contour(points, arcs, rotation):
     """Return the landmarks [68, 3] with the jaw points at the outermost place of their arcs."""
+    points = points.copy()
+    points[JAW_SIDES] = arcs[np.arange(len(arcs)), outermost(points, arcs, rotation)]
+    return points
+
+
+def outermost(points, arcs, rotation):
+    """Return which place [16] of its arc each jaw point but the chin has in a view."""
     up = rotation[:2, 1]
     outward = rotation[:2].T @ (up[1], -up[0])
-    sign = np.sign(points[_JAW_SIDES, :1])
-    furthest = np.argmax(sign * (arcs @ outward), axis=1)
-    points = points.copy()
-    points[_JAW_SIDES] = arcs[np.arange(len(arcs)), furthest]
-    return points
+    return np.argmax(np.sign(points[JAW_SIDES, :1]) * (arcs @ outward), axis=1)
 
 
 def _jaw(head):

@@ -37,7 +37,7 @@ class Model:
         for index, surface in enumerate(surfaces):
             rows, columns = (_every(n, surface.step) for n in surface.positions.shape[:2])
             grid = surface.positions[np.ix_(rows, columns)]
-            quads = _faces(*grid.shape[:2], surface.two_sided) + count
+            quads = grid_faces(*grid.shape[:2], surface.two_sided) + count
             vertices.append(grid.reshape(-1, 3))
             texels.append(np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2))
             faces.append(quads)
@@ -57,7 +57,8 @@ def _every(count, step):
     return np.unique(np.append(np.arange(0, count, step), count - 1))
 
 
-def _faces(rows, columns, two_sided):
+def grid_faces(rows: int, columns: int, two_sided: bool = False):
+    """Return the triangles [T, 3] of a grid of vertices, as indices of its flattened vertices."""
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).reshape(-1, 1)
     quads = corner + np.array([[0, columns, 1, 1, columns, columns + 1]])
     faces = quads.reshape(-1, 3)

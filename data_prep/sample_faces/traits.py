@@ -148,6 +148,13 @@ def random_shape(rng) -> Shape:
     return Shape(**values)
 
 
+def deviations() -> dict[str, float]:
+    """Return {name: standard deviation} of the fields of `Shape`, in their units."""
+    return {
+        field.name: abs(field.default) * _SPREAD.get(field.name, 0.04) for field in fields(Shape)
+    }
+
+
 def random_expression(rng) -> Expression:
     """Return an expression: half have a closed mouth, one in five half or fully closed eyes."""
     mouth_open = rng.choice(
