@@ -19,6 +19,7 @@ import tyro
 from senet_kp.export.gate_faces import GateFaces, calibration_faces, described, gate_faces
 from senet_kp.export.parity import LIMIT_PX, check_engines, points_on
 from senet_kp.export.writers import EXPORTS, FORMATS, Export, Format
+from senet_kp.face.metrics import Normaliser
 from senet_kp.face.scheme import LandmarkScheme, scheme_of
 from senet_kp.inference.backends import NETWORK_BACKENDS, engine_of, open_backend
 from senet_kp.inference.model_card import card_path, kind_of, read_card
@@ -50,7 +51,8 @@ class ConvertConfig:
 class Faces:
     """The faces for the export gate, for scoring (test side) and for calibration (train side).
 
-    expected [n, N, 2]: the frozen graph's landmarks of the gate's faces.
+    expected [n, N, 2]: the frozen graph's landmarks of the gate's faces; normaliser: that of the
+    scores in the graph's card, with which the others are compared.
     """
 
     gate: GateFaces
@@ -58,11 +60,12 @@ class Faces:
     test: Crops
     calibration: GateFaces
     scheme: LandmarkScheme
+    normaliser: Normaliser
 
     def score(self, path: Path) -> dict:
         """The score of a model file on the test side, in the engine that `auto` selects."""
         engine = engine_of(path)
-        result = scores_or_note(open_backend(path, engine), self.test, self.scheme)
+        result = scores_or_note(open_backend(path, engine), self.test, self.scheme, self.normaliser)
         return {"engine": engine} | {key: result[key] for key in SCORE if key in result}
 
 
@@ -82,7 +85,7 @@ def convert(config: ConvertConfig) -> list[dict]:
     card, manifest = read_card(config.model), read_manifest(config.records)
     trained_on = card.get("training", {}).get("records", {}).get("sha256")
     require_same_records(config.model, {"records_sha256": trained_on}, config.records, manifest)
-    faces = _load_faces(config, manifest)
+    faces = _load_faces(config, manifest, card["scores"].get("normaliser", "inter-ocular"))
     listed = {config.model.name: _graph_entry(config.model, card, faces)}
     listed |= {e["file"]: e for e in card.get("exports", ()) if e["file"] != config.model.name}
     for export in EXPORTS:
@@ -95,7 +98,7 @@ def convert(config: ConvertConfig) -> list[dict]:
     return list(listed.values())
 
 
-def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
+def _load_faces(config: ConvertConfig, manifest: dict, normaliser: Normaliser) -> Faces:
     gate = gate_faces(config.records, manifest)
     return Faces(
         gate=gate,
@@ -103,6 +106,7 @@ def _load_faces(config: ConvertConfig, manifest: dict) -> Faces:
         test=load_any_crops(config.records, manifest, sides=("test",)),
         calibration=calibration_faces(config.records, manifest, config.calibration_faces),
         scheme=scheme_of(manifest),
+        normaliser=normaliser,
     )
 
 

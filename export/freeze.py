@@ -22,6 +22,7 @@ import tyro
 from senet_kp.export.fingerprints import record_folders, warn_of_missing
 from senet_kp.export.gate_faces import described, gate_faces
 from senet_kp.export.parity import check_parity
+from senet_kp.face.metrics import Normaliser
 from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.backends import OpenCVBackend
 from senet_kp.inference.model_card import CARD_VERSION, INPUT_NODE, OUTPUT_NODE, box_rule, card_path
@@ -61,6 +62,9 @@ class FreezeConfig:
     fingerprints of its training faces to the same name with .fingerprints"""
     checkpoint: str = "best"
     """best, latest, or the path prefix of a checkpoint, such as out/run/ckpt-2000"""
+    normaliser: Normaliser = "inter-ocular"
+    """length that the errors of the card's scores are divided by, as for `senet-kp evaluate`; box
+    suits turned heads, whose outer eye corners are close together or hidden"""
     trained_on: tuple[Path, ...] = ()
     """record folders of the trainings that the run was initialised from, if they were moved"""
 
@@ -76,7 +80,7 @@ def freeze(config: FreezeConfig) -> dict:
     graph, trained = frozen_graph(settings, manifest, prefix, faces.images)
     gate = check_parity(graph, trained, faces)
     test = load_any_crops(config.records, manifest, sides=("test",))
-    result = scores_or_note(OpenCVBackend(graph), test, scheme_of(manifest))
+    result = scores_or_note(OpenCVBackend(graph), test, scheme_of(manifest), config.normaliser)
     result |= {"engine": "opencv"} | list_conditions(manifest, "test")
     folders = record_folders((config.records, *config.trained_on))
     learned = learned_faces(settings, folders)

@@ -119,6 +119,19 @@ def test_nothing_is_written_when_the_gate_refuses(run, records, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_scores_of_a_card_have_the_normaliser_that_was_asked_for(model, run, records, tmp_path):
+    out = tmp_path / "senet.pb"
+    card = freeze(FreezeConfig(run=run, records=records, out=out, normaliser="box"))
+    usual = read_card(model)["scores"]
+    assert (usual["normaliser"], card["scores"]["normaliser"]) == ("inter-ocular", "box")
+    assert card["scores"]["nme"] == usual["nme_by_normaliser"]["box"]
+    assert not read_card(out)["scores"]["nme"] == usual["nme"]
+    text = out.with_suffix(".json").read_text()
+    out.with_suffix(".json").write_text(text.replace('"normaliser": "box"', '"normaliser": "ear"'))
+    with pytest.raises(ModelError, match="scores.normaliser is 'ear', not"):
+        read_card(out)
+
+
 def test_batch_norm_that_never_moved_is_refused(run, records, tmp_path):
     values = variables(run)
     name = "senet/stage3_block1/conv/BatchNorm/moving_mean/ExponentialMovingAverage"

@@ -82,8 +82,9 @@ def test_both_shipped_graphs_have_one_network_and_one_box_rule():
     first, second = map(read_card, SHIPPED.values())
     assert PRETRAINED_3D.stat().st_size == second["bytes"] <= 8_000_000
     assert "non-commercial research" in second["terms"]
-    for key in ("network", "box", "scheme", "input", "output"):
+    for key in ("network", "box", "scheme", "input"):
         assert first[key] == second[key], key
+    assert first["output"]["shape"] == second["output"]["shape"]
     assert second["detector_box"] and second["yunet_box"] and len(second["mean_shape"]) == 68
     assert str(ROOT.parent) not in json.dumps(second), "no path of the machine it was made on"
 

@@ -64,4 +64,4 @@ $(OUT)/run-3d.done: $(OUT)/3d/manifest.json $(OUT)/senet68.pb
 	touch $@
 
 $(OUT)/senet68-3d.pb: $(OUT)/run-3d.done
-	$(KP) freeze --run $(OUT)/run-3d --records $(OUT)/3d --out $@
+	$(KP) freeze --run $(OUT)/run-3d --records $(OUT)/3d --normaliser box --out $@

@@ -10,6 +10,7 @@ import contextlib
 from pathlib import Path
 
 from senet_kp.face.facebox import BoxRule
+from senet_kp.face.metrics import NORMALISERS
 from senet_kp.tfrecords.errors import ModelError, brief
 from senet_kp.tfrecords.files import read_json, sha256_of
 from senet_kp.tfrecords.forms import (
@@ -19,7 +20,6 @@ from senet_kp.tfrecords.forms import (
     DETECTOR_BOX,
     FILE_NAME,
     FLAG,
-    OBJECT,
     POINTS,
     SCHEME,
     TEXT,
@@ -29,6 +29,7 @@ from senet_kp.tfrecords.forms import (
     listed,
     mapped,
     maybe,
+    one_of,
 )
 
 INPUT_NODE = "image"  # float32 [1, S, S, 3], RGB, 0..255
@@ -83,7 +84,7 @@ _OPTIONAL = {
     "training": fields({}, {"settings": SETTINGS, "records": _RECORDS}),
     "fingerprints": fields({"bytes": COUNT, "sha256": TEXT, "records": listed(_FACES)}),
     "terms": TEXT,
-    "scores": OBJECT,
+    "scores": fields({}, {"normaliser": one_of(*NORMALISERS)}),
 }
 _NETWORK = fields(
     {

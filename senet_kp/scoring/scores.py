@@ -135,17 +135,19 @@ def scores(
     }
 
 
-def scores_or_note(run: Callable, crops: Crops, scheme: LandmarkScheme) -> dict:
+def scores_or_note(
+    run: Callable, crops: Crops, scheme: LandmarkScheme, normaliser: Normaliser = "inter-ocular"
+) -> dict:
     """`scores` of the landmarks [N, 2] that the engine `run` finds in each crop.
 
     If no face can be scored, "faces" is 0, "nme" is None and "note" gives the reason.
     """
-    unscored = {"metric": "NME", "normaliser": "inter-ocular", "faces": 0, "nme": None}
+    unscored = {"metric": "NME", "normaliser": normaliser, "faces": 0, "nme": None}
     if not len(crops):
         return unscored | {"note": "there is nothing to score: the test side contains no faces"}
     bar = tqdm(crops.images, unit="face", desc="test side", disable=None)
     try:
-        return scores(np.array([run(image) for image in bar]), crops, scheme)
+        return scores(np.array([run(image) for image in bar]), crops, scheme, normaliser)
     except InputError as error:
         return unscored | {"note": f"there is nothing to score: {error}"}
 
