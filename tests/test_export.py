@@ -125,7 +125,6 @@ def test_the_scores_of_a_card_have_the_normaliser_that_was_asked_for(model, run,
     usual = read_card(model)["scores"]
     assert (usual["normaliser"], card["scores"]["normaliser"]) == ("inter-ocular", "box")
     assert card["scores"]["nme"] == usual["nme_by_normaliser"]["box"]
-    assert not read_card(out)["scores"]["nme"] == usual["nme"]
     text = out.with_suffix(".json").read_text()
     out.with_suffix(".json").write_text(text.replace('"normaliser": "box"', '"normaliser": "ear"'))
     with pytest.raises(ModelError, match="scores.normaliser is 'ear', not"):
