@@ -1,11 +1,13 @@
 """The labelled pictures that benchmarks of whole predictions read, and the face boxes in them."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from senet_kp.data_prep.config import PrepareConfig
-from senet_kp.data_prep.crop_record import labelled_face
+from senet_kp.data_prep.crop_record import Cropped, crop_record, labelled_face
 from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
@@ -15,24 +17,52 @@ from senet_kp.face.scheme import scheme_of
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.detections import Detection
 from senet_kp.inference.face_detector import FaceDetector
+from senet_kp.inference.model_card import box_rule, read_card
+from senet_kp.scoring.fingerprint_file import read_faces
 from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.fingerprints import crop_of, fingerprints_of, meetings
 
 LABELS = "labels"
 
 
 def labelled_pictures(
-    data: Path, card: dict, pictures: int = 0, seed: int = 0
+    data: Path, models: Iterable[Path], pictures: int = 0, seed: int = 0
 ) -> list[tuple[Path, FaceLabel]]:
     """The picture files and labels of a data set, in the order of their names.
 
-    card: model card of the model that is to be measured. pictures: how many are drawn at random
-    with `seed`; 0 for all. Raises InputError for a label that does not have the model's landmarks.
+    models: those that are to be measured, of one landmark scheme. Pictures that one of them learned
+    are left out, and a line names them. pictures: how many are drawn at random with `seed`; 0 for
+    all. Raises InputError for a label that does not have the models' landmarks.
     """
     sources = FORMATS[recognise(data)].scan(data, False, PrepareConfig(()).points)
     drawn = np.random.default_rng(seed).permutation(len(sources))
-    drawn = np.sort(drawn[: pictures or None])
-    rule = CropRule(BoxRule(), 1.0, 95, scheme_of(card))
-    return [(sources[i].picture, _label(sources[i], rule)) for i in drawn]
+    sources = [sources[i] for i in np.sort(drawn[: pictures or None])]
+    cards = {model: read_card(model) for model in models}
+    learned = set().union(*(_learned(sources, model, card) for model, card in cards.items()))
+    if learned:
+        names = ", ".join(sorted(learned))
+        print(f"{data}: {len(learned)} pictures that a model learned are left out: {names}")
+    rule = CropRule(BoxRule(), 1.0, 95, scheme_of(next(iter(cards.values()))))
+    return [(s.picture, _label(s, rule)) for s in sources if s.name not in learned]
+
+
+def _learned(sources: list[FaceSource], model: Path, card: dict) -> set[str]:
+    """The names of the faces that a model learned, by its file of fingerprints if it has one."""
+    if not (learned := read_faces(model, card)):
+        return set()
+    rule = CropRule(box_rule(card), PrepareConfig(()).context, 95, scheme_of(card))
+    crop = crop_of({"box": asdict(rule.box), "stored_px": rule.stored_px})
+    cropped = [(source, crop_record(source, rule)) for source in sources]
+    usable = [(source, one) for source, one in cropped if isinstance(one, Cropped)]
+    packed = [np.frombuffer(bytes.fromhex(one.picture_hash), np.uint8) for _, one in usable]
+    scored = fingerprints_of(
+        [source.name for source, _ in usable],
+        [source.group for source, _ in usable],
+        [one.bytes_hash for _, one in usable],
+        np.unpackbits(np.array(packed, np.uint8).reshape(len(usable), -1), axis=1),
+    )
+    every = (meetings(scored, one.fingerprints, one.crop == crop) for one in learned.values())
+    return {meeting.name for found in every for meeting in found}
 
 
 def _label(source: FaceSource, rule: CropRule) -> FaceLabel:

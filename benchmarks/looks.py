@@ -58,7 +58,7 @@ def main():
     card, run = read_card(config.model), open_backend(config.model, AUTO)
     detectors = [FaceDetector(card, one) for one in config.detectors]
     rows = []
-    faces = labelled_pictures(config.data, card, config.pictures, config.seed)
+    faces = labelled_pictures(config.data, [config.model], config.pictures, config.seed)
     yaw = np.array([abs(label.pose_deg[1]) for _, label in faces])
     for roll_deg in config.rolls_deg:
         scores = _scores(faces, roll_deg, card, run, detectors, config.passes)

@@ -83,7 +83,7 @@ def main():
     config = tyro.cli(Config, prog="python -m benchmarks.turned", description=__doc__)
     models = _opened(config)
     scheme = scheme_of(models[0].card)
-    faces = labelled_pictures(config.data, models[0].card, config.pictures, config.seed)
+    faces = labelled_pictures(config.data, config.models, config.pictures, config.seed)
     yaw = _absolute_yaw_deg(faces, scheme)
     rows, shapes = _measured(models, faces, yaw, config)
     if config.sheet:

@@ -130,7 +130,7 @@ class Points:
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
 def test_errors_on_labels_of_a_head_model_are_those_that_the_documentation_states():
     """Mean absolute errors of pitch, yaw and roll of the faces with angles within 99 degrees."""
-    pictures = labelled_pictures(REAL_DATA / "AFLW2000", read_card(PRETRAINED))
+    pictures = labelled_pictures(REAL_DATA / "AFLW2000", [PRETRAINED])
     labels = [label for _, label in pictures]
     true = np.array([label.pose_deg for label in labels])
     known = (np.abs(true) <= 99).all(axis=1)

@@ -1,18 +1,22 @@
 """The benchmark of turned heads: errors by yaw, lost faces, and the sheet."""
 
+import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
-from conftest import assert_one_line_error, face_points, run_module
+from conftest import assert_one_line_error, face_points, prepared, run_module
 from tables import make_aflw2000
 
 from benchmarks import turned
+from benchmarks.labelled import labelled_pictures
 from senet_kp.data_prep.formats.face_sample import FaceLabel
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture
 from senet_kp.face.pose import estimate_pose_deg
 from senet_kp.inference.pretrained import PRETRAINED
+from senet_kp.scoring.fingerprint_file import faces_of_folder, write_fingerprints
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,23 @@ def test_models_are_measured_and_drawn(data, tmp_path, capsys, monkeypatch):
     # two rows of three faces
     gap, side = 4, turned.SIDE_PX
     assert read_picture(sheet).shape == (2 * (side + gap) + gap, 3 * (side + gap) + gap, 3)
+
+
+def test_pictures_that_a_model_learned_are_left_out(data, tmp_path, capsys):
+    """A model whose fingerprints are those of two of the four pictures."""
+    records = tmp_path / "records"
+    manifest, _ = prepared(data, records, test_share=0.5, val_share=0.0)
+    card = json.loads(PRETRAINED.with_suffix(".json").read_text())
+    shutil.copy(PRETRAINED, tmp_path / "own.pb")
+    learned = {manifest["records_sha256"]: faces_of_folder(records, ("train",))}
+    card |= write_fingerprints(tmp_path / "own.pb", learned)
+    (tmp_path / "own.json").write_text(json.dumps(card))
+    count = manifest["sides"]["train"]["records"]
+    assert 0 < count < 4
+    known = labelled_pictures(data, [PRETRAINED])
+    rest = labelled_pictures(data, [PRETRAINED, tmp_path / "own.pb"])
+    assert (len(known), len(rest)) == (4, 4 - count)
+    assert f"{count} pictures that a model learned are left out" in capsys.readouterr().out
 
 
 def test_arguments_that_cannot_be_measured_end_in_one_line(data, tmp_path):
