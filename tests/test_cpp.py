@@ -12,6 +12,7 @@ from runs import diverged_model
 
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.facebox import face_box
+from senet_kp.face.pictures import BadPicture, read_picture
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.inference.pretrained import PRETRAINED
 
@@ -130,6 +131,26 @@ def test_pictures_that_cannot_be_read_exit_with_3_after_the_others(landmarks, fa
     result = landmarks(*flags, tmp_path / "cut.jpg", path)
     assert_one_line_error(result, 3, "cut.jpg", "truncated JPEG")
     assert json.loads(result.stdout)["source"] == str(path)
+
+
+def test_damage_in_the_coded_pixels_is_refused_as_in_python(landmarks, face, tmp_path):
+    """Noise that libjpeg warns of, text, and a trailer, which is no damage."""
+    path, box = face
+    data, noise = cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes(), np.random.default_rng(3)
+    flags, refused = ("--model", PRETRAINED, "--box", *box), 0
+    for by in (*(noise.bytes(length) for length in (30, 300, 1000, 3000)), b"<html>" * 300, b""):
+        half = len(data) // 2
+        damaged = tmp_path / "damaged.jpg"
+        damaged.write_bytes(data[:half] + by + data[half + len(by) :] + b"a trailer")
+        found = landmarks(*flags, damaged)
+        try:
+            read_picture(damaged)
+        except BadPicture:
+            assert_one_line_error(found, 3, "damaged.jpg: a damaged JPEG")
+            refused += 1
+        else:
+            assert json.loads(found.stdout)["source"] == str(damaged)
+    assert 2 <= refused <= 5
 
 
 def test_unusable_models_exit_with_4(landmarks, face, tmp_path):

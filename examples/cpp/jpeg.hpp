@@ -1,7 +1,8 @@
-/// Damage in JPEG files, which libjpeg fills with grey silently. Computes the same as
-/// damage_in_segments in senet_kp/face/jpeg.py, which describes the format. It needs no OpenCV.
+/// Damage in JPEG files, which libjpeg fills with grey. Computes the same as damage_in_segments and
+/// decode in senet_kp/face/jpeg.py, which describes the format. It needs no OpenCV.
 #pragma once
 
+#include <sstream>
 #include <string>
 
 namespace senet_kp {
@@ -39,6 +40,23 @@ inline std::string jpeg_damage(const std::string& data) {
         at += length;
     }
     return "a truncated JPEG: its end is missing; download the file again";
+}
+
+/// Returns what is wrong with the coded pixels of a JPEG file by what libjpeg `printed` while it
+/// decoded them; an empty text if nothing is. Bytes left over before the end marker are ignored,
+/// because some cameras write them.
+inline std::string jpeg_warning(const std::string& printed) {
+    const std::string warning = "Corrupt JPEG data: ", left_over = "before marker 0xd9";
+    std::istringstream lines(printed);
+    for (std::string line; std::getline(lines, line);) {
+        const bool harmless = line.size() >= left_over.size() &&
+                              line.compare(line.size() - left_over.size(), std::string::npos,
+                                           left_over) == 0;
+        if (line.rfind(warning, 0) == 0 && !harmless) {
+            return "a damaged JPEG (" + line.substr(warning.size()) + "); download the file again";
+        }
+    }
+    return "";
 }
 
 }  // namespace senet_kp

@@ -9,6 +9,7 @@
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 
+#include "heard_stderr.hpp"
 #include "jpeg.hpp"
 #include "landmark_model.hpp"
 
@@ -120,12 +121,17 @@ cv::Mat read_picture(const std::string& path) {
         throw Failure(Exit::input, path + ": " + damage);
     }
     cv::Mat picture;
-    try {
-        picture = cv::imdecode(std::vector<uchar>(data.begin(), data.end()), cv::IMREAD_COLOR);
-    } catch (const cv::Exception&) {
-    }
+    const std::string printed = heard_stderr([&] {
+        try {
+            picture = cv::imdecode(std::vector<uchar>(data.begin(), data.end()), cv::IMREAD_COLOR);
+        } catch (const cv::Exception&) {
+        }
+    });
     if (picture.empty()) {
         throw Failure(Exit::input, path + ": OpenCV cannot decode this file as a picture");
+    }
+    if (const std::string damage = jpeg_warning(printed); !damage.empty()) {
+        throw Failure(Exit::input, path + ": " + damage);
     }
     cv::cvtColor(picture, picture, cv::COLOR_BGR2RGB);
     return picture;
