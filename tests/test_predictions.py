@@ -219,10 +219,15 @@ def test_unusable_lines_are_named(tmp_path, line, words):
         read_predictions(path, make_crops(2))
 
 
-def test_points_must_be_finite(tmp_path):
-    points = np.full((68, 2), np.nan)
-    with pytest.raises(InputError, match="line 1: landmarks and box .* finite"):
-        read_predictions(write(tmp_path / "p.jsonl", ("face0.jpg", [face(points)])), make_crops(1))
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(np.nan, "NaN is not a number"), ("nan", "landmarks and box .* finite")],
+)
+def test_points_must_be_finite(tmp_path, value, said):
+    """Python writes NaN, which is no JSON; a text is read as NumPy reads it."""
+    faces = [{"landmarks": [[value, value]] * 68}]
+    with pytest.raises(InputError, match=f"line 1: .*{said}"):
+        read_predictions(write(tmp_path / "p.jsonl", ("face0.jpg", faces)), make_crops(1))
 
 
 def test_a_file_that_is_not_there(model, records, tmp_path):

@@ -151,11 +151,11 @@ def net_options(config, manifest: dict, step) -> NetOptions:
 
 def _training_truth(batch, config, manifest: dict):
     """The labels [B, N, 2] that the network shall predict, corrected for annotation bias."""
-    truth, scheme = batch.landmarks, scheme_of(manifest)
+    truth = batch.landmarks
     if config.mirror_offsets and config.augment.flip:
-        truth -= mirror_offsets(batch, scheme)
-    if config.reference_subset:
-        truth -= subset_offsets(batch, scheme, manifest["mean_shape"], config.reference_subset)
+        truth -= mirror_offsets(batch, scheme_of(manifest))
+    if reference := config.reference_subset:
+        truth -= subset_offsets(batch, scheme_of(manifest), manifest["mean_shape"], reference)
     return truth
 
 
