@@ -9,6 +9,7 @@ from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import Cropped, Reject
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.read_face import pixels_of
+from senet_kp.data_prep.rejects import Rejects, too_many, write_rejects
 from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.orientation import UPRIGHT
 from senet_kp.face.pictures import stored_picture, write_picture
@@ -65,7 +66,7 @@ class Ledger:
     def __init__(self, folder: Path, config: PrepareConfig, writers: dict, side_of: dict):
         self.folder, self.config, self.writers = folder, config, writers
         self.side_of = side_of
-        self.rejects: list[tuple[str, str, str]] = []  # picture, reason, message
+        self.rejects: Rejects = []
         self.split: list[tuple[str, ...]] = []  # COLUMNS of split.csv
         self.content: dict[str, str] = {}  # {name of a face: hash of its picture and label}
         self.sides = {side: SideAccount() for side in SIDES}
@@ -121,13 +122,8 @@ class Ledger:
     def check(self, pictures: int):
         """Raise CheckError if too many faces were rejected or a side that is needed is empty."""
         if len(self.rejects) > self.config.max_rejects * pictures:
-            path = self.config.out.with_name(f"{self.config.out.name}-{REJECTS}")
-            self._write_rejects(path)
-            raise CheckError(
-                f"{len(self.rejects)} of {pictures} pictures cannot be used (--max-rejects allows"
-                f" {self.config.max_rejects:.0%}), the first: {self.rejects[0][2]};"
-                f" all are in {path}"
-            )
+            share, out = self.config.max_rejects, self.config.out
+            raise too_many(self.rejects, pictures, share, out, "pictures")
         to_evaluate = self.config.test_share == 1 or self.config.split == "official"
         for side in ("test",) if to_evaluate else ("train", "test"):
             if not self.sides[side].groups:
@@ -140,7 +136,7 @@ class Ledger:
 
     def close(self) -> dict:
         """Finish shards, tables and contact sheet; return the sides' entries for the manifest."""
-        self._write_rejects(self.folder / REJECTS)
+        write_rejects(self.folder / REJECTS, self.rejects)
         write_csv(self.folder / SPLIT, COLUMNS, self.split)
         scheme = self.config.landmark_scheme
         records = (decode(data, scheme.count) for data in self.shown.sheet)
@@ -161,9 +157,6 @@ class Ledger:
         """Return how many groups are on more than one side, which the manifest shows to be 0."""
         every = [group for account in self.sides.values() for group in account.groups]
         return len(every) - len(set(every))
-
-    def _write_rejects(self, path: Path):
-        write_csv(path, ("picture", "reason", "message"), self.rejects)
 
 
 def _drawn(record, scheme, config: PrepareConfig) -> np.ndarray:

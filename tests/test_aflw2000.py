@@ -196,6 +196,8 @@ def test_scores_say_bins_and_labels(faces, tmp_path):
         tmp_path / "scores.json",
         "--ced",
         tmp_path / "ced.png",
+        "--faces",
+        tmp_path / "faces.png",
     )
     assert result.returncode == 0, result.stderr
     assert "labels AFLW2000 pt3d_68" in result.stdout

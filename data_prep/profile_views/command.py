@@ -30,10 +30,11 @@ from senet_kp.data_prep.data_sets import listing, scan_all
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.profile_views.make_views import Made, Task, make_views
 from senet_kp.data_prep.recognise import with_formats
+from senet_kp.data_prep.rejects import too_many, write_rejects
 from senet_kp.face.draw import contact_sheet, draw_landmarks
 from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import read_picture, write_picture
-from senet_kp.tfrecords.errors import CheckError, UserError, exit_code_of
+from senet_kp.tfrecords.errors import UserError, exit_code_of
 from senet_kp.tfrecords.files import atomic_folder, json_of, restore_folder, write_csv, write_json
 from senet_kp.tfrecords.shards import CONTACT_SHEET, REJECTS
 from senet_kp.tfrecords.workers import worker_pool
@@ -186,14 +187,9 @@ def _close(config: ViewsConfig, folder: Path, tasks, results) -> dict:
         for task, result in pairs
         if isinstance(result, Reject)
     ]
-    _write_rejects(folder / REJECTS, rejects)
+    write_rejects(folder / REJECTS, rejects)
     if not made or len(rejects) > config.max_rejects * len(pairs):
-        path = config.out.with_name(f"{config.out.name}-{REJECTS}")
-        _write_rejects(path, rejects)
-        raise CheckError(
-            f"{len(rejects)} of {len(pairs)} photos cannot be used (--max-rejects allows"
-            f" {config.max_rejects:.0%}), the first: {rejects[0][2]}; all are in {path}"
-        )
+        raise too_many(rejects, len(pairs), config.max_rejects, config.out, "photos")
     fits = [
         (f"{task.subset}/{task.stem}", f"{one.yaw_deg:.1f}", f"{one.error_percent:.2f}", one.views)
         for task, one in made
@@ -202,10 +198,6 @@ def _close(config: ViewsConfig, folder: Path, tasks, results) -> dict:
     write_picture(folder / CONTACT_SHEET, _contact_sheet(folder, made))
     views = sum(one.views for _, one in made)
     return {"views": views, "photos": len(made), "rejects": len(rejects)}
-
-
-def _write_rejects(path: Path, rejects):
-    write_csv(path, ("picture", "reason", "message"), rejects)
 
 
 def _contact_sheet(folder: Path, made) -> np.ndarray:

@@ -126,9 +126,9 @@ def _camera(vector):
 @cache
 def _parameters() -> list[tuple[str, float, float, float]]:
     """Return name, standard deviation, least and largest value of each parameter."""
-    mean, spread = Shape(), deviations()
+    mean, spread, most = Shape(), deviations(), _MOST_DEVIATIONS
     limits = [
-        (name, spread[name], value - 3 * spread[name], value + 3 * spread[name])
+        (name, spread[name], value - most * spread[name], value + most * spread[name])
         for name, value in vars(mean).items()
     ]
     return limits + [(name, *rest) for name, rest in _EXPRESSION.items()]
