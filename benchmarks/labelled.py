@@ -20,7 +20,7 @@ from senet_kp.inference.face_detector import FaceDetector
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.scoring.fingerprint_file import read_faces
 from senet_kp.tfrecords.errors import InputError
-from senet_kp.tfrecords.fingerprints import crop_of, fingerprints_of, meetings
+from senet_kp.tfrecords.fingerprints import Fingerprints, crop_of, fingerprints_of, meetings
 
 LABELS = "labels"
 
@@ -38,7 +38,7 @@ def labelled_pictures(
     drawn = np.random.default_rng(seed).permutation(len(sources))
     sources = [sources[i] for i in np.sort(drawn[: pictures or None])]
     cards = {model: read_card(model) for model in models}
-    learned = set().union(*(_learned(sources, model, card) for model, card in cards.items()))
+    learned = _learned(sources, cards)
     if learned:
         names = ", ".join(sorted(learned))
         print(f"{data}: {len(learned)} pictures that a model learned are left out: {names}")
@@ -46,23 +46,34 @@ def labelled_pictures(
     return [(s.picture, _label(s, rule)) for s in sources if s.name not in learned]
 
 
-def _learned(sources: list[FaceSource], model: Path, card: dict) -> set[str]:
-    """The names of the faces that a model learned, by its file of fingerprints if it has one."""
-    if not (learned := read_faces(model, card)):
-        return set()
-    rule = CropRule(box_rule(card), PrepareConfig(()).context, 95, scheme_of(card))
-    crop = crop_of({"box": asdict(rule.box), "stored_px": rule.stored_px})
+def _learned(sources: list[FaceSource], cards: dict[Path, dict]) -> set[str]:
+    """The names of the faces that a model learned, by the files of fingerprints beside the models.
+
+    cards: {model: its card}, all of one landmark scheme
+    """
+    found, scored = set(), {}
+    for model, card in cards.items():
+        rule = CropRule(box_rule(card), PrepareConfig(()).context, 95, scheme_of(card))
+        crop = crop_of({"box": asdict(rule.box), "stored_px": rule.stored_px})
+        for faces in read_faces(model, card).values():
+            if rule.box not in scored:
+                scored[rule.box] = _fingerprints(sources, rule)
+            shared = meetings(scored[rule.box], faces.fingerprints, faces.crop == crop)
+            found |= {meeting.name for meeting in shared}
+    return found
+
+
+def _fingerprints(sources: list[FaceSource], rule: CropRule) -> Fingerprints:
+    """The fingerprints of the faces that can be cropped."""
     cropped = [(source, crop_record(source, rule)) for source in sources]
     usable = [(source, one) for source, one in cropped if isinstance(one, Cropped)]
     packed = [np.frombuffer(bytes.fromhex(one.picture_hash), np.uint8) for _, one in usable]
-    scored = fingerprints_of(
+    return fingerprints_of(
         [source.name for source, _ in usable],
         [source.group for source, _ in usable],
         [one.bytes_hash for _, one in usable],
         np.unpackbits(np.array(packed, np.uint8).reshape(len(usable), -1), axis=1),
     )
-    every = (meetings(scored, one.fingerprints, one.crop == crop) for one in learned.values())
-    return {meeting.name for found in every for meeting in found}
 
 
 def _label(source: FaceSource, rule: CropRule) -> FaceLabel:
