@@ -52,7 +52,7 @@ def demo(folder, *arguments):
 
 
 def with_labels(folder, labels: str):
-    """A copy of the shipped graph whose card says that it learned these labels."""
+    """A copy of the shipped graph, with a model card in which `labels` are the training labels."""
     model = folder / f"{labels}.pb"
     card = read_card(PRETRAINED)
     for source in card["training"]["records"]["sources"]:
