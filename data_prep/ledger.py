@@ -122,8 +122,11 @@ class Ledger:
     def check(self, pictures: int):
         """Raise CheckError if too many faces were rejected or a side that is needed is empty."""
         if len(self.rejects) > self.config.max_rejects * pictures:
-            share, out = self.config.max_rejects, self.config.out
-            raise too_many(self.rejects, pictures, share, out, "pictures")
+            complaint = (
+                f"{len(self.rejects)} of {pictures} pictures cannot be used (--max-rejects allows"
+                f" {self.config.max_rejects:.0%})"
+            )
+            raise too_many(complaint, self.rejects, self.config.out)
         to_evaluate = self.config.test_share == 1 or self.config.split == "official"
         for side in ("test",) if to_evaluate else ("train", "test"):
             if not self.sides[side].groups:

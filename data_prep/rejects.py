@@ -15,14 +15,8 @@ def write_rejects(path: Path, rejects: Rejects):
     write_csv(path, ("picture", "reason", "message"), rejects)
 
 
-def too_many(rejects: Rejects, count: int, max_share: float, out: Path, what: str) -> CheckError:
-    """Write the list beside `out`, and return the error that names it.
-
-    count: pictures in all, of which `what` says what they are; max_share: --max-rejects.
-    """
+def too_many(complaint: str, rejects: Rejects, out: Path) -> CheckError:
+    """Write the list beside `out`; return the error of a complaint that names the list."""
     path = out.with_name(f"{out.name}-{REJECTS}")
     write_rejects(path, rejects)
-    return CheckError(
-        f"{len(rejects)} of {count} {what} cannot be used (--max-rejects allows {max_share:.0%}),"
-        f" the first: {rejects[0][2]}; all are in {path}"
-    )
+    return CheckError(f"{complaint}, the first: {rejects[0][2]}; all are in {path}")

@@ -189,7 +189,11 @@ def _close(config: ViewsConfig, folder: Path, tasks, results) -> dict:
     ]
     write_rejects(folder / REJECTS, rejects)
     if not made or len(rejects) > config.max_rejects * len(pairs):
-        raise too_many(rejects, len(pairs), config.max_rejects, config.out, "photos")
+        complaint = (
+            f"{len(rejects)} of {len(pairs)} photos cannot be used (--max-rejects allows"
+            f" {config.max_rejects:.0%})"
+        )
+        raise too_many(complaint, rejects, config.out)
     fits = [
         (f"{task.subset}/{task.stem}", f"{one.yaw_deg:.1f}", f"{one.error_percent:.2f}", one.views)
         for task, one in made
