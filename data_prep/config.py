@@ -78,6 +78,9 @@ class PrepareConfig:
     detector_pictures: int = 200
     """training pictures on which the boxes of dlib, and of YuNet if `senet-kp fetch yunet` has put
     its file into your cache, are compared with the face boxes of the labels"""
+    keep_out: tuple[Path, ...] = ()
+    """record folders whose faces are kept for evaluation: a face that matches one of theirs by
+    name, stored file, picture (perceptual hash) or group is listed as rejected and not written"""
     min_face_px: float | None = None
     """least size of the faces that are searched for this; None is 80 with dlib, 40 with YuNet"""
     seed: int = 0
@@ -167,6 +170,7 @@ def crop_rule(config: PrepareConfig) -> CropRule:
         scheme=config.landmark_scheme,
         encoding=config.encoding,
         label_pixels=config.label_pixels,
+        keep_out=config.keep_out,
     )
 
 
@@ -183,5 +187,6 @@ def described(config: PrepareConfig) -> str:
 
 def settings_of(config: PrepareConfig) -> dict:
     """Return the settings on which the records depend, besides the pictures and labels."""
-    names, others = asdict(config), ("data", "format", "out", "overwrite", "processes")
+    names = asdict(config)
+    others = ("data", "format", "out", "keep_out", "overwrite", "processes")
     return {key: names[key] for key in names if key not in others}

@@ -12,6 +12,7 @@ import numpy as np
 
 from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats.face_sample import FaceLabel, FaceSource, Rejected
+from senet_kp.data_prep.kept_out import REASON, kept_face
 from senet_kp.data_prep.read_face import (
     FaceOnDisk,
     location,
@@ -102,7 +103,7 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         tags=source.tags,
         encoding=rule.encoding,
     )
-    return Cropped(
+    cropped = Cropped(
         data=encode(record),
         relative=record.landmarks,
         mask=label.mask,
@@ -112,6 +113,17 @@ def crop_record(source: FaceSource, rule: CropRule) -> Cropped | Reject:
         picture_hash=perceptual_hash(stored),
         orientation=face.orientation,
     )
+    return _kept_out(source, cropped, rule) or cropped
+
+
+def _kept_out(source: FaceSource, cropped: Cropped, rule: CropRule) -> Reject | None:
+    """The Reject of a face that --keep-out keeps for evaluation, None for any other face."""
+    hashes = cropped.bytes_hash, cropped.picture_hash
+    meeting = kept_face(rule.keep_out, source.name, source.group, *hashes)
+    if not meeting:
+        return None
+    message = f"it matches {meeting.other} by its {meeting.by}, which --keep-out keeps out"
+    return Reject(REASON, _with_picture(message, source), cropped.orientation)
 
 
 def _encoded(stored, rule: CropRule) -> bytes:

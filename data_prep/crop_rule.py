@@ -1,6 +1,7 @@
 """The settings by which a face is read and cropped, which every process of a preparation gets."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from senet_kp.face.facebox import BoxRule
@@ -20,6 +21,7 @@ class CropRule:
     scheme: LandmarkScheme
     encoding: Encoding = "jpeg"
     label_pixels: LabelPixels = "format"
+    keep_out: tuple[Path, ...] = ()
 
     @property
     def stored_px(self) -> int:

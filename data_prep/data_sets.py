@@ -10,6 +10,7 @@ from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.formats import FORMATS
 from senet_kp.data_prep.formats.face_sample import FaceSource
 from senet_kp.data_prep.formats.format import Format
+from senet_kp.data_prep.kept_out import kept_out_state
 from senet_kp.data_prep.label_maps import label_maps_of
 from senet_kp.face.label_map import LabelMap
 from senet_kp.tfrecords.errors import InputError, UserError
@@ -88,8 +89,11 @@ def scan_all(config: PrepareConfig) -> list[DataSet]:
     return found
 
 
-def listing(data_sets: list[DataSet]) -> str:
-    """Return a fingerprint of names, sizes and times of the source files, which are not read."""
+def listing(data_sets: list[DataSet], keep_out: tuple[Path, ...] = ()) -> str:
+    """Return a fingerprint of names, sizes and times of the source files, which are not read.
+
+    keep_out: the record folders of --keep-out, whose faces it depends on, too.
+    """
 
     def line(path: Path):
         try:
@@ -104,7 +108,8 @@ def listing(data_sets: list[DataSet]) -> str:
         for data_set in data_sets
         for source in data_set.sources
     )
-    return sha256_of_lines(chain(maps, faces))
+    kept = [f"kept out {kept_out_state(keep_out)}"] if keep_out else []
+    return sha256_of_lines(chain(maps, faces, kept))
 
 
 def _scanned(folder: Path, format: Format, label_map: LabelMap | None, config: PrepareConfig):

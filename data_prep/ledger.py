@@ -8,6 +8,7 @@ import numpy as np
 from senet_kp.data_prep.config import PrepareConfig
 from senet_kp.data_prep.crop_record import Cropped, Reject
 from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.data_prep.kept_out import REASON as KEPT_OUT
 from senet_kp.data_prep.read_face import pixels_of
 from senet_kp.data_prep.rejects import Rejects, too_many, write_rejects
 from senet_kp.face.draw import contact_sheet, draw_landmarks
@@ -121,21 +122,28 @@ class Ledger:
 
     def check(self, pictures: int):
         """Raise CheckError if too many faces were rejected or a side that is needed is empty."""
-        if len(self.rejects) > self.config.max_rejects * pictures:
+        unusable = [reject for reject in self.rejects if reject[1] != KEPT_OUT]
+        if len(unusable) > self.config.max_rejects * pictures:
             complaint = (
-                f"{len(self.rejects)} of {pictures} pictures cannot be used (--max-rejects allows"
+                f"{len(unusable)} of {pictures} pictures cannot be used (--max-rejects allows"
                 f" {self.config.max_rejects:.0%})"
             )
-            raise too_many(complaint, self.rejects, self.config.out)
+            raise too_many(complaint, unusable, self.config.out)
         to_evaluate = self.config.test_share == 1 or self.config.split == "official"
         for side in ("test",) if to_evaluate else ("train", "test"):
             if not self.sides[side].groups:
                 groups = sum(len(account.groups) for account in self.sides.values())
                 folders = ", ".join(map(str, self.config.data))
+                kept = self.kept_out() and f" ({self.kept_out()} faces are kept out by --keep-out)"
                 raise CheckError(
                     f"{folders}: none of the {groups} groups of pictures is on the {side} side of"
-                    " the split; add pictures, or change --split, --test-share or --seed"
+                    f" the split{kept or ''}; add pictures, or change --split, --test-share or"
+                    " --seed"
                 )
+
+    def kept_out(self) -> int:
+        """Return how many faces --keep-out has kept out of the records."""
+        return sum(reason == KEPT_OUT for _, reason, _ in self.rejects)
 
     def close(self) -> dict:
         """Finish shards, tables and contact sheet; return the sides' entries for the manifest."""

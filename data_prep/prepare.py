@@ -26,6 +26,7 @@ from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.data_sets import DataSet, listing, scan_all
 from senet_kp.data_prep.detected import alarms, detected
 from senet_kp.data_prep.formats.face_sample import FaceSource
+from senet_kp.data_prep.kept_out import check_kept_out
 from senet_kp.data_prep.ledger import Ledger
 from senet_kp.data_prep.read_face import pixels_of
 from senet_kp.data_prep.recognise import defaults_of_command_line, with_formats
@@ -105,13 +106,15 @@ def plan_of(config: PrepareConfig) -> Plan:
     """
     check(config)
     config = with_formats(config)
+    rule = crop_rule(config)
+    check_kept_out(rule)
     data_sets = scan_all(config)
     print(*(data_set.survey() for data_set in data_sets), sep="\n")
     print(f"face box: {described(config)}")
     sources = chain.from_iterable(data_set.sources for data_set in data_sets)
     ordered = sorted(sources, key=lambda source: fraction(source.name, config.seed, "order"))
     sides = sides_of_faces(ordered, config)
-    return Plan(config, data_sets, ordered, crop_rule(config), listing(data_sets), sides)
+    return Plan(config, data_sets, ordered, rule, listing(data_sets, config.keep_out), sides)
 
 
 def write_account(folder: Path, plan: Plan, results, writers: dict, pool) -> dict:
@@ -153,6 +156,7 @@ def _manifest(folder: Path, plan: Plan, ledger: Ledger) -> dict:
         "groups_on_two_sides": ledger.shared_groups(),
         "split_sha256": sha256_of_file(folder / SPLIT),
         "rejects": len(ledger.rejects),
+        "kept_out": ledger.kept_out(),
         "turned_pictures": {name: len(found) for name, found in sorted(ledger.turned.items())},
         "label_pixels": {
             name: pixels_of(name, plan.config.label_pixels) for name in sorted(plan.config.format)
