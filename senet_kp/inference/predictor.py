@@ -46,6 +46,8 @@ class Face:
     roll_deg : float
         The angle by which the square was turned clockwise about its own centre, so that the face
         in it was upright. It is 0 for a face that is turned by less than 20 degrees.
+    id : int or None
+        In a video, the number of the face, which it keeps from frame to frame; None in a picture.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Face:
     score: float | None
     landmarks: np.ndarray
     roll_deg: float = 0.0
+    id: int | None = None
 
 
 class Look(NamedTuple):
@@ -221,7 +224,7 @@ class LandmarkPredictor:
         picture = _rgb_picture(picture)
         if boxes is None:
             return [
-                self._in_detected_box(picture, found) for found in self.detector.detect(picture)
+                self.predict_detected(picture, found) for found in self.detector.detect(picture)
             ]
         boxes = _boxes_in(picture, boxes)
         rolls_deg = [0.0] * len(boxes) if rolls_deg is None else rolls_deg
@@ -257,7 +260,21 @@ class LandmarkPredictor:
         """
         return [(found.box, found.score) for found in self.detector.detect(_rgb_picture(picture))]
 
-    def _in_detected_box(self, picture, found) -> Face:
+    def predict_detected(self, picture, found) -> Face:
+        """The landmarks of a face that the detector has found, after `passes` looks at it.
+
+        Parameters
+        ----------
+        picture : ndarray [H, W, 3] uint8 RGB
+            The picture.
+        found : Detection
+            One of `detector.detect(picture)`.
+
+        Raises
+        ------
+        ModelError
+            As in `predict`.
+        """
         mean_shape = self.card.get("mean_shape")
         box, score, roll_deg = found
         seen = landmarks_near(picture, box, self._run, self.rule, self.passes, roll_deg, mean_shape)
