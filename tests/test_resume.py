@@ -168,6 +168,9 @@ def test_a_graph_that_does_not_fit_is_refused(model, records, tmp_path):
         train(config(records, tmp_path / "run", init_from=str(model)))
     with pytest.raises(ModelError, match="gone.pb: no such model file"):
         train(config(records, tmp_path / "other", net="senet", init_from=str(tmp_path / "gone.pb")))
+    images = np.zeros((2, 64, 64, 3), np.uint8)
+    with pytest.raises(ModelError, match=f"{model.name}: was frozen for .* records have 64 px"):
+        unfolded_weights(model, images)
 
 
 def test_the_plateau_schedule_keeps_its_state_on_resume(records, tmp_path):

@@ -23,7 +23,7 @@ def unfolded_weights(path: Path, images) -> dict[str, np.ndarray]:
     """The values of a network's variables, by name, from the frozen graph at `path`.
 
     images: crops [n, S, S, 3] uint8, from which batch norm's statistics are estimated. Raises
-    ModelError for a file that is not a frozen graph.
+    ModelError for a file that is not a frozen graph, and for a graph of crops of another size.
     """
     try:
         definition = tf.GraphDef.FromString(path.read_bytes())
@@ -34,6 +34,7 @@ def unfolded_weights(path: Path, images) -> dict[str, np.ndarray]:
         for node in definition.node
         if node.op == "Const"
     }
+    _require_size(path, definition, images.shape[1])
     layers = [name.removesuffix(_WEIGHTS) for name in constants if name.endswith(_WEIGHTS)]
     values = dict(constants)
     for layer, (mean, variance) in _moments(definition, layers, images).items():
@@ -43,6 +44,18 @@ def unfolded_weights(path: Path, images) -> dict[str, np.ndarray]:
         values[f"{layer}/BatchNorm/moving_mean"] = mean
         values[f"{layer}/BatchNorm/moving_variance"] = variance
     return values
+
+
+def _require_size(path: Path, definition, size_px: int):
+    """Raise ModelError if the graph does not take crops of this size."""
+    shapes = [node.attr["shape"].shape for node in definition.node if node.name == INPUT_NODE]
+    frozen_px = shapes[0].dim[1].size if shapes and len(shapes[0].dim) == 4 else None
+    if frozen_px != size_px:
+        raise ModelError(
+            f"{path}: was frozen for crops of {frozen_px} px, and the records have {size_px} px;"
+            f" prepare records with --box.size-px {frozen_px}, or give the run folder that it was"
+            " frozen from, whose weights fit every size"
+        )
 
 
 def _moments(definition, layers: list[str], images) -> dict[str, tuple[np.ndarray, np.ndarray]]:
