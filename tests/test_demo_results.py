@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line_error, face_points, make_picture, run_module
 
+from senet_kp.demo.frames import VideoReader
 from senet_kp.demo.results import DrawnNames, json_lines, video_file
-from senet_kp.demo.sources import VideoReader, is_video
+from senet_kp.demo.sources import is_video
 from senet_kp.face.facebox import is_beside
 from senet_kp.face.folders import pictures_in
 from senet_kp.face.pictures import write_picture

@@ -89,7 +89,7 @@ def test_the_filter_by_hand():
     filter = OneEuroFilter(OneEuro(1.0, 0.0))
     assert filter([0.0, 0.0], 0.0).tolist() == [0, 0]
     np.testing.assert_allclose(filter([1.0, 2.0], 0.04), [0.200849, 0.401697], atol=1e-5)
-    # With beta: the filtered speed is 0.200849 x 25 x sqrt(5) = 11.2278, in units of 2 it is 5.6139.
+    # With beta: the filtered speed is 0.200849 x 25 x sqrt(5) = 11.2278, half in units of 2.
     filter = OneEuroFilter(OneEuro(1.0, 0.5))
     filter([0.0, 0.0], 0.0, 2.0)
     weight = 1 / (1 + 25 / (2 * np.pi * (1 + 0.5 * 5.6139)))

@@ -4,6 +4,7 @@
     senet-kp demo folder/ --json points.jsonl    every picture of a folder, landmarks as JSON lines
     senet-kp demo clip.mp4                       a video
     senet-kp demo 0 --show                       the first camera, until q or Ctrl-C is pressed
+    ffmpeg ... -f mjpeg - | senet-kp demo -      the frames that another program writes
     senet-kp demo group.jpg --min-face-px 30     find small faces, too
     senet-kp demo photo.jpg --points 3d          the points of a 3-D head model
 
@@ -16,27 +17,27 @@ written, 130 interrupted (what was done is kept; half a video is named -incomple
 """
 
 import argparse
-import contextlib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
+from senet_kp.demo.frames import Frame
 from senet_kp.demo.head_pose import HeadPose
 from senet_kp.demo.results import (
     DrawnNames,
     describe,
     draw_faces,
-    incomplete,
     json_lines,
     no_window_reason,
     open_in_viewer,
     show,
-    video_file,
     viewer,
 )
-from senet_kp.demo.sources import VideoReader, boxes_of, is_live, is_video, pictures_of, read_boxes
+from senet_kp.demo.sources import boxes_of, is_video, pictures_of, read_boxes
+from senet_kp.demo.videos import add_arguments, check_arguments, numbered, process_video
 from senet_kp.face.facebox import is_beside
 from senet_kp.face.pictures import read_picture, write_picture
 from senet_kp.inference.backends import AUTO, Backend
@@ -85,9 +86,13 @@ def process_sources(predictor: LandmarkPredictor, boxes, args) -> int:
     try:
         with json_lines(args.json) as write_line:
             for source in sources:
-                process = process_video if is_video(source) else process_picture
                 try:
-                    process(source, predictor, boxes, args, write_line)
+                    if is_video(source):
+                        find = partial(in_given_boxes, source, predictor, boxes)
+                        given = None if boxes is None else find
+                        process_video(source, predictor, given, args, write_line)
+                    else:
+                        process_picture(source, predictor, boxes, args, write_line)
                 except InputError as error:
                     print(f"error: {error}", file=sys.stderr)
                     failures += 1
@@ -110,7 +115,9 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", nargs="+", help="picture, folder, video, address or camera number"
+        "source",
+        nargs="+",
+        help="picture, folder, video, address, camera number, or - for frames on standard input",
     )
     parser.add_argument(
         "--model",
@@ -193,8 +200,10 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="also show the results in a window, or else the first picture in the system's viewer",
     )
+    add_arguments(parser)
     parser.set_defaults(view=False)
     args = parser.parse_args()
+    check_arguments(args)
     if args.points and args.model:
         raise UserError("--points: chooses between the shipped graphs; leave it out, or --model")
     args.model = args.model or (SHIPPED[args.points] if args.points else default_model())
@@ -224,27 +233,9 @@ def process_picture(source: str, predictor: LandmarkPredictor, boxes, args, writ
         args.view = False  # a folder of pictures does not open as many windows
 
 
-def process_video(source: str, predictor: LandmarkPredictor, boxes, args, write_line):
-    """Predict, draw and write every frame of a video or camera; the drawn frames become a video."""
-    frames = VideoReader(source)
-    target = args.names.target(frames.name, ".mp4")
-    read = with_faces = 0
-    # Ctrl-C ends the recording of a camera, but leaves a video file incomplete.
-    stop = contextlib.suppress(KeyboardInterrupt if is_live(source) else ())
-    try:
-        with video_file(target, frames.fps, frames.size) as write_frame, stop:
-            for picture in frames:
-                faces = predict(picture, source, predictor, boxes)
-                rotations = args.rotations(picture, faces)
-                write_line(describe(source, read, picture, faces, rotations))
-                write_frame(draw_faces(picture, faces, predictor.scheme, rotations))
-                read, with_faces = read + 1, with_faces + bool(faces)
-                if args.show and show(picture, wait_ms=1) == ord("q"):
-                    break
-    except KeyboardInterrupt:
-        print(f"{source}: stopped after {read} frames, {incomplete(target)}", file=sys.stderr)
-        raise
-    print(f"{source}: {read} frames, {with_faces} with faces, {target}", file=sys.stderr)
+def in_given_boxes(source: str, predictor: LandmarkPredictor, boxes, frame: Frame) -> list[Face]:
+    """The faces in the boxes that were given for a video; their ids are the boxes' numbers."""
+    return numbered(predict(frame.picture, source, predictor, boxes))
 
 
 def predict(picture, source: str, predictor: LandmarkPredictor, boxes) -> list[Face]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from senet_kp.demo.sources import PIPE, is_camera, is_live
-from senet_kp.face.jpeg import first_jpeg
+from senet_kp.face.jpeg import SOI, decode_silently, end_of_jpeg
 from senet_kp.tfrecords.errors import InputError
 
 USUAL_FPS = 25.0  # of a source that does not state it
@@ -32,13 +32,15 @@ class Frames:
     """What all sources of frames have in common; can be iterated once and yields Frames.
 
     name: a name for results. fps: frames per second, as far as the source states it. size: (width,
-    height) of the first frame in pixels. ending: after the last frame, a line that says why there
+    height) of the first frame in pixels. count: how many frames the source says it has, 0 if it
+    does not say it. ending: after the last frame, a line that says why there
     are no more, or None if that is as it should be.
     """
 
     name: str
     fps: float
     size: tuple[int, int]
+    count: int = 0
     ending: str | None = None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -75,6 +77,8 @@ class VideoReader(Frames):
         self.name = f"camera{source}" if camera else _stem(source)
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or USUAL_FPS
         self.size = self._first.shape[1::-1]
+        if not self._live:
+            self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
 
     def _read(self):
         ok, frame, number, waited_s = True, self._first, 0, 0.0
@@ -95,12 +99,11 @@ class VideoReader(Frames):
         if self._live:
             stalled = f", no frame came for {waited_s:.0f} s" if waited_s >= STALLED_S / 2 else ""
             return f"{self._source}: the stream ended after {number} frames{stalled}"
-        stated = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if number >= _LEAST_SHARE * stated:
+        if number >= _LEAST_SHARE * self.count:
             return None
         return (
-            f"{self._source}: only {number} of {stated} frames could be read; the file is cut off"
-            " or damaged"
+            f"{self._source}: only {number} of {self.count} frames could be read; the file is cut"
+            " off or damaged"
         )
 
 
@@ -136,11 +139,8 @@ class PipeReader(Frames):
         number = 0
         for number, picture in enumerate(self._all(), 1):
             yield (number - 1) / self.fps, picture
-        if self._left:
-            self.ending = (
-                f"{PIPE}: the pipe ended after {number} frames, {len(self._left):,} bytes after"
-                " the last whole one"
-            )
+        if len(self._left) > 1:
+            self.ending = f"{PIPE}: the pipe ended after {number} frames, in the middle of one"
 
     def _all(self):
         yield self._first
@@ -156,11 +156,15 @@ class PipeReader(Frames):
     def _jpegs(self):
         while data := self._file.read1(_CHUNK):
             self._left += data
-            while (found := first_jpeg(self._left)) is not None:
-                picture = cv2.imdecode(np.frombuffer(found, np.uint8), cv2.IMREAD_COLOR_RGB)
-                self._left = self._left[len(found) :]
+            start = self._left.find(SOI)
+            if start < 0:
+                self._left = self._left[-1:]  # it may be the first half of a start marker
+            while start >= 0 and (end := end_of_jpeg(self._left, start)):
+                coded, self._left = self._left[start:end], self._left[end:]
+                picture = decode_silently(coded, cv2.IMREAD_COLOR_RGB)
                 if picture is not None:
                     yield picture
+                start = self._left.find(SOI)
 
 
 def _stem(source: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from senet_kp.face.draw import draw_axes, draw_box, draw_landmarks
+from senet_kp.face.draw import draw_axes, draw_box, draw_landmarks, draw_text
 from senet_kp.face.pose import angles_deg
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.predictor import Face
@@ -62,21 +62,30 @@ def _file_of_lines(target: str):
 
 
 def describe(
-    source: str, frame: int | None, picture, faces: list[Face], rotations: list | None = None
+    source: str,
+    frame: int | None,
+    picture,
+    faces: list[Face],
+    rotations: list | None = None,
+    time_s: float | None = None,
 ) -> dict:
     """One line of the JSON output: coordinates in pixels, rounded to 0.001.
 
     frame: the number of a video's frame, from 0; None for a picture. rotations: those of the
-    heads, [3, 3] or None, of which each face gets pitch, yaw and roll; None for no pose.
+    heads, [3, 3] or None, of which each face gets pitch, yaw and roll; None for no pose. time_s:
+    the time stamp of a video's frame; with it, faces have their id.
     """
     poses = [{}] * len(faces) if rotations is None else [{"pose": _deg(one)} for one in rotations]
+    video = {} if time_s is None else {"time_s": round(time_s, 4)}
     return {
         "source": source,
         "frame": frame,
+        **video,
         "width": picture.shape[1],
         "height": picture.shape[0],
         "faces": [
             {
+                **({"id": face.id} if video else {}),
                 "box": np.round(face.box, 3).tolist(),
                 "score": None if face.score is None else round(face.score, 4),
                 "landmarks": np.round(face.landmarks, 3).tolist(),
@@ -92,6 +101,8 @@ def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, rotations: li
     """Draw boxes and landmarks, and the axes of the heads' rotations, into the picture itself."""
     for face, rotation in zip(faces, rotations or [None] * len(faces), strict=True):
         draw_box(picture, face.box, roll_deg=face.roll_deg)
+        if face.id is not None:
+            draw_text(picture, f"{face.id}", face.box[:2])
         draw_landmarks(picture, face.landmarks, scheme)
         if rotation is not None:
             draw_axes(picture, face.landmarks, rotation)

@@ -1,7 +1,6 @@
-"""What the demo reads: pictures, folders of pictures, videos, cameras, and a file of face boxes."""
+"""What the demo reads: pictures, folders of pictures, videos, and a file of face boxes."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 
@@ -15,6 +14,8 @@ from senet_kp.face.folders import (
 from senet_kp.tfrecords.errors import InputError, UserError, brief
 from senet_kp.tfrecords.files import read_json
 from senet_kp.tfrecords.forms import NUMBER, listed
+
+PIPE = "-"  # a source: the frames that another program writes to standard input
 
 
 def pictures_of(source: str) -> tuple[list[str], list[str]]:
@@ -44,41 +45,13 @@ def is_video(source: str) -> bool:
 
 
 def is_live(source: str) -> bool:
-    """Whether a source is a camera or an address, whose end is when one stops listening to it."""
-    return is_camera(source) or "://" in source
+    """Whether a source is a camera, address or pipe, whose frames can be read only once."""
+    return source == PIPE or is_camera(source) or "://" in source
 
 
 def is_camera(source: str) -> bool:
     """Whether a source is a camera number: digits that are not the name of a file."""
     return source.isdecimal() and not Path(source).exists()
-
-
-class VideoReader:
-    """The frames of a video, camera or address, each [H, W, 3] uint8 RGB; can be iterated once.
-
-    name: stem of the file or address, or camera and its number. fps: frames per second, 25 if the
-    source does not give it. size: (width, height) in pixels. Raises InputError if no frame can be
-    read.
-    """
-
-    def __init__(self, source: str):
-        camera = is_camera(source)
-        if not is_live(source) and not Path(source).exists():
-            raise InputError(f"{source}: No such file or directory")
-        self._capture = cv2.VideoCapture(int(source) if camera else source)
-        ok, self._first = self._capture.read()
-        if not ok:
-            kind = "camera" if camera else "address" if is_live(source) else "video"
-            raise InputError(f"{source}: no frame could be read from this {kind}")
-        self.name = f"camera{source}" if camera else _stem(source)
-        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
-        self.size = self._first.shape[1::-1]
-
-    def __iter__(self):
-        ok, frame = True, self._first
-        while ok:
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            ok, frame = self._capture.read()
 
 
 def read_boxes(path: str) -> dict[str, list]:
@@ -104,14 +77,6 @@ def read_boxes(path: str) -> dict[str, list]:
 def boxes_of(source: str, boxes: dict[str, list]) -> list:
     """The face boxes of a source, by its path or its file name; an empty list if it has none."""
     return boxes.get(source, boxes.get(Path(source).name, []))
-
-
-def _stem(source: str) -> str:
-    """The stem of a file's name, or of the path of an address; its host where it has no path."""
-    if "://" not in source:
-        return Path(source).stem
-    address = urlsplit(source)
-    return Path(address.path).stem or address.hostname or "address"
 
 
 def _is_square(box) -> bool:

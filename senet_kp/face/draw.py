@@ -96,6 +96,18 @@ def draw_axes(picture, landmarks, rotation):
     return picture
 
 
+def draw_text(picture, text: str, corner, colour=YELLOW):
+    """Draw a line of text into an RGB picture; corner: its upper left end (x, y) in pixels."""
+    size = max(0.5, picture.shape[1] / 1400)
+    thickness = max(1, round(2 * size))
+    (_, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
+    x, y = (round(float(value)) for value in corner)
+    start = (max(x, 0) + thickness, max(y, 0) + height + 2 * thickness)
+    for line, width in (((0, 0, 0), 3 * thickness), (colour, thickness)):
+        cv2.putText(picture, text, start, cv2.FONT_HERSHEY_SIMPLEX, size, line, width, cv2.LINE_AA)
+    return picture
+
+
 def contact_sheet(pictures, columns: int, gap_px: int = 4) -> np.ndarray:
     """Return one picture with n pictures [H, W, 3] of equal size in a grid on white."""
     height, width = pictures[0].shape[:2]

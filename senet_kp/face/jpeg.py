@@ -16,7 +16,8 @@ import threading
 import cv2
 import numpy as np
 
-START, _END, _SCAN, _TEMPORARY = 0xD8, 0xD9, 0xDA, 0x01
+SOI = b"\xff\xd8"  # start of image
+_END, _SCAN, _TEMPORARY = 0xD9, 0xDA, 0x01
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # a picture has one
 _SEGMENTS = _FRAMES | {0xC4, 0xCC, _SCAN, 0xDB, 0xDC, 0xDD, 0xFE} | set(range(0xE0, 0xF0))
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
@@ -28,7 +29,7 @@ _ONE_AT_A_TIME = threading.Lock()  # a process has only one stderr
 
 def is_jpeg(data: bytes) -> bool:
     """Whether a file begins as JPEG files do."""
-    return data.startswith(bytes((0xFF, START)))
+    return data.startswith(SOI)
 
 
 def damage_in_segments(data: bytes) -> tuple[str, str] | None:
@@ -48,6 +49,18 @@ def damage_in_segments(data: bytes) -> tuple[str, str] | None:
             return corrupt(f"marker 0x{marker:02x} at byte {found.start():,}")
         position += length
     return _TRUNCATED
+
+
+def end_of_jpeg(data: bytes, start: int = 0) -> int | None:
+    """Return where the JPEG that begins at `start` ends; None if its end is not there yet."""
+    position = start + 2
+    while found := _MARKER.search(data, position):
+        marker, position = found[1][0], found.end()
+        if marker == _END:
+            return position
+        if marker != _TEMPORARY:
+            position += max(int.from_bytes(data[position : position + 2], "big"), 2)
+    return None
 
 
 def size_in_frame(data: bytes) -> tuple[int, int] | None:
