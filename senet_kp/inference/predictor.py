@@ -224,7 +224,7 @@ class LandmarkPredictor:
         picture = _rgb_picture(picture)
         if boxes is None:
             return [
-                self.predict_detected(picture, found) for found in self.detector.detect(picture)
+                self._in_detected_box(picture, found) for found in self.detector.detect(picture)
             ]
         boxes = _boxes_in(picture, boxes)
         rolls_deg = [0.0] * len(boxes) if rolls_deg is None else rolls_deg
@@ -260,21 +260,7 @@ class LandmarkPredictor:
         """
         return [(found.box, found.score) for found in self.detector.detect(_rgb_picture(picture))]
 
-    def predict_detected(self, picture, found) -> Face:
-        """The landmarks of a face that the detector has found, after `passes` looks at it.
-
-        Parameters
-        ----------
-        picture : ndarray [H, W, 3] uint8 RGB
-            The picture.
-        found : Detection
-            One of `detector.detect(picture)`.
-
-        Raises
-        ------
-        ModelError
-            As in `predict`.
-        """
+    def _in_detected_box(self, picture, found) -> Face:
         mean_shape = self.card.get("mean_shape")
         box, score, roll_deg = found
         seen = landmarks_near(picture, box, self._run, self.rule, self.passes, roll_deg, mean_shape)

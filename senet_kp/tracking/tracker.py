@@ -121,21 +121,23 @@ class FaceTracker:
     def _follow(self, picture, time_s: float):
         """Look for every face near where it should be now; one that left the picture is lost."""
         for track in self._active():
-            face, turned_box = track.face, self._expected_box(track, time_s)
-            for _ in range(2):
-                if is_beside(turned_box[0], picture):
-                    track.lost = True
-                    break
-                face = self._predictor.predict(picture, *([part] for part in turned_box))[0]
-                seen, turned_box = turned_box, self._box_around(face.landmarks, face.roll_deg)
-                if iou(seen[0], turned_box[0]) >= SURE_IOU:
-                    break
-            if not track.lost:
-                self._enter(track, replace(face, score=track.face.score), time_s)
+            expected = self._box_around(track.expected_landmarks(time_s), track.face.roll_deg)
+            if is_beside(expected[0], picture):
+                track.lost = True
+                continue
+            face = self._look(picture, *expected, looks=2, enough_iou=SURE_IOU)
+            self._enter(track, replace(face, score=track.face.score), time_s)
 
-    def _expected_box(self, track: Track, time_s: float) -> tuple[np.ndarray, float]:
-        """The turned face box in which a face should be now."""
-        return self._box_around(track.expected_landmarks(time_s), track.face.roll_deg)
+    def _look(self, picture, box, roll_deg: float, looks: int, enough_iou: float) -> Face:
+        """The face in a turned box; looks again in its own box while the two overlap too little."""
+        for left in reversed(range(looks)):
+            (face,) = self._predictor.predict(picture, [box], [roll_deg])
+            if not (left and self._follows):
+                break
+            seen, (box, roll_deg) = box, self._box_around(face.landmarks, face.roll_deg)
+            if iou(seen, box) >= enough_iou or is_beside(box, picture):
+                break
+        return face
 
     def _box_around(self, landmarks, roll_deg: float) -> tuple[np.ndarray, float]:
         """The turned face box of landmarks; it keeps its roll if the card has no mean shape."""
@@ -164,7 +166,9 @@ class FaceTracker:
             if known and self._follows:
                 known.confirm(found.score)
             else:
-                self._add(self._predictor.predict_detected(picture, found), known, time_s)
+                looks = {"looks": self._predictor.passes, "enough_iou": np.inf}
+                face = self._look(picture, found.box, found.roll_deg, **looks)
+                self._add(replace(face, score=found.score), known, time_s)
         for track in (active[number] for number in set(range(len(active))) - {*pairs.values()}):
             track.lost = not (self._follows and self._is_face(picture, track.face))
 
