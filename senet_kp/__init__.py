@@ -13,9 +13,11 @@ from pathlib import Path
 
 _HOME = {
     "Face": "senet_kp.inference.predictor",
+    "FaceTracker": "senet_kp.tracking.tracker",
     "LandmarkPredictor": "senet_kp.inference.predictor",
     "PRETRAINED": "senet_kp.inference.pretrained",
     "PRETRAINED_3D": "senet_kp.inference.pretrained",
+    "TrackingConfig": "senet_kp.tracking.tracker",
     "draw_landmarks": "senet_kp.face.draw",
     "read_card": "senet_kp.inference.model_card",
 }

@@ -7,12 +7,21 @@ import subprocess
 import sys
 from typing import get_args
 
+import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
 
 import senet_kp
-from senet_kp import PRETRAINED, Face, LandmarkPredictor, draw_landmarks, read_card
+from senet_kp import (
+    PRETRAINED,
+    Face,
+    FaceTracker,
+    LandmarkPredictor,
+    TrackingConfig,
+    draw_landmarks,
+    read_card,
+)
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.face.facebox import BoxRule
 from senet_kp.face.known_schemes import IBUG68
@@ -21,7 +30,9 @@ from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.backends import AUTO, BACKENDS, Backend
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
-DEPENDENCIES = {"numpy", "cv2", "dlib", "platformdirs", "senet_kp"}  # those of the wheel itself
+EXAMPLES = re.findall(r"```python\n(import .*?)```", PAGE, re.S)  # of a picture, of a video
+# Those of the wheel itself; scipy is imported by the first video.
+DEPENDENCIES = {"numpy", "cv2", "dlib", "platformdirs", "tqdm", "senet_kp"}
 
 
 def section(title: str) -> str:
@@ -73,9 +84,11 @@ def test_every_public_name_has_a_section():
     assert [name for name in senet_kp.__all__ if f"\n## {name}\n" not in PAGE] == []
 
 
-@pytest.mark.parametrize("function", [LandmarkPredictor, draw_landmarks, read_card])
+@pytest.mark.parametrize(
+    "function", [LandmarkPredictor, FaceTracker, FaceTracker.update, draw_landmarks, read_card]
+)
 def test_every_parameter_is_described(function):
-    text = section(function.__name__)
+    text = section(function.__qualname__.split(".")[0])
     missing = [name for name in parameters(function) if f"`{name}`" not in text]
     assert not missing
 
@@ -88,16 +101,18 @@ def test_every_method_and_attribute_is_described():
         assert all(f"`{p}`" in text for p in parameters(getattr(LandmarkPredictor, name)))
     for name in public(vars(LandmarkPredictor())):
         assert f"| `{name}` |" in text
-    for field in dataclasses.fields(Face):
-        assert f"| `{field.name}` |" in section("Face")
+    for owner in (Face, TrackingConfig):
+        for field in dataclasses.fields(owner):
+            assert f"| `{field.name}` |" in section(owner.__name__)
 
 
 def test_signatures_are_the_real_ones():
-    calls = re.findall(r"```python\n((?:predictor\.)?\w+)\(([^`]*)\)\n```", PAGE)
-    assert len(calls) == 5
+    calls = re.findall(r"```python\n((?:\w+\.)?\w+)\(([^`]*)\)\n```", PAGE)
+    assert len(calls) == 7
+    owners = {"predictor": LandmarkPredictor, "tracker": FaceTracker, "": senet_kp}
     for name, arguments in calls:
-        owner = LandmarkPredictor if name.startswith("predictor.") else senet_kp
-        function = getattr(owner, name.removeprefix("predictor."))
+        owner, _, method = name.rpartition(".")
+        function = getattr(owners[owner], method)
         real = inspect.signature(function).parameters.values()
         shown = inspect.signature(eval(f"(lambda {arguments}: 0)", SHOWN_NAMES)).parameters
         real = {p.name: p.default for p in real if p.name != "self"}
@@ -133,8 +148,7 @@ def test_the_keys_of_a_card_are_described():
 
 def test_the_example_runs(example_folder, view):
     pytest.importorskip("dlib")
-    (code,) = re.findall(r"```python\n(import .*?)```", PAGE, re.S)
-    result = run_python(code, example_folder)
+    result = run_python(EXAMPLES[0], example_folder)
     assert result.returncode == 0, result.stderr
     nose = re.search(r"nose at \(([\d.]+), ([\d.]+)\)", result.stdout)
     eyes = np.linalg.norm(view[1][36] - view[1][45])
@@ -142,8 +156,24 @@ def test_the_example_runs(example_folder, view):
     assert (example_folder / "photo-landmarks.jpg").is_file()
 
 
+def test_the_example_of_a_video_runs(example_folder, view):
+    pytest.importorskip("dlib")
+    size = (view[0].shape[1], view[0].shape[0])
+    path = str(example_folder / "clip.mp4")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
+    for _ in range(3):
+        writer.write(view[0][..., ::-1])
+    writer.release()
+    result = run_python(EXAMPLES[1], example_folder)
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["0"] * 3
+
+
 def test_docstrings_have_every_section():
-    for function in (LandmarkPredictor, LandmarkPredictor.predict, draw_landmarks, read_card):
+    for function in (
+        *(LandmarkPredictor, LandmarkPredictor.predict),
+        *(FaceTracker, draw_landmarks, read_card),
+    ):
         text = inspect.getdoc(function)
         assert "Raises\n------" in text and "Examples\n--------" in text
         for name in parameters(function):

@@ -1,7 +1,6 @@
 """Which detected face is which tracked one."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from senet_kp.face.turned import similarity
 from senet_kp.inference.box_transform import iou
@@ -21,6 +20,8 @@ def overlapping(boxes, others, least_iou: float) -> dict[int, int]:
     boxes, others: [x, y, w, h] in pixels. A pair overlaps by at least least_iou, an intersection
     over union.
     """
+    from scipy.optimize import linear_sum_assignment  # 0.2 s that pictures need not wait for
+
     overlaps = np.array([[iou(one, other) for other in others] for one in boxes])
     if not overlaps.size:
         return {}
