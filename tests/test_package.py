@@ -29,7 +29,7 @@ from senet_kp.inference.pretrained import SHIPPED
 
 MAX_WHEEL_BYTES = 11_500_000  # of which each graph takes 3.5 MB
 GRAPHS = {f"senet_kp/export/pretrained/{path.name}": path for path in SHIPPED.values()}
-BASE = {"dlib-bin", "numpy", "opencv-python-headless", "platformdirs"}
+BASE = {"dlib-bin", "numpy", "opencv-python-headless", "platformdirs", "scipy", "tqdm"}
 FOLDERS = ("data_prep", "export", "senet_kp", "tfrecords")
 
 
