@@ -77,7 +77,7 @@ $(OUT)/turned.done: $(OUT)/turned/manifest.json $(OUT)/frontal.pb
 	touch $@
 
 $(OUT)/visible.done: $(OUT)/turned/manifest.json $(OUT)/turned.done
-	$(KP) train --records $(<D) --run $(OUT)/run-visible --init-from $(OUT)/run-turned --steps 10000 \
+	$(KP) train --records $(<D) --run $(OUT)/run-visible --init-from $(OUT)/run-turned --steps 13000 \
 	  --learning-rate 1.5e-3 --schedule cosine --subset-shares SAMPLE 0.06 AFLW 0.06 P1 0.28 \
 	  --yaw-shares 5 1 1 $(ALL_POSES)
 	touch $@
