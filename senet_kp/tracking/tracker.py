@@ -16,12 +16,12 @@ from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.detections import DUPLICATE_IOU
 from senet_kp.inference.predictor import Face, LandmarkPredictor
 from senet_kp.tfrecords.errors import UserError
-from senet_kp.tracking.agreement import MOST_DISAGREEMENT, disagreement
 from senet_kp.tracking.assignment import nearest_lost, overlapping
 from senet_kp.tracking.smoothing import SmoothingConfig
 from senet_kp.tracking.track import Track
 
 Smoothing = Literal["off", "live"]
+LEAST_CERTAINTY = 0.3  # of a face that the detector does not find
 LOST_SEARCH_EVERY = 3  # frames between two searches while a face is lost
 # The face is looked at again if the box that it was expected in overlaps its own by less than this.
 # The boxes of the second look overlap as much as those that networks are trained with.
@@ -170,7 +170,8 @@ class FaceTracker:
                 face = self._look(picture, found.box, found.roll_deg, **looks)
                 self._add(replace(face, score=found.score), known, time_s)
         for track in (active[number] for number in set(range(len(active))) - {*pairs.values()}):
-            track.lost = not (self._follows and self._is_face(picture, track.face))
+            certain = self._follows and self._predictor.certainty(picture, track.face)
+            track.lost = certain < LEAST_CERTAINTY
 
     def _add(self, face: Face, known: Track | None, time_s: float):
         """Enter a detected face: in its known track, in the lost one that it continues, or anew."""
@@ -185,6 +186,3 @@ class FaceTracker:
 
     def _enter(self, track: Track, face: Face, time_s: float):
         track.enter(face, time_s, self.config.smoothing if self.config.smooth == "live" else None)
-
-    def _is_face(self, picture, face: Face) -> bool:
-        return disagreement(picture, face, self._predictor) < MOST_DISAGREEMENT
