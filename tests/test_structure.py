@@ -34,6 +34,7 @@ FLOORS = {
     "export": 8,
     "demo": 8,
     "benchmarks": 10,
+    "benchmarks.clips": 9,
 }
 TOP = ("tfrecords", "senet_kp", "data_prep", "export", "benchmarks")
 SOURCES = sorted(p for room in TOP for p in (ROOT / room).rglob("*.py")) + [ROOT / "demo.py"]
