@@ -53,7 +53,7 @@ SHORT_vgg16 := --learning-rate 1e-4 --warmup-steps 200
 
 LENGTH = $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp pretrained compare test fault-test lint lock wheel docker bench bench-prep bench-inference bench-training clean
+.PHONY: help setup sample data tfrecords preview train train-cluster short-run eval freeze export report demo cpp pretrained compare test fault-test lint lock wheel docker bench bench-prep bench-inference bench-training bench-video clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -188,6 +188,9 @@ bench-inference: setup $(MODEL)  ## measure milliseconds per face of senet.pb an
 
 bench-training: setup $(RECORDS)/manifest.json  ## measure pictures per second of training, by network
 	$(PY) -m benchmarks.bench_training --records $(RECORDS) $(OWN_FLAGS)
+
+bench-video: setup  ## measure jitter, lag and identities in rendered videos, and in moved photos of DATA=
+	$(PY) -m benchmarks.bench_video $(if $(DATA),--data $(firstword $(DATA))) $(OWN_FLAGS)
 
 # Built from a copy of what git tracks (uncommitted changes included), with the date of the last
 # commit and the same file modes everywhere, so that two builds of one commit are equal. `git stash`

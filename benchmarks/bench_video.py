@@ -49,8 +49,9 @@ RENDERED, STILLS = "rendered", "photos"
 EACH_FRAME, TRACKED, LIVE, OFFLINE = "each frame", "tracked", "tracked, live", "tracked, offline"
 DLIB = "dlib, each frame"
 MOST_YAW_DEG = 45  # of photos; the eyes of a face from the side are too near for a normaliser
+DRAWN = 4  # photos for each one that is to be left
 TIMED = 20  # frames in which the parts are timed
-STRIP_FRAMES, STRIP_WIDTH_PX = 6, 320
+STRIP_FRAMES, STRIP_WIDTH_PX = 5, 400
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def table(result: dict) -> str:
             _shown(row["nme"], "{:.2%}"),
             _shown(row["nmf"], "{:.2%}"),
             _shown(row["lag_frames"], "{:.2f}"),
+            _shown(row["blink_f1"], "{:.2f}"),
             _shown(row["switches"], "{}"),
             _shown(row["lost_per_1000"], "{:.1f}"),
             _shown(row["false_per_1000"], "{:.1f}"),
@@ -142,8 +144,8 @@ def table(result: dict) -> str:
         ]
         for row in result["rows"]
     ]
-    head = ["clips", "landmarks", "NME", "NMF", "lag, frames", "identity switches"]
-    head += ["lost faces", "false faces", "frames/s"]
+    head = ["clips", "landmarks", "NME", "NMF", "lag, frames", "blink F1"]
+    head += ["identity switches", "lost faces", "false faces", "frames/s"]
     parts = [
         [name, f"{ms['median']:.2f}", f"{1000 / ms['median']:,.0f}"]
         for name, ms in result["parts"].items()
@@ -208,8 +210,7 @@ def _still_clips(config: Config) -> list[Clip]:
     if not config.data:
         return []
     models = [config.model] + ([config.dlib] if config.dlib else [])
-    # In 300W-LP about every third face is turned by less than MOST_YAW_DEG.
-    faces = labelled_pictures(config.data, models, 6 * config.photos, config.seed)
+    faces = labelled_pictures(config.data, models, DRAWN * config.photos, config.seed)
     frontal = [
         (path, label.landmarks)
         for path, label in faces
@@ -263,6 +264,7 @@ def _row(runs: list[tuple[Followed, float]], scheme: LandmarkScheme) -> dict:
         "nme": found.nme,
         "nmf": found.nmf,
         "lag_frames": found.lag_frames,
+        "blink_f1": found.blink_f1,
         "switches": found.switches,
         "lost_per_1000": 1000 * found.lost / found.frames,
         "false_per_1000": None if found.false is None else 1000 * found.false / found.frames,
@@ -314,15 +316,17 @@ def strip(clip: Clip, runs: dict[str, Run], scheme: LandmarkScheme) -> np.ndarra
 
 def _drawn(clip: Clip, number: int, faces: list[Face], scheme: LandmarkScheme) -> np.ndarray:
     picture = clip.frame(number)
+    scale = STRIP_WIDTH_PX / picture.shape[1]
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     for landmarks, visible in zip(clip.landmarks[number], clip.visible[number], strict=True):
         if visible >= LEAST_VISIBLE:
-            draw_landmarks(picture, landmarks, scheme, RED, lines=False)
+            draw_landmarks(picture, scale * (landmarks + 0.5) - 0.5, scheme, RED, lines=False)
     for face in faces:
-        draw_landmarks(picture, face.landmarks, scheme)
+        landmarks = scale * (face.landmarks + 0.5) - 0.5
+        draw_landmarks(picture, landmarks, scheme)
         if face.id is not None:
-            draw_text(picture, str(face.id), face.landmarks.min(axis=0) - 20)
-    height = round(picture.shape[0] * STRIP_WIDTH_PX / picture.shape[1])
-    return cv2.resize(picture, (STRIP_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+            draw_text(picture, str(face.id), landmarks.min(axis=0) - 20)
+    return picture
 
 
 if __name__ == "__main__":

@@ -5,18 +5,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.clips.clip import Clip
+from benchmarks.clips.clip import FPS, Clip
 from senet_kp.face.facebox import BoxRule, face_box
+from senet_kp.face.measures import eye_aspect_ratios
 from senet_kp.face.metrics import mean_of_found, nme, normalised_errors, normaliser
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import iou
 from senet_kp.inference.predictor import Face
 from senet_kp.tracking.assignment import overlapping
+from senet_kp.tracking.blinks import BlinkCounter
 
 NORMALISER = "inter-ocular"
 SAME_IOU = 0.5  # of the face boxes of found and true landmarks, if both are of one face
 LEAST_VISIBLE = 0.5  # a face of which less is visible need not be found, and may be
 MOST_LAG = 5  # frames
+REOPENED_FRAMES = 8  # after closed eyes, in which they are open again and the blink is counted
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Followed:
     """[T, F, N, 2] in pixels, NaN where the face was not found"""
     ids: np.ndarray
     """[T, F] float, NaN where the face was not found, or faces have no identities"""
+    closed: np.ndarray | None
+    """[T, F] bool, whether the face's eyes are closed; None if that is not known"""
     false: int | None
     """number of found faces that are none of the clip's; None if the clip has others, too"""
 
@@ -42,6 +47,7 @@ class Measures(NamedTuple):
     nme: float | None
     nmf: float | None
     lag_frames: float | None
+    blink_f1: float | None
     switches: int | None
     lost: int
     faces: int
@@ -59,6 +65,7 @@ def measures(clips: list[Followed], scheme: LandmarkScheme) -> Measures:
         nme=_known(mean_of_found(np.concatenate([_nmes(one, scheme) for one in clips]))),
         nmf=_known(flicker(clips, scheme)),
         lag_frames=_known(lag_frames(clips, scheme)),
+        blink_f1=_known(blink_f1(clips)),
         switches=sum(identity_switches(one.ids) for one in clips) if identified else None,
         lost=sum(int((a & ~b).sum()) for a, b in zip(needed, found, strict=True)),
         faces=sum(int(one.sum()) for one in needed),
@@ -94,7 +101,7 @@ def followed(clip: Clip, frames: list[list[Face]]) -> Followed:
             if needed[true]:
                 predicted[number, true] = faces[found].landmarks
                 ids[number, true] = np.nan if faces[found].id is None else faces[found].id
-    return Followed(truth, predicted, ids, false if clip.all_known else None)
+    return Followed(truth, predicted, ids, clip.closed, false if clip.all_known else None)
 
 
 def _boxes(shapes) -> list[np.ndarray]:
@@ -189,13 +196,10 @@ def _velocities(one: Followed, scheme: LandmarkScheme):
 
     They are central differences, in which jitter is half as strong as from frame to frame.
     """
-    lengths = _lengths(one.truth, scheme)
+    lengths = 2 * _lengths(one.truth, scheme)[1:-1, :, None, None]
+    both = [(points[2:] - points[:-2]) / lengths for points in (one.predicted, one.truth)]
     for face in range(one.truth.shape[1]):
-        yield [
-            (points[2:, face] - points[:-2, face]).reshape(len(points) - 2, -1)
-            / (2 * lengths[1:-1, face, None])
-            for points in (one.predicted, one.truth)
-        ]
+        yield [velocity[:, face].reshape(-1, 2 * scheme.count) for velocity in both]
 
 
 def _correlation(pairs, shift: int) -> float:
@@ -211,3 +215,50 @@ def _correlation(pairs, shift: int) -> float:
             products += [(later * now).sum(), (later**2).sum(), (now**2).sum()]
     size = np.sqrt(products[1] * products[2])
     return float(products[0] / size) if size > 0 else np.nan
+
+
+# ---- blinks
+
+
+def blink_f1(clips: list[Followed]) -> float:
+    """The F1 score of the blinks that are counted in the predicted landmarks.
+
+    A blink is found if the times of predicted and truly closed eyes overlap. Blinks at whose end
+    the clip ends or the face is hidden need not be found. NaN if there is no blink.
+    """
+    hits = wrong = 0
+    for one in (one for one in clips if one.closed is not None):
+        for face in range(one.truth.shape[1]):
+            found, true = _counted_blinks(one.predicted[:, face]), _runs(one.closed[:, face])
+            needed = np.isfinite(one.truth[:, face]).all(axis=(1, 2))
+            for start, end in true:
+                met = any(_overlap((start, end), other) for other in found)
+                seen = needed[start : end + REOPENED_FRAMES]
+                whole = end + REOPENED_FRAMES <= len(needed) and bool(seen.all())
+                hits += met
+                wrong += whole and not met
+            wrong += sum(not any(_overlap(blink, other) for other in true) for blink in found)
+    return 2 * hits / (2 * hits + wrong) if hits + wrong else np.nan
+
+
+def _counted_blinks(landmarks) -> list[tuple[int, int]]:
+    """The first frame and that after the last one of each blink; landmarks [T, N, 2], with NaN."""
+    counter, found, before, start = BlinkCounter(), [], 0, None
+    for frame in np.flatnonzero(np.isfinite(landmarks).all(axis=(1, 2))):
+        ratios = eye_aspect_ratios(landmarks[frame])
+        closed, blinks = counter.update(ratios, frame / FPS)
+        if blinks > before:
+            found.append((start, frame))
+        start = (frame if start is None else start) if closed else None
+        before = blinks
+    return found
+
+
+def _runs(values) -> list[tuple[int, int]]:
+    """The first number and that after the last one of each run of true values [T]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], values, [False]]).astype(int)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]

@@ -24,8 +24,8 @@ class Clip:
     """[T, F, N, 2], also of faces that are hidden or outside of the frame"""
     visible: np.ndarray
     """[T, F], the share of the landmarks that are in the frame and not hidden by anything else"""
-    closed: np.ndarray
-    """[T, F] bool, whether the eyes are closed; False where it is not known"""
+    closed: np.ndarray | None
+    """[T, F] bool, whether the eyes are closed; None if that is not known"""
     all_known: bool = True
     """whether every face in the frames has landmarks"""
 
@@ -49,7 +49,7 @@ def jpeg_of(picture, quality: int) -> bytes:
 
 
 def write_clip(path: Path, clip: Clip, settings: str):
-    """Write a clip, and the settings that it was made with, as one file in NumPy's format."""
+    """Write a clip whose closed eyes are known, and the settings that it was made with, as .npz."""
     stored = {field.name: getattr(clip, field.name) for field in fields(Clip)}
     stored["jpegs"] = np.frombuffer(b"".join(clip.jpegs), np.uint8)
     ends = np.cumsum([len(jpeg) for jpeg in clip.jpegs])

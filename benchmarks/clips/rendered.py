@@ -106,7 +106,7 @@ def _recorded(linear, exposure: float, seed) -> np.ndarray:
 def rendered_clip(name: ClipName, frames: int, seed: int, folder: Path, processes: int = 1) -> Clip:
     """The clip of that name, from its file in the folder, or else rendered and stored there."""
     facts = {"frames": frames, "seed": seed, "version": VERSION, "renderer": RENDERER}
-    path, settings = folder / f"{name}.npz", json.dumps(facts)
+    path, settings = folder / f"{name}-{frames}-{seed}.npz", json.dumps(facts)
     clip = read_clip(path, settings)
     if clip is None:
         clip = _rendered(name, frames, seed, processes)

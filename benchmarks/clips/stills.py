@@ -43,7 +43,7 @@ def still_clip(name: str, photo, landmarks, frames: int, seed: int) -> Clip:
         [jpeg_of(_recorded(photo, one, rng), QUALITY) for one in transforms],
         points[:, None],
         inside[:, None],
-        np.zeros((frames, 1), bool),
+        None,
         all_known=False,
     )
 
