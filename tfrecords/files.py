@@ -60,7 +60,7 @@ def atomic_path(path, suffix: str = ""):
     Raises OutputError for an error of writing, and for a folder or a device of that name, such as
     /dev/null, which would be replaced.
     """
-    path = _writable(Path(path))
+    path = writable(Path(path))
     make_folder(path.parent)
     remove_leftovers(path.parent.resolve())
     temporary = path.with_name(temporary_name(path.name) + suffix)
@@ -74,7 +74,7 @@ def atomic_path(path, suffix: str = ""):
         temporary.unlink(missing_ok=True)
 
 
-def _writable(path: Path) -> Path:
+def writable(path: Path) -> Path:
     """The same path, or where it leads if it is a link; raises OutputError if it is no file."""
     with naming(path):
         path = path.resolve() if path.is_symlink() else path

@@ -153,7 +153,12 @@ def _entries(folder) -> list[os.DirEntry]:
 def pictures_in(folder) -> Contents:
     """Return what is directly in a folder. Raises InputError if no picture in it can be read."""
     found = contents_of(folder)
+    require_pictures(folder, found)
+    return found
+
+
+def require_pictures(folder, found: Contents):
+    """Raise InputError, which says what is left out, if no picture of a folder can be read."""
     if not found.pictures:
         reasons = "; ".join(found.lines()) or ", ".join(SUFFIXES)
         raise InputError(f"{folder}: a folder without pictures ({reasons})")
-    return found

@@ -1,6 +1,7 @@
 """Reading and writing of pictures as RGB arrays, with a reason code for unusable files."""
 
 import math
+from os import PathLike
 from pathlib import Path
 
 import cv2
@@ -25,8 +26,11 @@ class BadPicture(InputError):
     """A picture cannot be used; `reason` is a short code, and the message names the file."""
 
     def __init__(self, path, reason: str, message: str):
-        super().__init__(f"{path}: {message}")
-        self.reason = reason
+        super().__init__(path, reason, message)  # all three, so that processes can exchange it
+        self.reason, self.message = reason, message
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.message}"
 
 
 def read_picture(path) -> np.ndarray:
@@ -70,6 +74,16 @@ def _heic_picture(data: bytes, path, mode: int) -> np.ndarray:
     if picture is None:
         raise BadPicture(path, "unread-format", f"a HEIC picture, {HOW_TO_READ_HEIC}")
     return picture if mode == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+
+
+def rgb_picture(picture) -> np.ndarray:
+    """Return a picture as contiguous [H, W, 3] uint8 RGB, read from its file if it is a path.
+
+    Raises the errors of `read_picture` and `picture_of_array`.
+    """
+    if isinstance(picture, (str, PathLike)):
+        return read_picture(picture)
+    return picture_of_array(picture)
 
 
 def picture_of_array(array) -> np.ndarray:

@@ -1,22 +1,25 @@
 """Landmarks of the faces in a picture: `LandmarkPredictor().predict("photo.jpg")`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from os import PathLike
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from senet_kp.face.facebox import BoxRule, is_beside
-from senet_kp.face.pictures import picture_of_array, read_picture
+from senet_kp.face.pictures import rgb_picture
 from senet_kp.face.scheme import scheme_of
 from senet_kp.face.turned import from_turned, roll_of, turned_crop, turned_face_box, upright_roll
 from senet_kp.inference.agreement import certainty_of, disagreement, second_box
 from senet_kp.inference.backends import AUTO, Backend, open_backend
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.face_detector import FaceDetector
+from senet_kp.inference.many import predictions
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.inference.pretrained import PRETRAINED
 from senet_kp.tfrecords.errors import ModelError, UserError
+from senet_kp.tfrecords.workers import engine_threads
 
 # Validation NME of an earlier graph with dlib's boxes: 4.08 % after one pass, 3.92 % after two and
 # after three.
@@ -110,6 +113,8 @@ def landmarks_near(
 class LandmarkPredictor:
     """Finds the faces in pictures and predicts their landmarks.
 
+    It can be given to other processes, each of which opens the model once.
+
     Parameters
     ----------
     model : str or Path, default PRETRAINED
@@ -179,7 +184,12 @@ class LandmarkPredictor:
         self.scheme = scheme_of(self.card)
         self.rule = box_rule(self.card)
         self.detector = FaceDetector(self.card, detector, min_face_px, any_roll, model)
-        self._model, self._engine = model, open_backend(model, backend)
+        self._model, self._engine = model, open_backend(model, backend, engine_threads())
+        self._settings = (backend, detector, min_face_px, any_roll)
+
+    def __reduce__(self):
+        """What is pickled is how to open the model."""
+        return _opened_once, (self._model, self.card["sha256"], self.passes, *self._settings)
 
     def predict(self, picture, boxes=None, rolls_deg=None) -> list[Face]:
         """The faces in a picture.
@@ -222,7 +232,7 @@ class LandmarkPredictor:
         --------
         >>> predictor.predict("photo.jpg", boxes=[[120, 80, 256, 256]])
         """
-        picture = _rgb_picture(picture)
+        picture = rgb_picture(picture)
         if boxes is None:
             return [
                 self._in_detected_box(picture, found) for found in self.detector.detect(picture)
@@ -233,6 +243,44 @@ class LandmarkPredictor:
             self._in_given_box(picture, *turned_box)
             for turned_box in zip(boxes, rolls_deg, strict=True)
         ]
+
+    def predict_many(self, pictures, boxes=None, processes=None) -> Iterator[tuple]:
+        """The faces in many pictures, on all cores.
+
+        Parameters
+        ----------
+        pictures : iterable of str, Path, or ndarray [H, W, 3] uint8 RGB
+            Each as in `predict`. They are taken from the iterable when they are needed, a few for
+            each process in advance, so that there may be any number of them.
+        boxes : iterable of boxes as in `predict`, or None
+            Those of each picture, in the same order. None as a whole, or for a picture: the
+            detector finds the faces.
+        processes : int or None, default None
+            How many worker processes share the pictures. If None, all cores do, or this process
+            alone for at most 20 pictures. The results do not depend on it.
+
+        Returns
+        -------
+        iterator over (picture, faces)
+            In the order of the pictures: the picture as it was given, and a list of Face. Instead
+            of the list there is the BadPicture of a file that cannot be read, or the ValueError of
+            an array or a box that cannot be used, and the others follow.
+
+        Raises
+        ------
+        UserError
+            If processes is below 1.
+        ValueError
+            If there are more or fewer boxes than pictures.
+        ModelError, TypeError, UserError
+            As in `predict`; they end the iteration. TypeError also for one path instead of several.
+
+        Examples
+        --------
+        >>> for path, faces in predictor.predict_many(sorted(Path("photos").rglob("*.jpg"))):
+        ...     print(path, faces if isinstance(faces, Exception) else len(faces))
+        """
+        return predictions(self, pictures, boxes, processes)
 
     def face_boxes(self, picture) -> list[tuple[np.ndarray, float | None]]:
         """The face boxes that the detector finds in a picture, before any landmark is predicted.
@@ -259,7 +307,7 @@ class LandmarkPredictor:
         --------
         >>> boxes = [box for box, score in predictor.face_boxes("photo.jpg") if score > 0.5]
         """
-        return [(found.box, found.score) for found in self.detector.detect(_rgb_picture(picture))]
+        return [(found.box, found.score) for found in self.detector.detect(rgb_picture(picture))]
 
     def certainty(self, picture, face: Face) -> float:
         """How certain it is that landmarks are those of a face, and right; costs one more look.
@@ -315,6 +363,19 @@ class LandmarkPredictor:
         return Face(seen.box, None, seen.landmarks, seen.roll_deg)
 
 
+@cache
+def _opened_once(model, sha256: str, passes, *settings) -> LandmarkPredictor:
+    """The predictor that another process pickled, opened at the first time that it is asked for.
+
+    Raises ModelError if the model file is no longer the one of that process.
+    """
+    backend, *others = settings
+    predictor = LandmarkPredictor(model, backend, passes, *others)
+    if predictor.card["sha256"] != sha256:
+        raise ModelError(f"{model}: has been replaced during the run; run the same command again")
+    return predictor
+
+
 def _boxes_in(picture, boxes) -> list[np.ndarray]:
     """The boxes as arrays [4]; raises ValueError for one that is none or is beside the picture."""
     found = [np.asarray(box, np.float64) for box in boxes]
@@ -325,10 +386,3 @@ def _boxes_in(picture, boxes) -> list[np.ndarray]:
             height, width = picture.shape[:2]
             raise ValueError(f"the face box {box} lies outside the picture of {width}x{height} px")
     return found
-
-
-def _rgb_picture(picture) -> np.ndarray:
-    """A picture as contiguous [H, W, 3] uint8 RGB, read from its file if it is a path."""
-    return (
-        read_picture(picture) if isinstance(picture, (str, PathLike)) else picture_of_array(picture)
-    )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.tfrecords.files import make_folder, naming
+from senet_kp.tfrecords.locks import take_lock
 
 NAME = ".lock"
 
@@ -27,7 +28,7 @@ def locked(run: Path):
     with naming(path):
         file = open(path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed below
     with file:
-        if not _taken(file):
+        if not take_lock(file):
             file.seek(0)
             raise UserError(
                 f"{run}: {file.read().strip() or 'another process'} trains in this folder; wait"
@@ -37,18 +38,3 @@ def locked(run: Path):
         file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
         yield
-
-
-def _taken(file) -> bool:
-    """Take the lock of an open file, until it is closed; False if another process holds it."""
-    try:
-        import fcntl  # not on Windows
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a network disk without locks
-        return True
-    return True
