@@ -200,7 +200,8 @@ def test_folder_writes_every_picture_and_one_json_line_each(model, picture, tmp_
     )
     assert_one_line_error(result, 3, "broken.jpg", "the file is empty")
     lines = [json.loads(line) for line in target.read_text().splitlines()]
-    assert [len(line["faces"]) for line in lines] == [1, 0]
+    assert [len(line["faces"]) for line in lines] == [1, 0, 0]
+    assert [line.get("error") for line in lines] == [None, None, "the file is empty"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "a-landmarks.png",
         "b-landmarks.png",

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line_error, face_points, make_picture, run_module
 
-from senet_kp.demo.frames import VideoReader
-from senet_kp.demo.results import DrawnNames, json_lines, video_file
-from senet_kp.demo.sources import is_video
+from senet_kp.demo.lines import JSON, lines
+from senet_kp.demo.names import DrawnNames
+from senet_kp.demo.results import video_file
+from senet_kp.demo.sources import VideoReader, is_video
 from senet_kp.face.facebox import is_beside
 from senet_kp.face.folders import pictures_in
 from senet_kp.face.pictures import write_picture
@@ -90,7 +91,7 @@ def write_picture_in(path):
 
 def test_lines_before_an_error_are_kept(tmp_path):
     target = tmp_path / "points.jsonl"
-    with pytest.raises(KeyboardInterrupt), json_lines(str(target)) as write_line:
+    with pytest.raises(KeyboardInterrupt), lines(str(target), JSON) as write_line:
         write_line({"a": 1})
         write_line({"a": 2})
         raise KeyboardInterrupt
@@ -99,7 +100,7 @@ def test_lines_before_an_error_are_kept(tmp_path):
 
 def test_an_error_before_the_first_line_leaves_the_earlier_file(tmp_path):
     (tmp_path / "points.jsonl").write_text("earlier")
-    with pytest.raises(OutputError), json_lines(str(tmp_path / "points.jsonl")):
+    with pytest.raises(OutputError), lines(str(tmp_path / "points.jsonl"), JSON):
         raise OutputError("nothing was written")
     assert (tmp_path / "points.jsonl").read_text() == "earlier"
     assert names_in(tmp_path) == ["points.jsonl"]
@@ -113,10 +114,10 @@ def limited(code: str, size_bytes: int):
 
 def test_a_full_disk_keeps_whole_lines_only(tmp_path):
     code = f"""
-from senet_kp.demo.results import json_lines
+from senet_kp.demo.lines import JSON, lines
 from senet_kp.tfrecords.errors import exit_code_of
 def run():
-    with json_lines({str(tmp_path / "points.jsonl")!r}) as write_line:
+    with lines({str(tmp_path / "points.jsonl")!r}, JSON) as write_line:
         for _ in range(10):
             write_line("x" * 27)  # 30 bytes with its quotes and the end of the line
 raise SystemExit(exit_code_of(run))
@@ -143,15 +144,17 @@ def test_a_signal_keeps_what_is_done(tmp_path, boxes, number):
         text=True,
         preexec_fn=_heed_ctrl_c,
     )
-    while process.poll() is None and (not out.is_dir() or len(os.listdir(out)) < 5):
+    part = tmp_path / "points.jsonl.part"
+    while process.poll() is None and (not part.exists() or not part.stat().st_size):
         time.sleep(0.02)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    lines = [json.loads(line) for line in points.read_text().splitlines()]
-    assert 5 <= len(lines) < 400 and all(line["faces"] for line in lines)
-    assert len(lines) - len(os.listdir(out)) in (0, 1)  # a line is written before its drawing
-    assert " of 400 sources are done: " in stderr and "error: interrupted" in stderr
+    done = [json.loads(line) for line in part.read_text().splitlines()]
+    assert 1 <= len(done) < 400 and all(line["faces"] for line in done)
+    assert len(done) <= len(os.listdir(out))  # a line is written after its drawing
+    assert f"{len(done)} of 400 sources are done: {out}, {part}; the same command goes" in stderr
+    assert "error: interrupted" in stderr and not points.exists()
     assert not list(tmp_path.glob(".*.tmp*"))
 
 

@@ -1,6 +1,7 @@
 """What is left out of a folder is counted and named, and what OpenCV reads is taken."""
 
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -61,11 +62,16 @@ def test_what_opencv_reads_is_taken_and_the_rest_is_named(phone):
     assert len(lines.splitlines()) == 5 and "notes" not in lines
 
 
-def test_the_demo_and_autolabel_say_the_same(phone, capsys):
+def test_the_demo_searches_subfolders_too_and_both_say_what_they_leave_out(phone, capsys):
     pictures, left_out = pictures_of(str(phone))
-    assert len(pictures) == 6 and left_out == contents_of(phone).lines()
+    assert names(Path(picture.path) for picture in pictures[-2:]) == ["g.jpg", "h.jpg"]
+    assert [picture.below for picture in pictures] == [*["."] * 6, "sub", "sub2"]
+    folders, *others = contents_of(phone).lines()
+    assert left_out == others and "folders in it" in folders
     assert list(_by_stem((phone,))) == ["a", "b", "c", "d", "e", "f"]
-    assert capsys.readouterr().out.splitlines() == [f"{phone}: {line}" for line in left_out]
+    assert capsys.readouterr().out.splitlines() == [
+        f"{phone}: {line}" for line in [folders, *others]
+    ]
 
 
 def test_a_folder_of_nothing_but_heic_says_so(tmp_path):

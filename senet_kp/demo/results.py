@@ -1,9 +1,6 @@
-"""What the demo writes: JSON lines, drawn pictures and videos, and a window."""
+"""What the demo writes for a picture: its description, drawings and videos, and a window."""
 
 import contextlib
-import errno
-import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -14,51 +11,12 @@ import cv2
 import numpy as np
 
 from senet_kp.face.draw import draw_axes, draw_box, draw_landmarks, draw_text
+from senet_kp.face.pictures import BadPicture
 from senet_kp.face.pose import angles_deg
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import OutputError
 from senet_kp.tfrecords.files import atomic_path
-
-
-@contextlib.contextmanager
-def json_lines(target: str | None):
-    """Yield a function that writes a dictionary as one line of JSON.
-
-    target: a file, which appears when the block ends, with the lines that are complete by then
-    even if an error or Ctrl-C ended it; "-" for standard output; None to write nothing.
-    """
-    if target is None:
-        yield lambda value: None
-    elif target == "-":
-        yield lambda value: print(json.dumps(value), flush=True)
-    else:
-        with _file_of_lines(target) as write_line:
-            yield write_line
-
-
-@contextlib.contextmanager
-def _file_of_lines(target: str):
-    """As `json_lines`, into a file. An error before the first line leaves an earlier file alone."""
-    failure, whole = None, 0
-    with atomic_path(target) as temporary, open(temporary, "wb", buffering=0) as file:
-
-        def write_line(value):
-            nonlocal whole
-            line = json.dumps(value).encode() + b"\n"
-            if file.write(line) < len(line):  # what a full disk does before it is an error
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
-            whole += len(line)
-
-        try:
-            yield write_line
-        except BaseException as error:
-            if not whole:
-                raise
-            failure = error
-        file.truncate(whole)
-    if failure:
-        raise failure
 
 
 def describe(
@@ -95,6 +53,12 @@ def describe(
             for face, pose in zip(faces, poses, strict=True)
         ],
     }
+
+
+def describe_unreadable(source: str, error: BadPicture) -> dict:
+    """The line of the JSON output for a picture that cannot be read."""
+    unknown = {"frame": None, "width": None, "height": None, "faces": []}
+    return {"source": source, **unknown, "error": error.message}
 
 
 def draw_faces(picture, faces: list[Face], scheme: LandmarkScheme, rotations: list | None = None):
@@ -155,25 +119,6 @@ def _frames_in(path) -> int:
     while capture.grab():
         frames += 1
     return frames
-
-
-class DrawnNames:
-    """The files that drawings are written to; no two sources of a run share one.
-
-    A name that is taken gets a number: photo-landmarks.jpg, photo-landmarks-2.jpg and so on.
-    Upper and lower case are one name, as on the disks of Windows and macOS.
-    """
-
-    def __init__(self, folder: Path):
-        self._folder, self._taken = folder, set()
-
-    def target(self, stem: str, suffix: str) -> Path:
-        """The file for a source with this stem; suffix: ".jpg", for example."""
-        numbered = (f"{stem}-landmarks-{number}{suffix}" for number in itertools.count(2))
-        names = itertools.chain([f"{stem}-landmarks{suffix}"], numbered)
-        name = next(name for name in names if name.casefold() not in self._taken)
-        self._taken.add(name.casefold())
-        return self._folder / name
 
 
 def no_window_reason() -> str | None:

@@ -1,35 +1,48 @@
 """What the demo reads: pictures, folders of pictures, videos, and a file of face boxes."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 
+from senet_kp.demo.names import leave_out_own
 from senet_kp.face.folders import (
     VIDEO_SUFFIXES,
+    contents_below,
     is_picture,
-    pictures_in,
+    require_pictures,
     suffix_of,
     unread_format,
 )
-from senet_kp.tfrecords.errors import InputError, UserError, brief
+from senet_kp.tfrecords.errors import UserError, brief
 from senet_kp.tfrecords.files import read_json
 from senet_kp.tfrecords.forms import NUMBER, listed
 
 PIPE = "-"  # a source: the frames that another program writes to standard input
 
 
-def pictures_of(source: str) -> tuple[list[str], list[str]]:
-    """The pictures directly in a folder, or else the source itself; and lines on what is left out.
+class Source(NamedTuple):
+    """A picture, video, camera or address, and the subfolder of a given folder that it is in."""
 
-    Raises InputError for a folder that has no pictures or cannot be listed.
+    path: str
+    below: str = ""
+
+
+def pictures_of(
+    source: str, drawings: Path | None = None, crops: Path | None = None
+) -> tuple[list[Source], list[str]]:
+    """The pictures in a folder and its subfolders, or else the source itself; and what is left out.
+
+    drawings and crops: the folders that results are written to, which may be in this one. What is
+    left out is told in lines. Raises InputError for a folder in which no picture can be read.
     """
     if not Path(source).is_dir():
-        return [source], []
-    try:
-        found = pictures_in(source)
-        return list(map(str, found.pictures)), found.lines()
-    except OSError as error:
-        raise InputError(f"{source}: the folder cannot be listed ({error.strerror})") from None
+        return [Source(source)], []
+    found = contents_below(source)
+    leave_out_own(found, drawings, crops)
+    require_pictures(source, found)
+    pictures = ((str(path), path.relative_to(source).parent) for path in found.pictures)
+    return [Source(path, str(below)) for path, below in pictures], found.lines()
 
 
 def is_video(source: str) -> bool:

@@ -27,9 +27,8 @@ Find = Callable[[Frame], list[Face]]
 """What finds the faces in a frame, with their ids."""
 
 
-def add_arguments(parser):
-    """Add the flags for videos to the demo's parser."""
-    group = parser.add_argument_group("videos, cameras, streams and pipes")
+def add_arguments(group):
+    """Add the flags for videos to a group of the demo's parser."""
     group.add_argument(
         "--smooth",
         choices=(*get_args(Smoothing), OFFLINE),
