@@ -2,7 +2,7 @@
 
     senet-kp demo photo.jpg                      one picture
     senet-kp demo folder/ --json points.jsonl    every picture in it, landmarks as JSON lines
-    senet-kp demo folder/ --csv points.csv --no-draw --crops faces/    a table, and aligned faces
+    senet-kp demo folder/ --csv points.csv --crops faces/    a table, and aligned faces
     senet-kp demo clip.mp4                       a video
     senet-kp demo 0 --show                       the first camera, until q or Ctrl-C is pressed
     ffmpeg ... -f mjpeg - | senet-kp demo -      the frames that another program writes

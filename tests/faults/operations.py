@@ -92,10 +92,10 @@ OPERATIONS = (
     ),
     Operation(
         "demo on a folder",
-        f"demo sample/SAMPLE {DRAWN}",
-        ("drawn", "drawn.jsonl"),
+        f"demo sample/SAMPLE {DRAWN} --processes 2",
+        ("drawn", "drawn.jsonl", "drawn.jsonl.part", "drawn.jsonl.resume"),
         ("sample", *GRAPH),
-        grows=("drawn.jsonl",),
+        marked=("drawn.jsonl.part", "drawn.jsonl.resume"),
     ),
     Operation(
         "demo on a video",
