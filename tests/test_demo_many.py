@@ -224,6 +224,20 @@ def test_other_settings_are_not_mixed_and_a_finished_file_is_replaced(photos, bo
     assert sorted(path.name for path in tmp_path.glob("points*")) == ["points.csv", "points.jsonl"]
 
 
+def test_a_folder_that_has_gone_does_not_end_an_unfinished_run(
+    photos, boxes, undisturbed, tmp_path
+):
+    """As on a disk that was unplugged, which is why the run was interrupted."""
+    words = arguments(photos, boxes, tmp_path, "--processes", 1)
+    run_module("-c", STRIKE, 10, "SIGKILL", *words)
+    photos.rename(photos.with_name("elsewhere"))
+    try:
+        assert_one_line_error(demo(photos, boxes, tmp_path), 2, "(folders)")
+    finally:
+        photos.with_name("elsewhere").rename(photos)
+    assert demo(photos, boxes, tmp_path).returncode == 3 and contents(tmp_path) == undisturbed
+
+
 # --- names ---
 
 

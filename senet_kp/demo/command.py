@@ -21,6 +21,7 @@ half a video is named -incomplete.mp4).
 import sys
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from senet_kp.demo.arguments import parse_arguments
 from senet_kp.demo.crops import check_crops
@@ -68,12 +69,12 @@ def process_sources(work: PictureWork, boxes, args) -> int:
     """Process every source; return the exit code. One that cannot be read does not end the run."""
     tally = Tally()
     sources = find_sources(args, tally)
-    videos = any(is_video(source.path) for source in sources)
+    videos = {source for source in sources if is_video(source.path)}
     if videos and (args.crops or not args.draw):
         raise UserError("--crops and --no-draw: are for pictures; give videos in another command")
     try:
-        with open_results(args, work, videos) as results:
-            for video, group in groupby(sources, key=lambda source: is_video(source.path)):
+        with open_results(args, work, bool(videos)) as results:
+            for video, group in groupby(sources, key=videos.__contains__):
                 if video:
                     process_videos(group, work, boxes, args, results, tally)
                 else:
@@ -82,19 +83,23 @@ def process_sources(work: PictureWork, boxes, args) -> int:
         raise
     except BaseException:
         if tally.done:
-            where = places(args, videos)
+            where = places(args, bool(videos))
             print(f"{tally.done} of {len(sources)} sources are done: {where}", file=sys.stderr)
         raise
     return InputError.exit_code if tally.failures else 0
 
 
 def find_sources(args, tally: Tally) -> list[Source]:
-    """The pictures and videos of the given sources; tells what is left out and what fails."""
-    sources = []
+    """The pictures and videos of the given sources; tells what is left out and what fails.
+
+    args.folders is set to the folders among them that have pictures.
+    """
+    sources, args.folders = [], []
     for given in args.source:
         try:
             pictures, left_out = pictures_of(given, args.out if args.draw else None, args.crops)
             sources += pictures
+            args.folders += [given] if Path(given).is_dir() else []
             print(*(f"{given}: {line}\n" for line in left_out), sep="", end="", file=sys.stderr)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)

@@ -50,6 +50,7 @@ def _settings(args, work: PictureWork) -> dict:
     """On what the results depend, but for the versions of the packages: {name: value for JSON}."""
     return {
         "sources": [str(Path(source).absolute()) for source in args.source],
+        "folders": args.folders,  # one on a disk that is not there is not to end the run
         "model": sha256_of_lines([json.dumps(work.predictor.card)]),
         "backend": args.backend,
         "detector": None if args.boxes else str(work.predictor.detector),
