@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line_error, face_points, make_picture, run_module
 
+from senet_kp.demo.frames import VideoReader
 from senet_kp.demo.lines import JSON, lines
 from senet_kp.demo.names import DrawnNames
 from senet_kp.demo.results import video_file
-from senet_kp.demo.sources import VideoReader, is_video
+from senet_kp.demo.sources import is_video
 from senet_kp.face.facebox import is_beside
 from senet_kp.face.folders import pictures_in
 from senet_kp.face.pictures import write_picture
@@ -114,6 +115,7 @@ def limited(code: str, size_bytes: int):
 
 def test_a_full_disk_keeps_whole_lines_only(tmp_path):
     code = f"""
+from senet_kp.demo.frames import VideoReader
 from senet_kp.demo.lines import JSON, lines
 from senet_kp.tfrecords.errors import exit_code_of
 def run():

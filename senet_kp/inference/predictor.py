@@ -337,7 +337,7 @@ class LandmarkPredictor:
         --------
         >>> faces = [f for f in predictor.predict(picture) if predictor.certainty(picture, f) > 0.5]
         """
-        picture, box = _rgb_picture(picture), second_box(face.box)
+        picture, box = rgb_picture(picture), second_box(face.box)
         if is_beside(box, picture):
             return 0.0
         again = look(picture, box, self._run, self.rule, face.roll_deg).landmarks
