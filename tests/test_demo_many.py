@@ -64,8 +64,11 @@ def arguments(photos, boxes, folder, *more) -> list[str]:
 
 
 def contents(folder) -> dict[str, bytes]:
-    """{relative path: bytes} of the files below a folder, whose own path is a star in them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """{relative path: bytes} of the files below a folder, whose own path is a star in them.
+
+    Without hidden ones: a worker ends a moment after a killed run, and leaves an unfinished file.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
     own = str(folder).encode()
     return {str(p.relative_to(folder)): p.read_bytes().replace(own, b"*") for p in files}
 

@@ -17,6 +17,7 @@ from senet_kp.face.jpeg import end_of_jpeg
 from senet_kp.face.pictures import read_picture
 from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.tfrecords.errors import InputError
+from senet_kp.tfrecords.files import read_csv
 
 SHEET = ROOT / "data_prep/sample_faces/contact_sheet.jpg"
 SIZE = (320, 240)
@@ -245,6 +246,31 @@ def test_given_boxes_of_a_video_have_their_numbers_as_ids(clip, tmp_path):
 )
 def test_senseless_flags_exit_with_2(flags, words):
     assert_one_line_error(run_module("demo.py", *flags), 2, words)
+
+
+def test_measures_certainty_and_the_table_of_a_video(clip, tmp_path):
+    flags = (
+        "--json",
+        "-",
+        "--csv",
+        tmp_path / "points.csv",
+        "--no-draw",
+        "--out",
+        tmp_path / "out",
+    )
+    found = lines(demo(clip, *flags, "--measures", "--certainty"))
+    assert not (tmp_path / "out").exists()
+    faces = [line["faces"][0] for line in found]
+    assert min(face["certainty"] for face in faces) > 0.5
+    assert all(len(face["pose"]) == 3 and len(face["eye_aspect_ratios"]) == 2 for face in faces)
+    assert faces[-1]["blinks"] == 0 and not faces[-1]["eyes_closed"]
+    rows = read_csv(tmp_path / "points.csv")
+    for row, line, face in zip(rows, found, faces, strict=True):
+        assert (float(row["time_s"]), int(row["id"])) == (line["time_s"], face["id"])
+        assert float(row["certainty"]) == face["certainty"]
+        assert float(row["eye_aspect_ratio_right"]) == face["eye_aspect_ratios"][1]
+        assert float(row["mouth_opening"]) == face["mouth_opening"]
+        assert float(row["pose_yaw_deg"]) == face["pose"][1]
 
 
 def test_pictures_stay_as_they_were(face, tmp_path):

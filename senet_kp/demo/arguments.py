@@ -39,6 +39,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     args = parser.parse_args()
     _check(args)
     videos.check_arguments(args)
+    args.pose = args.pose or args.measures
     args.model = args.model or (SHIPPED[args.points] if args.points else default_model())
     return args
 
@@ -138,6 +139,18 @@ def _add_results(group):
         action="store_true",
         help="estimate the head pose: draw the head's axes, write pitch, yaw and roll in degrees;"
         " with the shipped graph of visible points, that of 3d points runs once on each face",
+    )
+
+    group.add_argument(
+        "--certainty",
+        action="store_true",
+        help="write how certain it is that landmarks are a face's and right, which takes one more"
+        " look at each",
+    )
+    group.add_argument(
+        "--measures",
+        action="store_true",
+        help="write how far eyes and mouth are open, in videos also the blinks, and the head pose",
     )
 
 

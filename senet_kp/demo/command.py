@@ -25,6 +25,7 @@ from pathlib import Path
 
 from senet_kp.demo.arguments import parse_arguments
 from senet_kp.demo.crops import check_crops
+from senet_kp.demo.facts import FaceFacts
 from senet_kp.demo.frames import Frame
 from senet_kp.demo.head_pose import HeadPose
 from senet_kp.demo.many import process_pictures
@@ -59,9 +60,9 @@ def main() -> int:
     pose = HeadPose(predictor, args.model, args.backend, args.detector) if args.pose else None
     if pose:
         print(f"head pose: {pose}", file=sys.stderr)
-    args.rotations = pose.rotations if pose else lambda picture, faces: None
     args.names = DrawnNames(args.out)
-    work = PictureWork(predictor, pose, args.beside, args.crops_px, args.show)
+    facts = FaceFacts(predictor, pose, args.certainty, args.measures)
+    work = PictureWork(predictor, facts, args.beside, args.crops_px, args.show)
     return process_sources(work, boxes, args)
 
 
@@ -70,8 +71,8 @@ def process_sources(work: PictureWork, boxes, args) -> int:
     tally = Tally()
     sources = find_sources(args, tally)
     videos = {source for source in sources if is_video(source.path)}
-    if videos and (args.crops or not args.draw):
-        raise UserError("--crops and --no-draw: are for pictures; give videos in another command")
+    if videos and args.crops:
+        raise UserError("--crops: are for pictures; give videos in another command")
     try:
         with open_results(args, work, bool(videos)) as results:
             for video, group in groupby(sources, key=videos.__contains__):
@@ -113,7 +114,7 @@ def process_videos(sources, work: PictureWork, boxes, args, results, tally: Tall
         find = partial(in_given_boxes, source.path, work.predictor, boxes)
         given = None if boxes is None else find
         try:
-            process_video(source.path, work.predictor, given, args, results.write_line)
+            process_video(source.path, work, given, args, results.write_line)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             tally.failures += 1

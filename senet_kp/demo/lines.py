@@ -6,7 +6,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from senet_kp.tfrecords.files import NAMES, atomic_path
@@ -28,41 +28,51 @@ class LineFormat(NamedTuple):
 JSON = LineFormat("", lambda described: json.dumps(described) + "\n")
 
 
-def csv_format(landmarks: int, pose: bool = False, crops: bool = False) -> LineFormat:
+# The columns of what is said about a face on request, by its key in the JSON output.
+FACTS = {
+    "pose": ("pose_pitch_deg", "pose_yaw_deg", "pose_roll_deg"),
+    "certainty": ("certainty",),
+    "eye_aspect_ratios": ("eye_aspect_ratio_left", "eye_aspect_ratio_right"),
+    "mouth_opening": ("mouth_opening",),
+    "crop": ("crop",),
+}
+_OF_PICTURE = ("source", "frame", "time_s", "error", "width", "height")
+_OF_FACE = ("box_x", "box_y", "box_width", "box_height", "score", "roll_deg")
+
+
+def csv_format(landmarks: int, facts: Sequence[str] = ()) -> LineFormat:
     """The CSV table: one row for each face, or for a picture without one, whose face is 0.
 
-    landmarks: the number that a face has. pose and crops: whether there are columns for them.
+    landmarks: the number that a face has. facts: keys of FACTS, which have columns, too.
     """
     points = [f"{axis}{index}" for index in range(landmarks) for axis in "xy"]
-    columns = [
-        *("source", "frame", "face", "error", "picture_width", "picture_height"),
-        *("box_x", "box_y", "box_width", "box_height", "score", "roll_deg"),
-        *(("pose_pitch_deg", "pose_yaw_deg", "pose_roll_deg") if pose else ()),
-        *(("crop",) if crops else ()),
-        *points,
-    ]
+    more = [column for key in facts for column in FACTS[key]]
+    of_picture = [f"picture_{key}" if key in ("width", "height") else key for key in _OF_PICTURE]
+    columns = [*of_picture, "face", "id", *_OF_FACE, *more, *points]
 
     def encode(described: dict) -> str:
-        picture = [described["source"], described["frame"]], [described.get("error")]
-        picture[1].extend([described["width"], described["height"]])
-        faces = [_cells(face, pose, crops) for face in described["faces"]]
-        rows = [[*picture[0], number, *picture[1], *face] for number, face in enumerate(faces, 1)]
-        empty = [None] * (len(columns) - 6)
-        return _table(rows or [[*picture[0], 0, *picture[1], *empty]])
+        picture = [described.get(key) for key in _OF_PICTURE]
+        faces = [[*picture, *_cells(*face, facts)] for face in enumerate(described["faces"], 1)]
+        empty = [None] * (len(columns) - len(picture) - 1)
+        return _table(faces or [[*picture, 0, *empty]])
 
     return LineFormat(_table([columns]), encode)
 
 
-def _cells(face: dict, pose: bool, crops: bool) -> list:
+def _cells(number: int, face: dict, facts: Sequence[str]) -> list:
     """What the table says of a face, after the columns of its picture."""
     return [
-        *face["box"],
-        face["score"],
-        face["roll_deg"],
-        *((face["pose"] or [None] * 3) if pose else ()),
-        *([face["crop"]] if crops else ()),
+        *(number, face.get("id"), *face["box"], face["score"], face["roll_deg"]),
+        *(value for key in facts for value in _values(face[key], len(FACTS[key]))),
         *(value for point in face["landmarks"] for value in point),
     ]
+
+
+def _values(found, columns: int) -> list:
+    """The cells of a fact; it is None if it could not be found."""
+    if found is None:
+        return [None] * columns
+    return found if isinstance(found, list) else [found]
 
 
 def _table(rows: list) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from senet_kp.demo.crops import write_crops
-from senet_kp.demo.head_pose import HeadPose
+from senet_kp.demo.facts import FaceFacts
 from senet_kp.demo.results import describe, describe_unreadable, draw_faces
 from senet_kp.face.facebox import is_beside
 from senet_kp.face.pictures import BadPicture, read_picture, write_picture
@@ -43,13 +43,13 @@ class Done(NamedTuple):
 class PictureWork:
     """A function from a Task to Done; it can be given to other processes.
 
-    pose: estimates the head pose, None for no pose. beside: the drawing has the original to its
-    left. crops_px: the size of crops, None for that of the network's input. show: keep what is
+    facts: what is said about faces besides their landmarks. beside: the drawing has the original to
+    its left. crops_px: the size of crops, None for that of the network's input. show: keep what is
     drawn.
     """
 
     predictor: LandmarkPredictor
-    pose: HeadPose | None = None
+    facts: FaceFacts
     beside: bool = False
     crops_px: int | None = None
     show: bool = False
@@ -60,8 +60,9 @@ class PictureWork:
         except BadPicture as error:
             return Done(describe_unreadable(task.source, error), [])
         faces, notes = faces_in(picture, task.source, self.predictor, task.boxes)
-        rotations = self.pose.rotations(picture, faces) if self.pose else None
-        described = describe(task.source, None, picture, faces, rotations)
+        rotations = self.facts.rotations(picture, faces)
+        facts = self.facts.of(picture, faces, rotations)
+        described = describe(task.source, None, picture, faces, facts)
         if task.crops:
             files = write_crops(picture, faces, task.crops, self.predictor, self.crops_px)
             for face, file in zip(described["faces"], files, strict=True):

@@ -10,7 +10,8 @@ from senet_kp.demo.one_picture import PictureWork
 from senet_kp.demo.resumable import PART, Resumable, resumable
 from senet_kp.tfrecords.files import sha256_of, sha256_of_lines
 
-_FLAGS = ("points", "passes", "min_face_px", "any_roll", "pose", "beside", "draw", "crops_px")
+_FLAGS = ("points", "passes", "min_face_px", "any_roll", "pose", "certainty")
+_FLAGS += ("measures", "beside", "draw", "crops_px")
 
 
 def can_be_continued(args, videos: bool) -> bool:
@@ -41,7 +42,10 @@ def places(args, videos: bool) -> str:
 
 
 def _formats(args, work: PictureWork) -> dict[str, LineFormat]:
-    table = csv_format(work.predictor.scheme.count, args.pose, bool(args.crops))
+    wanted = (("pose", args.pose), ("certainty", args.certainty), ("crop", args.crops))
+    facts = [name for name, is_wanted in wanted if is_wanted]
+    facts += ["eye_aspect_ratios", "mouth_opening"] if args.measures else []
+    table = csv_format(work.predictor.scheme.count, facts)
     both = {args.json: JSON, args.csv: table}
     return {file: form for file, form in both.items() if file}
 

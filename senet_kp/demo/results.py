@@ -12,7 +12,6 @@ import numpy as np
 
 from senet_kp.face.draw import draw_axes, draw_box, draw_landmarks, draw_text
 from senet_kp.face.pictures import BadPicture
-from senet_kp.face.pose import angles_deg
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import OutputError
@@ -24,16 +23,15 @@ def describe(
     frame: int | None,
     picture,
     faces: list[Face],
-    rotations: list | None = None,
+    facts: list[dict] | None = None,
     time_s: float | None = None,
 ) -> dict:
     """One line of the JSON output: coordinates in pixels, rounded to 0.001.
 
-    frame: the number of a video's frame, from 0; None for a picture. rotations: those of the
-    heads, [3, 3] or None, of which each face gets pitch, yaw and roll; None for no pose. time_s:
-    the time stamp of a video's frame; with it, faces have their id.
+    frame: the number of a video's frame, from 0; None for a picture. facts: further entries of each
+    face. time_s: the time stamp of a video's frame; with it, faces have their id.
     """
-    poses = [{}] * len(faces) if rotations is None else [{"pose": _deg(one)} for one in rotations]
+    facts = facts or [{}] * len(faces)
     video = {} if time_s is None else {"time_s": round(time_s, 4)}
     return {
         "source": source,
@@ -48,9 +46,9 @@ def describe(
                 "score": None if face.score is None else round(face.score, 4),
                 "landmarks": np.round(face.landmarks, 3).tolist(),
                 "roll_deg": round(face.roll_deg, 2),
-                **pose,
+                **more,
             }
-            for face, pose in zip(faces, poses, strict=True)
+            for face, more in zip(faces, facts, strict=True)
         ],
     }
 
@@ -160,8 +158,3 @@ def show(picture, wait_ms: int) -> int:
     """
     cv2.imshow("landmarks", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return cv2.waitKey(wait_ms)
-
-
-def _deg(rotation) -> list[float] | None:
-    """Pitch, yaw and roll in degrees, rounded to 0.01; None if they could not be estimated."""
-    return None if rotation is None else np.round(angles_deg(rotation), 2).tolist()

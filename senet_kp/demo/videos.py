@@ -12,6 +12,8 @@ import cv2
 from tqdm import tqdm
 
 from senet_kp.demo.frames import USUAL_FPS, Frame, Frames, PipeReader, VideoReader
+from senet_kp.demo.measures import Measures
+from senet_kp.demo.one_picture import PictureWork
 from senet_kp.demo.results import describe, draw_faces, incomplete, show, video_file
 from senet_kp.demo.sources import PIPE, is_live
 from senet_kp.face.draw import draw_text
@@ -81,34 +83,45 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def process_video(source: str, predictor: LandmarkPredictor, given: Find | None, args, write_line):
+def process_video(source: str, work: PictureWork, given: Find | None, args, write_line):
     """Predict, draw and write every frame; the drawn frames become a video.
 
-    given: finds the faces in given boxes; None to track detected faces. Raises InputError if the
-    source cannot be read.
+    work: what is done with single pictures. given: finds the faces in given boxes; None to track
+    detected faces. Raises InputError if the source cannot be read.
     """
     frames = _opened(source, args)
     target = args.names.target(frames.name, ".mp4")
     read = with_faces = 0
     # Ctrl-C ends the recording of a live source, but leaves a video file incomplete.
     stop = contextlib.suppress(KeyboardInterrupt if is_live(source) else ())
-    meter, fit = FpsMeter(), Fit(source, frames.size)
+    meter, fit, measures = FpsMeter(), Fit(source, frames.size), Measures(work.predictor.scheme)
+    video = video_file(target, frames.fps, frames.size) if args.draw else _no_file()
+    find = given or _tracked(work.predictor, args)
     try:
-        with video_file(target, frames.fps, frames.size) as write_frame, stop:
-            for frame, faces in _seen(source, frames, given or _tracked(predictor, args), args):
-                rotations = args.rotations(frame.picture, faces)
-                write_line(describe(source, read, frame.picture, faces, rotations, frame.time_s))
-                drawn = draw_faces(frame.picture, faces, predictor.scheme, rotations)
+        with video as write_frame, stop:
+            for (time_s, picture), faces in _seen(source, frames, find, args):
+                rotations = work.facts.rotations(picture, faces)
+                facts = work.facts.of(picture, faces, rotations, measures, time_s)
+                write_line(describe(source, read, picture, faces, facts, time_s))
+                drawn = draw_faces(picture, faces, work.predictor.scheme, rotations)
                 write_frame(fit(drawn, read))
                 read, with_faces = read + 1, with_faces + bool(faces)
                 if args.show and show(meter.drawn_on(drawn), wait_ms=1) == ord("q"):
                     break
     except KeyboardInterrupt:
-        print(f"{source}: stopped after {read} frames, {incomplete(target)}", file=sys.stderr)
+        where = f", {incomplete(target)}" if args.draw else ""
+        print(f"{source}: stopped after {read} frames{where}", file=sys.stderr)
         raise
     if frames.ending:
         print(frames.ending, file=sys.stderr)
-    print(f"{source}: {read} frames, {with_faces} with faces, {target}", file=sys.stderr)
+    where = f", {target}" if args.draw else ""
+    print(f"{source}: {read} frames, {with_faces} with faces{where}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _no_file():
+    """In place of `video_file`, with --no-draw."""
+    yield lambda picture: None
 
 
 def _opened(source: str, args) -> Frames:

@@ -10,6 +10,7 @@ import numpy as np
 from senet_kp.data_prep.formats.kaggle import FEATURES, rows
 from senet_kp.data_prep.kaggle_submission import COLUMNS, read_lookup
 from senet_kp.demo.command import predict
+from senet_kp.demo.facts import FaceFacts
 from senet_kp.demo.head_pose import rotations_of
 from senet_kp.demo.results import describe, draw_faces
 from senet_kp.demo.sources import read_boxes
@@ -42,7 +43,8 @@ class Boxes(Target):
             name, picture = f"photo{face}.jpg", picture.copy()
             faces = predict(picture, name, self._predictor, boxes)
             rotations = rotations_of(faces)
-            json.dumps(describe(name, None, picture, faces, rotations), allow_nan=False)
+            facts = FaceFacts(self._predictor, measures=True).of(picture, faces, rotations)
+            json.dumps(describe(name, None, picture, faces, facts), allow_nan=False)
             draw_faces(picture, faces, self._predictor.scheme, rotations)
             found[name] = faces
         return found
