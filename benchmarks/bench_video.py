@@ -50,6 +50,7 @@ EACH_FRAME, TRACKED, LIVE, OFFLINE = "each frame", "tracked", "tracked, live", "
 DLIB = "dlib, each frame"
 MOST_YAW_DEG = 45  # of photos; the eyes of a face from the side are too near for a normaliser
 DRAWN = 4  # photos for each one that is to be left
+WARM_UP = 3  # frames that are not timed
 TIMED = 20  # frames in which the parts are timed
 STRIP_FRAMES, STRIP_WIDTH_PX = 5, 400
 
@@ -107,6 +108,7 @@ def main():
     predictors = _predictors(config)
     predictor = predictors[EACH_FRAME]
     clips = _clips(config)
+    _warm_up(clips[0][1], predictors, config)
     record, found = Record(NAME), {}
     for kind, clip in tqdm(clips, unit="clip", disable=None):
         runs = _runs(clip, predictors, config)
@@ -229,6 +231,12 @@ def _still_clips(config: Config) -> list[Clip]:
 
 
 # ---- ways
+
+
+def _warm_up(clip: Clip, predictors: dict[str, LandmarkPredictor], config: Config):
+    """Do everything once that takes longer the first time, such as loading the detector."""
+    few = replace(clip, jpegs=clip.jpegs[:WARM_UP])
+    _runs(few, predictors, replace(config, detect_every=1))
 
 
 def _runs(clip: Clip, predictors: dict[str, LandmarkPredictor], config: Config) -> dict[str, Run]:
