@@ -33,8 +33,8 @@ from senet_kp.inference.backends import open_backend
 from senet_kp.inference.cache import cache_folder
 from senet_kp.inference.detections import Detection
 from senet_kp.inference.face_detector import AUTO, FaceDetector
+from senet_kp.inference.looks import landmarks_near
 from senet_kp.inference.model_card import box_rule, read_card
-from senet_kp.inference.predictor import landmarks_near
 from senet_kp.inference.pretrained import SHIPPED
 from senet_kp.scoring.yaw_bins import yaw_masks
 from senet_kp.tfrecords.errors import UserError, exit_code_of

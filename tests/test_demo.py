@@ -18,8 +18,9 @@ from senet_kp.face.known_schemes import IBUG68
 from senet_kp.face.pictures import BadPicture, read_picture
 from senet_kp.face.pose import estimate_pose_deg
 from senet_kp.inference.box_transform import iou
+from senet_kp.inference.looks import landmarks_near
 from senet_kp.inference.model_card import read_card
-from senet_kp.inference.predictor import LandmarkPredictor, landmarks_near
+from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.inference.pretrained import OWN, PRETRAINED, default_model, trained_on
 from senet_kp.tfrecords.errors import ModelError, UserError
 

@@ -21,7 +21,8 @@ from senet_kp.face.turned import (
 )
 from senet_kp.inference.detections import Detection, in_quarter_turns, merged
 from senet_kp.inference.dlib_detector import DlibDetector
-from senet_kp.inference.predictor import LandmarkPredictor, landmarks_near
+from senet_kp.inference.looks import landmarks_near
+from senet_kp.inference.predictor import LandmarkPredictor
 from senet_kp.tfrecords.errors import UserError
 
 PRETRAINED = ROOT / "export" / "pretrained" / "senet68.pb"

@@ -7,7 +7,7 @@ from typing import get_args
 
 from senet_kp.demo import videos
 from senet_kp.inference.backends import AUTO, Backend
-from senet_kp.inference.predictor import PASSES
+from senet_kp.inference.looks import PASSES
 from senet_kp.inference.pretrained import OWN, SHIPPED, default_model
 from senet_kp.tfrecords.errors import UserError
 

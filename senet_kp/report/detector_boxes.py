@@ -12,7 +12,7 @@ from senet_kp.face.pictures import read_picture
 from senet_kp.face.scheme import LandmarkScheme
 from senet_kp.inference.box_transform import MIN_IOU, BoxTransform, iou
 from senet_kp.inference.dlib_detector import DlibDetector
-from senet_kp.inference.predictor import landmarks_near
+from senet_kp.inference.looks import landmarks_near
 from senet_kp.input.crops import Crops
 from senet_kp.report.bootstrap import estimates
 from senet_kp.scoring.models import Model
