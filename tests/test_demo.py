@@ -49,7 +49,8 @@ def test_the_users_own_graph_is_the_default(picture, boxes, model, tmp_path, own
     expected = (
         f"model: {OWN / 'senet.pb'}, trained on {trained_on(read_card(model))}"
         if own
-        else f"model: {PRETRAINED}, trained on 300W_LP and data (3,659 faces)"
+        else f"model: {PRETRAINED}, trained on views and renders and AFLW21 and"
+        " P1_Facial_Keypoints (27,296 faces)"
     )
     assert result.stderr.splitlines()[0] == expected
 

@@ -72,9 +72,9 @@ def blinks_of(openings) -> list[tuple[bool, int]]:
 
 
 def test_blinks_are_counted_when_the_eyes_open_again():
-    usual, blink = [0.3] * 25, [0.2, 0.1, 0.05, 0.1, 0.2, 0.3]
+    usual, blink = [0.3] * 25, [0.24, 0.2, 0.15, 0.2, 0.24, 0.3]
     found = blinks_of(usual + blink + usual + blink + usual)
-    # Closed below 60 % of 0.3, open again above 75 %.
+    # Closed below 75 % of 0.3, open again above 85 %.
     assert [closed for closed, _ in found[25:31]] == [False, True, True, True, True, False]
     assert [blinks for _, blinks in found[29:32]] == [0, 1, 1]
     assert found[-1] == (False, 2)
@@ -82,8 +82,8 @@ def test_blinks_are_counted_when_the_eyes_open_again():
 
 def test_closed_eyes_and_a_narrow_gaze_are_no_blinks():
     assert blinks_of([0.3] * 50 + [0.05] * 30 + [0.3] * 9)[-1] == (False, 0)  # 1.2 seconds
-    assert {blinks for _, blinks in blinks_of([0.3] * 50 + [0.22] * 100)} == {0}
-    noise = np.random.default_rng(0).normal(0.3, 0.02, 500)
+    assert {blinks for _, blinks in blinks_of([0.3] * 50 + [0.24] * 100)} == {0}
+    noise = np.random.default_rng(0).normal(0.3, 0.015, 500)
     assert blinks_of(noise)[-1] == (False, 0)
 
 

@@ -233,6 +233,15 @@ def test_landmarks_are_the_networks_own_without_smoothing():
         scene = Scene(shown(200 + 10 * number))
         (face,) = tracker.update(scene, number / FPS)
         assert (face.landmarks == scene.faces[0]).all() and face.score == 0.9
+        assert (tracker.found()[0].landmarks == scene.faces[0]).all()
+
+
+def test_what_was_found_is_kept_beside_what_is_smoothed():
+    tracker = FaceTracker(SceneReader(noise_px=1.0))
+    for number in range(9):
+        (face,) = tracker.update(Scene(shown(200)), number / FPS)
+    (found,) = tracker.found()
+    assert found.id == face.id == 0 and np.abs(found.landmarks - face.landmarks).max() > 0.5
 
 
 def test_identities_survive_a_crossing_in_which_one_face_hides_the_other():

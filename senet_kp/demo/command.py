@@ -121,9 +121,13 @@ def process_videos(sources, work: PictureWork, boxes, args, results, tally: Tall
         tally.done += 1
 
 
-def in_given_boxes(source: str, predictor: LandmarkPredictor, boxes, frame: Frame) -> list[Face]:
-    """The faces in the boxes that were given for a video; their ids are the boxes' numbers."""
-    return numbered(predict(frame.picture, source, predictor, boxes))
+def in_given_boxes(source: str, predictor: LandmarkPredictor, boxes, frame: Frame) -> tuple:
+    """The faces in the boxes that were given for a video, twice, since they are not smoothed.
+
+    Their ids are the boxes' numbers.
+    """
+    faces = numbered(predict(frame.picture, source, predictor, boxes))
+    return faces, faces
 
 
 def predict(picture, source: str, predictor: LandmarkPredictor, boxes) -> list[Face]:

@@ -25,8 +25,8 @@ from senet_kp.tracking.tracker import FaceTracker, Smoothing, TrackingConfig
 OFFLINE = "offline"
 FPS_FRAMES = 30  # over which the shown frames per second are averaged
 
-Find = Callable[[Frame], list[Face]]
-"""What finds the faces in a frame, with their ids."""
+Find = Callable[[Frame], tuple[list[Face], list[Face]]]
+"""What finds the faces in a frame, with their ids: smoothed, and as the network has found them."""
 
 
 def add_arguments(group):
@@ -99,9 +99,9 @@ def process_video(source: str, work: PictureWork, given: Find | None, args, writ
     find = given or _tracked(work.predictor, args)
     try:
         with video as write_frame, stop:
-            for (time_s, picture), faces in _seen(source, frames, find, args):
+            for (time_s, picture), faces, found in _seen(source, frames, find, args):
                 rotations = work.facts.rotations(picture, faces)
-                facts = work.facts.of(picture, faces, rotations, measures, time_s)
+                facts = work.facts.of(picture, found, rotations, measures, time_s)
                 write_line(describe(source, read, picture, faces, facts, time_s))
                 drawn = draw_faces(picture, faces, work.predictor.scheme, rotations)
                 write_frame(fit(drawn, read))
@@ -131,20 +131,23 @@ def _opened(source: str, args) -> Frames:
 def _tracked(predictor: LandmarkPredictor, args) -> Find:
     smooth = "off" if args.smooth == OFFLINE else args.smooth
     tracker = FaceTracker(predictor, TrackingConfig(args.detect_every, smooth=smooth))
-    return lambda frame: tracker.update(frame.picture, frame.time_s)
+    return lambda frame: (tracker.update(frame.picture, frame.time_s), tracker.found())
 
 
-def _seen(source: str, frames: Frames, find: Find, args) -> Iterator[tuple[Frame, list[Face]]]:
-    """Yield every frame with its faces; with --smooth offline after all frames were seen once."""
+def _seen(source: str, frames: Frames, find: Find, args) -> Iterator[tuple]:
+    """Yield every frame, its smoothed faces and its faces as they were found.
+
+    With --smooth offline, that begins after all frames were seen once.
+    """
     if args.smooth != OFFLINE:
         for frame in _counted(frames, source):
-            yield frame, find(frame)
+            yield frame, *find(frame)
         return
-    times_s, faces = [], []
+    times_s, found = [], []
     for frame in _counted(VideoReader(source), source):
         times_s.append(frame.time_s)
-        faces.append(find(frame))
-    yield from zip(frames, smoothed_offline(faces, times_s), strict=False)
+        found.append(find(frame)[1])
+    yield from zip(frames, smoothed_offline(found, times_s), found, strict=False)
 
 
 def _counted(frames: Frames, source: str):

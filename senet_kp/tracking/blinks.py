@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 # An eye counts as closed below this share of its usual opening, the median of the time before,
-# and as open again above the second share, so that noise does not close it twice.
-CLOSED_SHARE, OPEN_SHARE = 0.6, 0.75
+# and as open again above the second share, so that noise does not close it twice. Networks open
+# closed eyes too far: on rendered blinks by 60 to 75 % of the usual opening.
+CLOSED_SHARE, OPEN_SHARE = 0.75, 0.85
 USUAL_S = 10.0  # over which the usual opening is taken; people blink every 3 to 5 seconds
 FIRST_S = 0.3  # after which the usual opening is known
 LONGEST_S = 0.8  # eyes that are closed for longer do not blink
@@ -24,7 +25,8 @@ class BlinkCounter:
     """Counts the blinks of one face.
 
     A blink is a time of at most 0.8 seconds in which both eyes, taken together, are open by less
-    than 60 % of what is usual for this face. It is counted when they open again.
+    than 75 % of what is usual for this face. It is counted when they open again. The ratios should
+    be those of landmarks that are not smoothed, because a blink lasts for a few frames.
     """
 
     def __init__(self):

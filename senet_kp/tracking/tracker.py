@@ -106,6 +106,10 @@ class FaceTracker:
         self._tracks = [t for t in self._tracks if not t.lost or time_s - t.time_s <= keep_s]
         return [track.shown for track in self._tracks if not track.lost]
 
+    def found(self) -> list[Face]:
+        """The faces that `update` has returned, with the landmarks before smoothing."""
+        return [replace(track.face, id=track.id) for track in self._active()]
+
     def _active(self) -> list[Track]:
         return [track for track in self._tracks if not track.lost]
 
