@@ -200,11 +200,24 @@ def track_of(points, number, time_s=0.0):
 def test_a_lost_face_is_continued_where_its_motion_leads():
     left, right = track_of(shown(100), 0), track_of(shown(500), 1)
     left.free_way = left.free_way._replace(speed=np.array([200.0, 0.0]))
+    left.sure_way = left.free_way
     face = Face(None, 0.9, shown(205))
     assert nearest_lost(face, [left, right], 0.5) is left
     assert nearest_lost(Face(None, 0.9, shown(205, size=190)), [left, right], 0.5) is None
     assert nearest_lost(Face(None, 0.9, shown(330, 60)), [left, right], 0.5) is None
     assert nearest_lost(face, [], 0.5) is None
+
+
+def test_a_lost_face_is_continued_where_the_detector_saw_it_last():
+    track = track_of(shown(200), 0)
+    for number in range(1, 8):  # something that hides the face carries the track away
+        track.enter(
+            Face(face_box(shown(200 + 40 * number), RULE), 0.9, shown(200)), 0.04 * number, None
+        )
+        track.way = track.way._replace(centre=shown(200 + 40 * number).mean(axis=0))
+        track.keep_way()
+    track.lost = True
+    assert nearest_lost(Face(None, 0.9, shown(205)), [track], 0.5) is track
 
 
 # --- tracking ---
@@ -276,6 +289,12 @@ def test_new_faces_are_found_by_the_next_search():
     scenes = [Scene(shown(200))] * 3 + [Scene(shown(200), shown(450))] * 12
     found = ids_of(FaceTracker(SceneReader(), TrackingConfig(detect_every=10)), scenes)
     assert found[9] == [0] and found[10] == [0, 1] and found[-1] == [0, 1]
+
+
+def test_a_detection_in_which_the_network_finds_no_face_is_dropped():
+    reader = SceneReader()
+    reader.detect = lambda scene: [Detection(np.array([100.0, 100, 120, 120]), 0.8)]
+    assert ids_of(FaceTracker(reader), [Scene(), Scene(shown(160, 160))]) == [[], [0]]
 
 
 def test_a_lost_face_is_searched_more_often_beside_others():

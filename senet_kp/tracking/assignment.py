@@ -5,7 +5,7 @@ import numpy as np
 from senet_kp.face.turned import similarity
 from senet_kp.inference.box_transform import iou
 from senet_kp.inference.predictor import Face
-from senet_kp.tracking.track import Track
+from senet_kp.tracking.track import Track, Way
 
 # A face that reappears may be this far from where its motion has led, in its sizes: what it may
 # have strayed at once, and for each second in which it was not seen.
@@ -41,14 +41,24 @@ def nearest_lost(face: Face, lost: list[Track], time_s: float) -> Track | None:
 
 
 def _cost(face: Face, track: Track, time_s: float) -> float:
-    """How much a face differs from a track, in sizes of the face; infinite if it is another."""
-    way, landmarks = track.free_way, face.landmarks
+    """How much a face differs from a track, in sizes of the face; infinite if it is another.
+
+    What hid the face may have carried the track along before it was lost, as another face or
+    without one; the better of the two ways counts.
+    """
+    ways = (track.free_way, track.sure_way)
+    apart = min(_distance(face.landmarks, way, time_s) for way in ways)
+    return apart + SHAPE_WEIGHT * shape_distance(face.landmarks, track.face.landmarks)
+
+
+def _distance(landmarks, way: Way, time_s: float) -> float:
+    """How far landmarks are from where a way leads, in sizes; infinite beyond what is possible."""
     distance = np.linalg.norm(landmarks.mean(axis=0) - way.centre_at(time_s)) / way.size_px
     ratio = np.ptp(landmarks, axis=0).max() / way.size_px
     reach = STRAY + STRAY_PER_S * (time_s - way.time_s)
     if distance > reach or max(ratio, 1 / ratio) > MOST_SIZE_RATIO:
         return np.inf
-    return distance + SHAPE_WEIGHT * shape_distance(landmarks, track.face.landmarks)
+    return float(distance)
 
 
 def shape_distance(landmarks, others) -> float:

@@ -36,6 +36,7 @@ class Track:
     lost:     whether it was not found again
     way:      its present motion
     free_way: its motion when no other face was near it
+    sure_way: its motion when the detector found it, too
     """
 
     id: int
@@ -44,6 +45,7 @@ class Track:
     lost: bool = False
     way: Way | None = None
     free_way: Way | None = None
+    sure_way: Way | None = None
     _smoother: FaceSmoother | None = None
 
     @property
@@ -61,7 +63,8 @@ class Track:
         self.shown = replace(face, landmarks=landmarks, id=self.id)
         centre, size_px = landmarks.mean(axis=0), float(np.ptp(landmarks, axis=0).max())
         self.way = Way(centre, size_px, self._speed(centre, time_s, begins), time_s)
-        self.free_way = self.way if begins else self.free_way
+        if begins:
+            self.free_way = self.sure_way = self.way
 
     def _speed(self, centre, time_s: float, begins: bool) -> np.ndarray:
         if begins:
@@ -76,6 +79,7 @@ class Track:
     def confirm(self, score: float | None):
         """The detector has found the face, too; score: the detector's."""
         self.face, self.shown = replace(self.face, score=score), replace(self.shown, score=score)
+        self.sure_way = self.way
 
     def keep_way(self):
         """No other face is near: what the face does now is its own motion."""

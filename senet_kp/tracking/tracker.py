@@ -21,7 +21,7 @@ from senet_kp.tracking.smoothing import SmoothingConfig
 from senet_kp.tracking.track import Track
 
 Smoothing = Literal["off", "live"]
-LEAST_CERTAINTY = 0.3  # of a face that the detector does not find
+LEAST_CERTAINTY = 0.3  # of a new face, and of one that the detector does not find
 LOST_SEARCH_EVERY = 3  # frames between two searches while a face is lost
 # The face is looked at again if the box that it was expected in overlaps its own by less than this.
 # The boxes of the second look overlap as much as those that networks are trained with.
@@ -172,10 +172,16 @@ class FaceTracker:
             else:
                 looks = {"looks": self._predictor.passes, "enough_iou": np.inf}
                 face = self._look(picture, found.box, found.roll_deg, **looks)
-                self._add(replace(face, score=found.score), known, time_s)
+                if known or self._is_certain(picture, face):
+                    self._add(replace(face, score=found.score), known, time_s)
         for track in (active[number] for number in set(range(len(active))) - {*pairs.values()}):
-            certain = self._follows and self._predictor.certainty(picture, track.face)
-            track.lost = certain < LEAST_CERTAINTY
+            track.lost = not (self._follows and self._is_certain(picture, track.face))
+
+    def _is_certain(self, picture, face: Face) -> bool:
+        """Whether this is a face, so far as the network can say it: in boxes that follow it."""
+        if not self._follows:
+            return True
+        return self._predictor.certainty(picture, face) >= LEAST_CERTAINTY
 
     def _add(self, face: Face, known: Track | None, time_s: float):
         """Enter a detected face: in its known track, in the lost one that it continues, or anew."""
