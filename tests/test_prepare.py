@@ -21,7 +21,7 @@ from senet_kp.data_prep.formats import lp300w
 from senet_kp.data_prep.formats.face_sample import Rejected
 from senet_kp.data_prep.prepare import prepare
 from senet_kp.data_prep.split import sides_of
-from senet_kp.face.shape_statistics import ShapeStatistics
+from senet_kp.face.shape_statistics import ENOUGH, ShapeStatistics
 from senet_kp.input.crops import load_crops
 from senet_kp.tfrecords.errors import CheckError, InputError, UserError
 from senet_kp.tfrecords.example import frame
@@ -228,6 +228,17 @@ def test_mean_and_spread_by_hand():
     statistics.add([[0.6, 0.5], [9, 9], [9, 9]], [1, 0, 0])
     np.testing.assert_allclose(statistics.mean(), [[0.4, 0.5], [0.7, 0.8], [0.5, 0.5]])
     np.testing.assert_allclose(statistics.spread(), [[0.2, 0], [0, 0], [0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("complete, mean", [(ENOUGH, 0.5), (ENOUGH - 1, 0.4)])
+def test_the_mean_shape_is_that_of_whole_faces_if_there_are_enough(complete, mean):
+    statistics = ShapeStatistics()
+    for _ in range(complete):
+        statistics.add([[0.5, 0.5], [0.6, 0.6]], [True, True])
+    for _ in range(complete):
+        statistics.add([[0.3, 0.5], [9, 9]], [True, False])
+    np.testing.assert_allclose(statistics.mean(), [[mean, 0.5], [0.6, 0.6]])
+    assert statistics.spread()[0, 0] == pytest.approx(0.0 if complete == ENOUGH else 0.1)
 
 
 def test_context_1_stores_the_plain_crop(tree, tmp_path):
