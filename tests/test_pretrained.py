@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT, run_module
 
-from senet_kp.data_prep.formats import lp300w
+from senet_kp.data_prep.formats import p1
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.data_prep.split import sides_of
 from senet_kp.export.parity import LIMIT_PX
@@ -37,9 +37,9 @@ def rendered():
     return [(np.ascontiguousarray(v.image[..., ::-1]), v.points_2d, v.points_3d) for v in photos]
 
 
-def face_nme(landmarks, truth) -> float:
+def face_nme(landmarks, truth, normaliser="inter-ocular") -> float:
     mask = np.ones((1, 68), bool)
-    errors = normalised_errors(landmarks[None], truth[None], mask, IBUG68, "inter-ocular")
+    errors = normalised_errors(landmarks[None], truth[None], mask, IBUG68, normaliser)
     return float(nme(errors)[0])
 
 
@@ -49,7 +49,7 @@ def test_card_belongs_to_the_file_and_states_the_terms():
     assert "non-commercial research" in card["terms"]
     assert card["network"] == "senet" and card["scheme"]["name"] == "ibug68"
     assert card["gate"]["faces"] >= 64 and card["gate"]["opencv_max_px"] <= LIMIT_PX
-    assert card["detector_box"]["found"] > 100 and card["yunet_box"]["found"] == 200
+    assert card["detector_box"]["found"] > 100 and card["yunet_box"]["found"] > 190
     assert str(ROOT.parent) not in json.dumps(card), "no path of the machine it was made on"
 
 
@@ -103,21 +103,21 @@ def test_the_demo_takes_it_by_default(views, tmp_path):
 
 
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="needs the real faces beside the project")
-def test_its_card_tells_the_truth_about_helens_test_side():
+def test_its_card_tells_the_truth_about_the_test_side_of_p1():
     """The card's NME, computed again without records: labels, split, crops, metric."""
     card = read_card(PRETRAINED)
     settings, rule = card["training"]["records"]["settings"], box_rule(card)
     run, errors = OpenCVBackend(PRETRAINED.read_bytes()), []
-    sources = lp300w.FORMAT.scan(REAL_DATA / "300W_LP")
+    sources = p1.FORMAT.scan(REAL_DATA / "P1_Facial_Keypoints")
     shares = settings["seed"], settings["test_share"], settings["val_share"]
     sides = sides_of({source.group for source in sources}, *shares)
     for source in sources:
-        if source.subset == "HELEN" and sides[source.group] == "test":
-            truth = lp300w.FORMAT.read_label(source, source.label.read_bytes(), IBUG68).landmarks
+        if sides[source.group] == "test":
+            truth = p1.FORMAT.read_label(source, source.label.read_bytes(), IBUG68).landmarks
             box = face_box(truth, rule)
             cut = crop(read_picture(source.picture), box, rule.size_px, rule.padding)
-            errors.append(face_nme(run(cut), to_relative(truth, box)))
-    stated = card["scores"]["subsets"]["HELEN"]
+            errors.append(face_nme(run(cut), to_relative(truth, box), card["scores"]["normaliser"]))
+    stated = card["scores"]["subsets"]["P1"]
     assert len(errors) == stated["faces"]
     # The records' pictures went through one more JPEG.
     assert np.mean(errors) == pytest.approx(stated["nme"], rel=0.02)
