@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT, run_module
 
+from senet_kp.data_prep.crop_record import labelled_face
+from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.data_prep.formats import p1
 from senet_kp.data_prep.sample_faces.identity import render_identity
 from senet_kp.data_prep.split import sides_of
@@ -113,8 +115,8 @@ def test_its_card_tells_the_truth_about_the_test_side_of_p1():
     sides = sides_of({source.group for source in sources}, *shares)
     for source in sources:
         if sides[source.group] == "test":
-            truth = p1.FORMAT.read_label(source, source.label.read_bytes(), IBUG68).landmarks
-            box = face_box(truth, rule)
+            box, label = labelled_face(source, CropRule(rule, 1.0, 95, IBUG68))
+            truth = label.landmarks
             cut = crop(read_picture(source.picture), box, rule.size_px, rule.padding)
             errors.append(face_nme(run(cut), to_relative(truth, box), card["scores"]["normaliser"]))
     stated = card["scores"]["subsets"]["P1"]
