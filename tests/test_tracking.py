@@ -164,8 +164,9 @@ def test_offline_smoothing_does_not_lag_and_keeps_faces_apart():
     found = np.array([faces[0].landmarks for faces in smooth])
     assert abs((truth - found)[10:-10, :, 0].mean()) < 0.1
     assert change(found - truth) < 0.5 * change(noisy - truth)
-    for faces, other in list(zip(smooth, others, strict=True))[11:-10:2]:
-        assert np.linalg.norm(faces[1].landmarks - other, axis=1).max() < 10
+    # The other face is there in every second frame only, and begins anew each time.
+    for faces, other in list(zip(smooth, others, strict=True))[1::2]:
+        np.testing.assert_allclose(faces[1].landmarks, other)
 
 
 # --- assignment ---

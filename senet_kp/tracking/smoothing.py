@@ -6,7 +6,6 @@ the landmarks in the coordinates of that transform, are therefore filtered with 
 own.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -73,15 +72,12 @@ def smoothed_offline(
 ) -> list[list[Face]]:
     """The faces of a whole video with smoothed landmarks that do not lag.
 
-    Every face is filtered forwards and backwards in time, and the mean of both is taken. frames:
-    the faces of each frame, with their ids; times_s: the frames' time stamps, which grow.
+    Every face is filtered forwards and backwards in time, and the mean of both is taken; after
+    frames in which it was not found, it begins anew. frames: the faces of each frame, with their
+    ids; times_s: the frames' time stamps, which grow.
     """
-    tracks = defaultdict(list)
-    for number, faces in enumerate(frames):
-        for face in faces:
-            tracks[face.id].append((number, face.landmarks))
-    smooth = {}
-    for identity, seen in tracks.items():
+    parts, smooth = _uninterrupted(frames), {}
+    for identity, seen in parts:
         stamps = np.array([times_s[number] for number, _ in seen])
         shapes = [landmarks for _, landmarks in seen]
         forwards = _filtered(shapes, stamps, config)
@@ -92,6 +88,20 @@ def smoothed_offline(
         [replace(face, landmarks=smooth[face.id, number]) for face in faces]
         for number, faces in enumerate(frames)
     ]
+
+
+def _uninterrupted(frames: list[list[Face]]) -> list[tuple]:
+    """Pairs of an id and [(frame, landmarks), ...] of successive frames in which it was found."""
+    parts, latest = [], {}
+    for number, faces in enumerate(frames):
+        for face in faces:
+            before, part = latest.get(face.id, (None, None))
+            if before != number - 1:
+                part = []
+                parts.append((face.id, part))
+            part.append((number, face.landmarks))
+            latest[face.id] = number, part
+    return parts
 
 
 def _filtered(shapes, times_s, config) -> np.ndarray:
