@@ -11,6 +11,7 @@ from senet_kp.inference.box_transform import iou
 from senet_kp.inference.detections import Detection
 from senet_kp.inference.predictor import Face
 from senet_kp.tfrecords.errors import UserError
+from senet_kp.tracking import tracker
 from senet_kp.tracking.assignment import nearest_lost, overlapping, shape_distance
 from senet_kp.tracking.one_euro import OneEuro, OneEuroFilter
 from senet_kp.tracking.smoothing import FaceSmoother, SmoothingConfig, smoothed_offline
@@ -73,9 +74,9 @@ def shown(x, y=240.0, size=100.0, seed=0):
     return face_points((x, y), size, seed=seed)
 
 
-def ids_of(tracker, scenes) -> list[list[int]]:
+def ids_of(following, scenes) -> list[list[int]]:
     return [
-        [face.id for face in tracker.update(scene, number / FPS)]
+        [face.id for face in following.update(scene, number / FPS)]
         for number, scene in enumerate(scenes)
     ]
 
@@ -224,37 +225,60 @@ def test_a_lost_face_is_continued_where_the_detector_saw_it_last():
 # --- tracking ---
 
 
+@pytest.fixture(autouse=True)
+def scenes_as_pictures(monkeypatch):
+    """Scenes stand for pictures."""
+    real = tracker.rgb_picture
+    as_it_is = lambda one: one if isinstance(one, Scene) else real(one)  # noqa: E731
+    monkeypatch.setattr(tracker, "rgb_picture", as_it_is)
+
+
+def test_time_has_to_grow_and_frames_have_to_be_pictures():
+    following = FaceTracker(SceneReader())
+    following.update(Scene(shown(200)), 1.0)
+    with pytest.raises(ValueError, match="time_s is 1.0, but has to be above 1.0"):
+        following.update(Scene(shown(200)), 1.0)
+    with pytest.raises(ValueError):
+        following.update(np.zeros((4, 4, 3), np.float32), 2.0)
+
+
+def test_a_detection_beside_the_picture_is_left_out():
+    reader = SceneReader()
+    reader.detect = lambda scene: [Detection(np.array([700.0, 100, 120, 120]), 0.9)]
+    assert ids_of(FaceTracker(reader), [Scene()]) == [[]]
+
+
 def test_one_face_is_searched_rarely_and_looked_at_once_a_frame():
     reader = SceneReader()
-    tracker = FaceTracker(reader, TrackingConfig(detect_every=10))
+    following = FaceTracker(reader, TrackingConfig(detect_every=10))
     scenes = [Scene(shown(200 + 3 * number)) for number in range(41)]
-    assert ids_of(tracker, scenes) == [[0]] * 41
+    assert ids_of(following, scenes) == [[0]] * 41
     assert (reader.searches, reader.looks) == (5, 2 + 40)
 
 
 def test_a_jump_gets_a_second_look():
     reader = SceneReader()
-    tracker = FaceTracker(reader)
+    following = FaceTracker(reader)
     scenes = [Scene(shown(200)), Scene(shown(230)), Scene(shown(230))]
-    assert ids_of(tracker, scenes) == [[0]] * 3
+    assert ids_of(following, scenes) == [[0]] * 3
     assert reader.looks == 2 + 2 + 1  # half of the jump's speed is not too far off
 
 
 def test_landmarks_are_the_networks_own_without_smoothing():
     reader = SceneReader()
-    tracker = FaceTracker(reader, TrackingConfig(smooth="off"))
+    following = FaceTracker(reader, TrackingConfig(smooth="off"))
     for number in range(5):
         scene = Scene(shown(200 + 10 * number))
-        (face,) = tracker.update(scene, number / FPS)
+        (face,) = following.update(scene, number / FPS)
         assert (face.landmarks == scene.faces[0]).all() and face.score == 0.9
-        assert (tracker.found()[0].landmarks == scene.faces[0]).all()
+        assert (following.found()[0].landmarks == scene.faces[0]).all()
 
 
 def test_what_was_found_is_kept_beside_what_is_smoothed():
-    tracker = FaceTracker(SceneReader(noise_px=1.0))
+    following = FaceTracker(SceneReader(noise_px=1.0))
     for number in range(9):
-        (face,) = tracker.update(Scene(shown(200)), number / FPS)
-    (found,) = tracker.found()
+        (face,) = following.update(Scene(shown(200)), number / FPS)
+    (found,) = following.found()
     assert found.id == face.id == 0 and np.abs(found.landmarks - face.landmarks).max() > 0.5
 
 
@@ -265,11 +289,11 @@ def test_identities_survive_a_crossing_in_which_one_face_hides_the_other():
         return Scene(front) if hidden else Scene(front, back)
 
     for noise_px in (0.0, 1.0):
-        tracker = FaceTracker(SceneReader(noise_px))
+        following = FaceTracker(SceneReader(noise_px))
         scenes = [crossing(number) for number in range(50)]
         assert min(len(scene.faces) for scene in scenes) == 1
         for number, scene in enumerate(scenes):
-            faces = {face.id: face for face in tracker.update(scene, number / FPS)}
+            faces = {face.id: face for face in following.update(scene, number / FPS)}
             assert faces.keys() <= {0, 1}
             assert np.linalg.norm(faces[0].landmarks - scene.faces[0], axis=1).mean() < 15
         assert faces.keys() == {0, 1}
@@ -300,22 +324,22 @@ def test_a_detection_in_which_the_network_finds_no_face_is_dropped():
 
 def test_a_lost_face_is_searched_more_often_beside_others():
     reader = SceneReader()
-    tracker = FaceTracker(reader, TrackingConfig(detect_every=30, keep_s=10))
-    ids_of(tracker, [Scene(shown(100), shown(600, 240))] * 2)
-    (lost,) = [track for track in tracker._tracks if track.id == 1]
+    following = FaceTracker(reader, TrackingConfig(detect_every=30, keep_s=10))
+    ids_of(following, [Scene(shown(100), shown(600, 240))] * 2)
+    (lost,) = [track for track in following._tracks if track.id == 1]
     lost.lost, before = True, reader.searches
     for number in range(2, 2 + 2 * LOST_SEARCH_EVERY):
-        tracker.update(Scene(shown(100)), number / FPS)
+        following.update(Scene(shown(100)), number / FPS)
     assert reader.searches - before == 2
 
 
 def test_a_face_that_only_the_detector_misses_stays():
     reader = SceneReader()
-    tracker = FaceTracker(reader, TrackingConfig(detect_every=5))
-    ids_of(tracker, [Scene(shown(200))])
+    following = FaceTracker(reader, TrackingConfig(detect_every=5))
+    ids_of(following, [Scene(shown(200))])
     reader.hidden = lambda points: True
     for number in range(1, 40):
-        faces = tracker.update(Scene(shown(200 + number)), number / FPS)
+        faces = following.update(Scene(shown(200 + number)), number / FPS)
         assert [face.id for face in faces] == [0]
 
 
@@ -328,10 +352,9 @@ def test_a_face_that_leaves_the_picture_ends():
 def test_boxes_that_landmarks_do_not_give_are_searched_in_every_frame():
     reader = SceneReader()
     reader.rule = BoxRule(source="label")
-    tracker = FaceTracker(reader)
-    assert ids_of(tracker, [Scene(shown(200 + number)) for number in range(6)]) == [[0]] * 6
-    assert (reader.searches, reader.looks) == (6, 6)
-    assert ids_of(tracker, [Scene()]) == [[]]
+    scenes = [Scene(shown(200 + number)) for number in range(6)]
+    assert ids_of(FaceTracker(reader), [*scenes, Scene()]) == [[0]] * 6 + [[]]
+    assert (reader.searches, reader.looks) == (7, 6)
 
 
 @pytest.mark.parametrize("options", [{"detect_every": 0}, {"keep_s": -1.0}])

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from senet_kp.face.facebox import is_beside
+from senet_kp.face.pictures import rgb_picture
 from senet_kp.face.turned import roll_of, turned_face_box, upright_roll
 from senet_kp.inference.box_transform import MIN_IOU, iou
 from senet_kp.inference.detections import DUPLICATE_IOU
@@ -78,7 +79,7 @@ class FaceTracker:
         # Without a rule that draws face boxes around landmarks, every frame is searched.
         self._follows = predictor.rule.source == "landmarks"
         self._tracks: list[Track] = []
-        self._ids, self._since_search = count(), 0
+        self._ids, self._since_search, self._time_s = count(), 0, -np.inf
 
     def update(self, picture, time_s: float) -> list[Face]:
         """The faces in the next frame, each with its `id`, in the order in which they appeared.
@@ -92,9 +93,14 @@ class FaceTracker:
 
         Raises
         ------
+        ValueError
+            If `time_s` does not grow, or the frame is no picture.
         ModelError, UserError
             As `LandmarkPredictor.predict`.
         """
+        if not time_s > self._time_s:
+            raise ValueError(f"time_s is {time_s}, but has to be above {self._time_s} of before")
+        picture, self._time_s = rgb_picture(picture), time_s
         if self._follows:
             self._follow(picture, time_s)
             self._part_doubles(time_s)
@@ -169,7 +175,7 @@ class FaceTracker:
             known = active[pairs[number]] if number in pairs else None
             if known and self._follows:
                 known.confirm(found.score)
-            else:
+            elif not is_beside(found.box, picture):
                 looks = {"looks": self._predictor.passes, "enough_iou": np.inf}
                 face = self._look(picture, found.box, found.roll_deg, **looks)
                 if known or self._is_certain(picture, face):
