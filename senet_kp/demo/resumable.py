@@ -27,15 +27,16 @@ class Resumable:
     """The unfinished results of a run; see `resumable`.
 
     done: a dictionary with "source", the number of "faces" and whether there was an "error", for
-    each picture that an earlier run has done
+    each picture that an earlier run has done. begun: whether a picture is done by now
     """
 
     def __init__(self, journal, files: list, formats: dict[str, LineFormat], done: list[dict]):
         self._journal, self._files, self._formats = journal, files, formats
-        self.done = done
+        self.done, self.begun = done, bool(done)
 
     def write_line(self, described: dict):
         """Write the description of a picture to all results; then it is done."""
+        self.begun = True
         for file, (target, form) in zip(self._files, self._formats.items(), strict=True):
             write_whole(file, encoded(form, described), target)
         entry = {
@@ -69,7 +70,16 @@ def resumable(formats: dict[str, LineFormat], settings: dict):
         done = _earlier(journal, path, parts, header)
         files = [stack.enter_context(open(part, "ab", buffering=0)) for part in parts]
         _cut(files, formats, done)
-        yield Resumable(journal, files, formats, done)
+        results = Resumable(journal, files, formats, done)
+        try:
+            yield results
+        except BaseException:
+            if not results.begun:  # there is nothing to go on from
+                for file in (*files, journal):
+                    file.close()
+                for left in (*parts, path):
+                    left.unlink()
+            raise
         for file in files:
             os.fsync(file.fileno())
             file.close()

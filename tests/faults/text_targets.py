@@ -17,7 +17,7 @@ from senet_kp.demo.sources import read_boxes
 from senet_kp.face.facebox import BoxRule, face_box
 from senet_kp.face.known_schemes import IBUG68, read_scheme
 from senet_kp.face.pictures import grey_picture
-from senet_kp.inference.predictor import LandmarkPredictor
+from senet_kp.inference.predictor import Face, LandmarkPredictor
 from senet_kp.report.predictions import read_predictions
 from senet_kp.tfrecords.files import write_json
 from tests.faults import sets
@@ -74,8 +74,7 @@ class Scheme(Target):
         json.dumps(scheme.facts(), allow_nan=False)
         if scheme.count == IBUG68.count:
             picture, points = sets.faces()[0]
-            face = SimpleNamespace(box=(0, 0, 9, 9), landmarks=points, roll_deg=0.0)
-            draw_faces(picture.copy(), [face], scheme)
+            draw_faces(picture.copy(), [Face(np.array([0, 0, 9, 9]), None, points)], scheme)
         return scheme
 
     def problem(self, result, file, old, new, how) -> str | None:
