@@ -67,6 +67,7 @@ def main():
 def measured(data: Path, predictor: LandmarkPredictor, config: Config):
     """Disagreements [n] and errors [n] of the faces, and disagreements [m] at other places."""
     apart, errors, elsewhere = [], [], []
+    inner = [p for p in range(predictor.scheme.count) if p not in predictor.scheme.contour]
     rng = np.random.default_rng(config.seed)
     pictures = labelled_pictures(data, [config.model], config.pictures, config.seed)
     for path, label in tqdm(pictures, unit="picture", desc=data.name, disable=None):
@@ -76,7 +77,6 @@ def measured(data: Path, predictor: LandmarkPredictor, config: Config):
         error = normalised_errors(
             found.landmarks[None], label.landmarks[None], label.mask[None], predictor.scheme, "box"
         )
-        inner = [p for p in range(predictor.scheme.count) if p not in predictor.scheme.contour]
         apart.append(disagreement_of(picture, found, predictor))
         errors.append(float(nme(error[:, inner])[0]))
         for place in other_places(picture, box, predictor, rng):

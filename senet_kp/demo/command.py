@@ -109,7 +109,7 @@ def find_sources(args, tally: Tally) -> list[Source]:
 
 
 def process_videos(sources, work: PictureWork, boxes, args, results, tally: Tally):
-    """Process videos one after the other; one that cannot be read is told and counted."""
+    """Process videos one after the other; print an error for each that cannot be read."""
     for source in sources:
         find = partial(in_given_boxes, source.path, work.predictor, boxes)
         given = None if boxes is None else find

@@ -60,7 +60,7 @@ def csv_format(landmarks: int, facts: Sequence[str] = ()) -> LineFormat:
 
 
 def _cells(number: int, face: dict, facts: Sequence[str]) -> list:
-    """What the table says of a face, after the columns of its picture."""
+    """The cells of a face's row that follow the cells of its picture."""
     return [
         *(number, face.get("id"), *face["box"], face["score"], face["roll_deg"]),
         *(value for key in facts for value in _values(face[key], len(FACTS[key]))),

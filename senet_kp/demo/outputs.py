@@ -51,7 +51,7 @@ def _formats(args, work: PictureWork) -> dict[str, LineFormat]:
 
 
 def _settings(args, work: PictureWork) -> dict:
-    """On what the results depend, but for the versions of the packages: {name: value for JSON}."""
+    """The settings that change the results, as {name: value for JSON}; no package versions."""
     return {
         "sources": [str(Path(source).absolute()) for source in args.source],
         "folders": args.folders,  # one on a disk that is not there is not to end the run

@@ -33,8 +33,9 @@ def pictures_of(
 ) -> tuple[list[Source], list[str]]:
     """The pictures in a folder and its subfolders, or else the source itself; and what is left out.
 
-    drawings and crops: the folders that results are written to, which may be in this one. What is
-    left out is told in lines. Raises InputError for a folder in which no picture can be read.
+    drawings and crops: the folders that results are written to, which may be in this one. The
+    returned lines describe what is left out. Raises InputError for a folder in which no picture
+    can be read.
     """
     if not Path(source).is_dir():
         return [Source(source)], []

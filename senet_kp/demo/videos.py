@@ -103,7 +103,9 @@ def process_video(source: str, work: PictureWork, given: Find | None, args, writ
                 rotations = work.facts.rotations(picture, faces)
                 facts = work.facts.of(picture, found, rotations, measures, time_s)
                 write_line(describe(source, read, picture, faces, facts, time_s))
-                drawn = draw_faces(picture, faces, work.predictor.scheme, rotations)
+                drawn = picture
+                if args.draw:
+                    draw_faces(drawn, faces, work.predictor.scheme, rotations)
                 write_frame(fit(drawn, read))
                 read, with_faces = read + 1, with_faces + bool(faces)
                 if args.show and show(meter.drawn_on(drawn), wait_ms=1) == ord("q"):
