@@ -20,7 +20,13 @@ from senet_kp.inference.face_detector import FaceDetector
 from senet_kp.inference.model_card import box_rule, read_card
 from senet_kp.scoring.fingerprint_file import read_faces
 from senet_kp.tfrecords.errors import InputError
-from senet_kp.tfrecords.fingerprints import Fingerprints, crop_of, fingerprints_of, meetings
+from senet_kp.tfrecords.fingerprints import (
+    Fingerprints,
+    crop_of,
+    fingerprints_of,
+    hash_bits,
+    meetings,
+)
 
 LABELS = "labels"
 
@@ -67,12 +73,11 @@ def _fingerprints(sources: list[FaceSource], rule: CropRule) -> Fingerprints:
     """The fingerprints of the faces that can be cropped."""
     cropped = [(source, crop_record(source, rule)) for source in sources]
     usable = [(source, one) for source, one in cropped if isinstance(one, Cropped)]
-    packed = [np.frombuffer(bytes.fromhex(one.picture_hash), np.uint8) for _, one in usable]
     return fingerprints_of(
         [source.name for source, _ in usable],
         [source.group for source, _ in usable],
         [one.bytes_hash for _, one in usable],
-        np.unpackbits(np.array(packed, np.uint8).reshape(len(usable), -1), axis=1),
+        hash_bits([one.picture_hash for _, one in usable]),
     )
 
 

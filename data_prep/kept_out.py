@@ -10,11 +10,11 @@ from senet_kp.data_prep.crop_rule import CropRule
 from senet_kp.tfrecords.errors import UserError
 from senet_kp.tfrecords.files import sha256_of_lines
 from senet_kp.tfrecords.fingerprints import (
-    HASH_SIDE,
     Fingerprints,
     Meeting,
     crop_of,
     fingerprints_of,
+    hash_bits,
     meetings,
     read_fingerprints,
 )
@@ -66,6 +66,6 @@ def kept_face(folders, name: str, group: str, file: str, phash: str) -> Meeting 
     """
     if not folders:
         return None
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(phash), np.uint8)).reshape(1, HASH_SIDE**2)
-    found = meetings(fingerprints_of([name], [group], [file], bits), kept_faces(folders))
+    face = fingerprints_of([name], [group], [file], hash_bits([phash]))
+    found = meetings(face, kept_faces(folders))
     return found[0] if found else None

@@ -73,6 +73,12 @@ def hash_text(bits) -> str:
     return np.packbits(np.asarray(bits, bool).ravel()).tobytes().hex()
 
 
+def hash_bits(texts) -> np.ndarray:
+    """Return the hashes of n texts as bits [n, HASH_SIDE**2]; ValueError for another text."""
+    packed = np.frombuffer(bytes.fromhex("".join(texts)), np.uint8)
+    return np.unpackbits(packed).reshape(len(texts), HASH_SIDE**2)
+
+
 def key_of(text: str) -> int:
     """Return the first 64 bits of the SHA-256 of a name."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
@@ -120,8 +126,7 @@ def read_fingerprints(folder, sides) -> Fingerprints:
             " make the records again"
         )
     try:
-        packed = np.frombuffer(bytes.fromhex("".join(row["phash"] for row in rows)), np.uint8)
-        hashes = np.unpackbits(packed).reshape(len(rows), HASH_SIDE**2)
+        hashes = hash_bits([row["phash"] for row in rows])
         columns = [[row[column] for row in rows] for column in ("picture", "group", "sha256")]
     except (KeyError, TypeError, ValueError):
         raise InputError(
